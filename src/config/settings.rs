@@ -1,0 +1,133 @@
+//! What the file says that no decision depends on: where to listen, whom to ask, what to record.
+//!
+//! Parsed and typed; nothing here opens a socket or reads a file.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::HeaderName;
+use ipnet::IpNet;
+
+use crate::token::IssuerRules;
+
+/// All that the file says beside the policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Worker threads; at least one. Fixed at start.
+    pub threads: usize,
+    /// Where requests come in; at least one. Fixed at start.
+    pub listeners: Vec<Listener>,
+    /// Where the admin endpoints are, if anywhere. Fixed at start.
+    pub admin: Option<SocketAddr>,
+    /// In the order of the file: a [`UpstreamId`](crate::policy::UpstreamId) is a place here.
+    pub upstreams: Vec<Upstream>,
+    /// In the order of the file.
+    pub issuers: Vec<Issuer>,
+    /// Which headers tell the upstream of the caller.
+    pub identity_headers: IdentityHeaders,
+    /// Whether `Authorization` goes on to the upstream, for each api by its place in the file.
+    pub forward_authorization: Vec<bool>,
+    /// RFC 9728, if served.
+    pub resource_metadata: Option<ResourceMetadata>,
+    /// The list of revoked tokens, if there is one.
+    pub revocations: Option<PathBuf>,
+    /// Peers whose `Client-Cert` and `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where audit lines go. Fixed at start.
+    pub audit: Audit,
+}
+
+/// A socket that requests come in by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// The unchanged servers behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Unique in the file.
+    pub name: Box<str>,
+    /// At least one.
+    pub servers: Vec<ServerAddress>,
+    /// To a TCP connection.
+    pub connect_timeout: Duration,
+    /// Between two reads from the server.
+    pub read_timeout: Duration,
+    /// Between two writes to the server.
+    pub write_timeout: Duration,
+}
+
+/// A server as the file names it; a name is resolved when the policy is taken into use.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ServerAddress {
+    /// A host name or an address, without brackets.
+    pub host: Box<str>,
+    /// Its TCP port.
+    pub port: u16,
+}
+
+/// Who signs or vouches for tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer {
+    /// What its tokens must be.
+    pub rules: Arc<IssuerRules>,
+    /// Where its keys are; `None` where it only answers introspection.
+    pub keys: Option<KeySource>,
+    /// How long keys stay in use while new ones cannot be fetched.
+    pub stale_keys_for: Duration,
+    /// RFC 7662, for tokens that are no JWTs.
+    pub introspection: Option<Introspection>,
+}
+
+/// Where an issuer's keys are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// A JWKS or PEM file, read again when it changes.
+    File(PathBuf),
+    /// A JWKS behind a URL, `http` or `https`.
+    Url(Box<str>),
+}
+
+/// RFC 7662.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introspection {
+    /// The endpoint, `http` or `https`.
+    pub url: Box<str>,
+    /// Who asks.
+    pub client_id: Box<str>,
+    /// A file that holds its secret; a final newline does not count.
+    pub client_secret_file: PathBuf,
+    /// How long an answer may be remembered.
+    pub cache_for: Duration,
+}
+
+/// Which headers tell the upstream of the caller; inbound copies of them never pass.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IdentityHeaders {
+    /// `sub`.
+    pub subject: Option<HeaderName>,
+    /// The client id.
+    pub client: Option<HeaderName>,
+    /// The account that the request touches or, if it names none, the caller's single own one.
+    pub account: Option<HeaderName>,
+    /// The scopes and privileges held, with spaces between.
+    pub scopes: Option<HeaderName>,
+}
+
+/// RFC 9728.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceMetadata {
+    /// The resource identifier, an `https` (or `http`) URL without a fragment.
+    pub resource: Box<str>,
+}
+
+/// Where audit lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// `None`: standard output.
+    pub file: Option<PathBuf>,
+}

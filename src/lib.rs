@@ -1,0 +1,18 @@
+//! Scopegate: a reverse proxy that enforces OAuth scopes in front of APIs that stay unchanged.
+//!
+//! The map of the modules. Imports point one way, from the bottom of this list to its top:
+//!
+//! - `policy` is the product: patterns, routes, scopes, accounts and the decision. Pure.
+//! - `token` turns a credential, keys and a time into a caller, or says why not. Pure.
+//! - `config` turns the text of `gateway.yaml` into a `policy::Policy` and settings.
+//! - `record` turns one outcome into metrics and an audit line.
+//! - `issuer` fetches keys, asks for introspection, remembers revocations and verified tokens.
+//! - `live` holds the generation in force; `reload` replaces it whole or not at all.
+//! - `gateway` is the proxy, and the only folder that knows pingora.
+//! - `admin` answers on the admin address.
+//! - `demo` is a development issuer and an echo upstream.
+//! - `cli` has a file for each command.
+
+pub mod config;
+pub mod policy;
+pub mod token;

@@ -1,0 +1,446 @@
+//! A policy, indexed: made once for each generation, then only read.
+
+use hashbrown::{HashMap, HashSet};
+use http::header::HeaderName;
+use matchit::Router;
+use thiserror::Error;
+
+use super::denial::ScopeIds;
+use super::trie::{NodeId, Trie, TrieBuilder};
+use super::{
+    AccountSource, AccountWhenAbsent, ApiId, ApiName, ApiSpec, BasePath, CertificateRule, ClientSpec,
+    InsufficientScopeStatus, Marks, MethodSet, PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, ScopeSpec,
+    Service, ServiceId, Target, UndefinedScopes, UnregisteredClients, UpstreamId,
+};
+
+/// The compiled, immutable whole of what decisions depend on.
+#[derive(Debug)]
+pub struct Policy {
+    apis: Box<[Api]>,
+    scopes: Box<[Scope]>,
+    services: Box<[Service]>,
+    bases: Router<Box<[ApiId]>>,
+    trie: Trie<Entry>,
+    names: HashMap<Box<str>, ScopeId>,
+    account_headers: Box<[HeaderName]>,
+    pub(super) clients: Option<HashMap<Box<str>, Client>>,
+    certificate_rules: Box<[Option<CertificateRule>]>,
+    pub(super) unregistered_clients: UnregisteredClients,
+    pub(super) undefined_scopes: UndefinedScopes,
+    scope_names: ScopeNames,
+}
+
+/// Why a spec cannot be indexed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unindexable {
+    /// The router of base paths does not take one.
+    #[error("the base path `{0}` cannot be routed")]
+    BasePath(Box<str>),
+    /// A client's list has a scope that no api defines.
+    #[error("the client `{client}` lists the scope `{scope}`, which no api defines")]
+    ClientScope {
+        /// Whose list it is.
+        client: Box<str>,
+        /// What is not defined.
+        scope: Box<str>,
+    },
+    /// More than can be counted in 32 bits.
+    #[error("there are more services than can be counted")]
+    TooMany,
+}
+
+/// An api, compiled.
+#[derive(Debug)]
+pub struct Api {
+    /// Unique in the file.
+    pub name: ApiName,
+    /// For people.
+    pub display_name: Option<Box<str>>,
+    /// Where its services lie.
+    pub base_path: BasePath,
+    /// Where permitted requests go.
+    pub upstream: UpstreamId,
+    /// The status of a missing scope.
+    pub insufficient_scope_status: InsufficientScopeStatus,
+    pub(super) account: Box<[AccountSource]>,
+    pub(super) account_when_absent: AccountWhenAbsent,
+    /// Its required scopes, in the order of the file.
+    pub required: ScopeIds,
+    hosts: Box<[Box<str>]>,
+    root: NodeId,
+}
+
+/// A scope or privilege, compiled.
+#[derive(Debug)]
+pub struct Scope {
+    /// As tokens carry it; a privilege's is `scope:privilege`.
+    pub name: ScopeName,
+    /// Whose it is.
+    pub api: ApiId,
+    /// The scope that holding this privilege includes; `None` for a scope.
+    pub includes: Option<ScopeId>,
+    /// For people.
+    pub display_name: Option<Box<str>>,
+    /// For people.
+    pub description: Option<Box<str>>,
+    /// The reach of its services.
+    pub reach: Reach,
+    /// Its yes-or-no keys.
+    pub marks: Marks,
+}
+
+/// What stands at the end of a pattern.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) methods: MethodSet,
+    pub(super) service: ServiceId,
+    pub(super) effect: Effect,
+    /// The segments of the path that name the account.
+    pub(super) account_segments: Box<[u8]>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    Public,
+    Grant { scope: ScopeId, reach: Reach, confidential_only: bool, excepted: bool },
+    Except { scope: ScopeId },
+}
+
+/// A client of the list, compiled.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) place: u32,
+    pub(super) spec: ClientSpec,
+    pub(super) ceiling: Option<ScopeSet>,
+}
+
+impl Policy {
+    /// Indexes a spec.
+    ///
+    /// # Errors
+    /// If it is larger than can be counted, or not what `config` would have let through.
+    pub fn compile(spec: PolicySpec) -> Result<Self, Unindexable> {
+        let mut index = Index::new(spec.scope_names);
+        let bases: Vec<BasePath> = spec.apis.iter().map(|api| api.base_path.clone()).collect();
+        let account_headers = account_headers(&spec.apis);
+        for api in spec.apis {
+            index.add_api(api)?;
+        }
+        let mut policy = Self {
+            apis: index.apis.into(),
+            scopes: index.scopes.into(),
+            services: index.services.into(),
+            bases: route_bases(&bases)?,
+            trie: index.trie.build(),
+            names: index.names,
+            account_headers,
+            clients: None,
+            certificate_rules: spec.clients.iter().flatten().map(|client| client.certificate.clone()).collect(),
+            unregistered_clients: spec.unregistered_clients,
+            undefined_scopes: spec.undefined_scopes,
+            scope_names: spec.scope_names,
+        };
+        policy.clients = spec.clients.map(|clients| policy.index_clients(clients)).transpose()?;
+        Ok(policy)
+    }
+
+    /// Every api, in the order of the file.
+    #[must_use]
+    pub fn apis(&self) -> &[Api] {
+        &self.apis
+    }
+
+    /// The api of that number.
+    #[must_use]
+    pub fn api(&self, id: ApiId) -> Option<&Api> {
+        self.apis.get(id.0 as usize)
+    }
+
+    /// Every scope and privilege, in the order of the file.
+    #[must_use]
+    pub fn scopes(&self) -> &[Scope] {
+        &self.scopes
+    }
+
+    /// The scope or privilege of that number.
+    #[must_use]
+    pub fn scope(&self, id: ScopeId) -> Option<&Scope> {
+        self.scopes.get(id.0 as usize)
+    }
+
+    /// The scope or privilege of that name, compared as tokens' are.
+    #[must_use]
+    pub fn scope_named(&self, name: &str) -> Option<ScopeId> {
+        let folds =
+            self.scope_names == ScopeNames::CaseInsensitive && name.bytes().any(|byte| byte.is_ascii_uppercase());
+        if folds { self.names.get(&*name.to_ascii_lowercase()) } else { self.names.get(name) }.copied()
+    }
+
+    /// Every service, in the order of the file.
+    #[must_use]
+    pub fn services(&self) -> &[Service] {
+        &self.services
+    }
+
+    /// The service of that number.
+    #[must_use]
+    pub fn service(&self, id: ServiceId) -> Option<&Service> {
+        self.services.get(id.0 as usize)
+    }
+
+    /// Every header in which some api's requests name their account.
+    #[must_use]
+    pub fn account_headers(&self) -> &[HeaderName] {
+        &self.account_headers
+    }
+
+    /// What the certificate of the client at this place of the list must be.
+    pub(super) fn certificate_rule(&self, place: u32) -> Option<&CertificateRule> {
+        self.certificate_rules.get(place as usize)?.as_ref()
+    }
+
+    pub(super) fn trie(&self) -> &Trie<Entry> {
+        &self.trie
+    }
+
+    /// The apis under whose base path the target lies, the most specific first.
+    pub(super) fn apis_at(&self, target: &Target<'_>) -> &[ApiId] {
+        let path = target.path();
+        let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
+        self.bases.at(path).map_or(&[], |found| found.value)
+    }
+
+    fn index_clients(&self, clients: Vec<ClientSpec>) -> Result<HashMap<Box<str>, Client>, Unindexable> {
+        let compiled = (0u32..).zip(clients).map(|(place, spec)| {
+            let ceiling = spec.scopes.as_ref().map(|names| self.ceiling(&spec, names)).transpose()?;
+            Ok((spec.id.as_str().into(), Client { place, spec, ceiling }))
+        });
+        compiled.collect()
+    }
+
+    fn ceiling(&self, client: &ClientSpec, names: &[ScopeName]) -> Result<ScopeSet, Unindexable> {
+        let mut ceiling = ScopeSet::default();
+        for name in names {
+            let Some(id) = self.scope_named(name.as_str()) else {
+                return Err(Unindexable::ClientScope {
+                    client: client.id.as_str().into(),
+                    scope: name.as_str().into(),
+                });
+            };
+            self.add_with_included(&mut ceiling, id);
+        }
+        // Required scopes cost nobody their access: a token that has them keeps them.
+        for required in self.apis.iter().flat_map(|api| &api.required) {
+            ceiling.insert(*required);
+        }
+        Ok(ceiling)
+    }
+
+    /// Adds a scope or privilege and what holding it includes.
+    pub(super) fn add_with_included(&self, set: &mut ScopeSet, id: ScopeId) {
+        set.insert(id);
+        if let Some(included) = self.scope(id).and_then(|scope| scope.includes) {
+            set.insert(included);
+        }
+    }
+}
+
+impl Api {
+    /// Whether requests to this host are for it; a host of the file without a port is any port's.
+    pub(super) fn admits_host(&self, host: &str) -> bool {
+        self.hosts.is_empty()
+            || self
+                .hosts
+                .iter()
+                .any(|own| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(without_port(host)))
+    }
+
+    pub(super) fn root(&self) -> NodeId {
+        self.root
+    }
+}
+
+impl Effect {
+    /// Whether this exception takes methods from that grant.
+    pub(super) fn narrows(self, grant: Self) -> bool {
+        match (self, grant) {
+            (Self::Except { scope: narrowed }, Self::Grant { scope, excepted, .. }) => excepted && scope == narrowed,
+            (Self::Public | Self::Grant { .. } | Self::Except { .. }, _) => false,
+        }
+    }
+}
+
+/// The host without `:port`; the colons of an IPv6 address stand in brackets.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    }
+}
+
+fn account_headers(apis: &[ApiSpec]) -> Box<[HeaderName]> {
+    let headers: HashSet<_> = apis
+        .iter()
+        .flat_map(|api| &api.account)
+        .filter_map(|source| match source {
+            AccountSource::Header(name) => Some(name.clone()),
+            AccountSource::Path(_) | AccountSource::Query(_) => None,
+        })
+        .collect();
+    headers.into_iter().collect()
+}
+
+/// Each distinct base path leads to every api whose base it lies under, so that the router's one
+/// (longest) match stands for all of them.
+fn route_bases(bases: &[BasePath]) -> Result<Router<Box<[ApiId]>>, Unindexable> {
+    let mut under: HashMap<&BasePath, Vec<ApiId>> = HashMap::new();
+    for (place, base) in (0u32..).zip(bases) {
+        under.entry(base).or_default().push(ApiId(place));
+    }
+    let mut router = Router::new();
+    for base in under.keys() {
+        let ids: Box<[ApiId]> =
+            base.self_and_ancestors().filter_map(|ancestor| under.get(&ancestor)).flatten().copied().collect();
+        let text = base.to_string();
+        let prefix = if text == "/" { "" } else { &*text };
+        for route in [text.clone(), format!("{prefix}/{{*rest}}")] {
+            router.insert(route, ids.clone()).map_err(|_| Unindexable::BasePath(text.as_str().into()))?;
+        }
+    }
+    Ok(router)
+}
+
+/// What grows while the apis are gone through.
+struct Index {
+    apis: Vec<Api>,
+    scopes: Vec<Scope>,
+    services: Vec<Service>,
+    trie: TrieBuilder<Entry>,
+    names: HashMap<Box<str>, ScopeId>,
+    scope_names: ScopeNames,
+}
+
+impl Index {
+    fn new(scope_names: ScopeNames) -> Self {
+        Self {
+            apis: vec![],
+            scopes: vec![],
+            services: vec![],
+            trie: TrieBuilder::new(),
+            names: HashMap::new(),
+            scope_names,
+        }
+    }
+
+    fn add_api(&mut self, spec: ApiSpec) -> Result<(), Unindexable> {
+        let id = ApiId(count(self.apis.len())?);
+        let root = self.trie.root().ok_or(Unindexable::TooMany)?;
+        for service in spec.public {
+            self.add_entry(root, &[], service, Effect::Public)?;
+        }
+        let mut required = ScopeIds::new();
+        for scope in spec.scopes {
+            let is_required = scope.marks.required;
+            let scope = self.add_scope(id, root, &spec.account, scope)?;
+            if is_required {
+                required.push(scope);
+            }
+        }
+        self.apis.push(Api {
+            name: spec.name,
+            display_name: spec.display_name,
+            base_path: spec.base_path,
+            upstream: spec.upstream,
+            insufficient_scope_status: spec.insufficient_scope_status,
+            account: spec.account.into(),
+            account_when_absent: spec.account_when_absent,
+            required,
+            hosts: spec.hosts.into(),
+            root,
+        });
+        Ok(())
+    }
+
+    fn add_scope(
+        &mut self,
+        api: ApiId,
+        root: NodeId,
+        account: &[AccountSource],
+        spec: ScopeSpec,
+    ) -> Result<ScopeId, Unindexable> {
+        let confidential_only = spec.marks.confidential_only;
+        let excepted = !spec.except.is_empty();
+        let scope = self.name_scope(Scope {
+            name: spec.name,
+            api,
+            includes: None,
+            display_name: spec.display_name,
+            description: spec.description,
+            reach: spec.reach,
+            marks: spec.marks,
+        })?;
+        for service in spec.services {
+            self.add_entry(
+                root,
+                account,
+                service,
+                Effect::Grant { scope, reach: spec.reach, confidential_only, excepted },
+            )?;
+        }
+        for service in spec.except {
+            self.add_entry(root, &[], service, Effect::Except { scope })?;
+        }
+        for privilege in spec.privileges {
+            let id = self.name_scope(Scope {
+                name: privilege.name,
+                api,
+                includes: Some(scope),
+                display_name: None,
+                description: None,
+                reach: privilege.reach,
+                marks: Marks { required: false, ..spec.marks },
+            })?;
+            let effect = Effect::Grant { scope: id, reach: privilege.reach, confidential_only, excepted: false };
+            for service in privilege.services {
+                self.add_entry(root, account, service, effect)?;
+            }
+        }
+        Ok(scope)
+    }
+
+    fn name_scope(&mut self, scope: Scope) -> Result<ScopeId, Unindexable> {
+        let id = ScopeId(count(self.scopes.len())?);
+        let key = match self.scope_names {
+            ScopeNames::CaseSensitive => scope.name.as_str().to_owned(),
+            ScopeNames::CaseInsensitive => scope.name.as_str().to_ascii_lowercase(),
+        };
+        self.names.insert(key.into(), id);
+        self.scopes.push(scope);
+        Ok(id)
+    }
+
+    fn add_entry(
+        &mut self,
+        root: NodeId,
+        account: &[AccountSource],
+        service: Service,
+        effect: Effect,
+    ) -> Result<(), Unindexable> {
+        let id = ServiceId(count(self.services.len())?);
+        let account_segments = account
+            .iter()
+            .filter_map(|source| match source {
+                AccountSource::Path(name) => service.pattern().capture(name).and_then(|place| u8::try_from(place).ok()),
+                AccountSource::Query(_) | AccountSource::Header(_) => None,
+            })
+            .collect();
+        let entry = Entry { methods: service.methods(), service: id, effect, account_segments };
+        self.trie.insert(root, service.pattern(), entry).ok_or(Unindexable::TooMany)?;
+        self.services.push(service);
+        Ok(())
+    }
+}
+
+fn count(length: usize) -> Result<u32, Unindexable> {
+    u32::try_from(length).map_err(|_| Unindexable::TooMany)
+}

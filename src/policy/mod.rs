@@ -1,0 +1,44 @@
+//! The product: what a `gateway.yaml` means, and whether one request may pass.
+//!
+//! Everything here is pure: no I/O, no clock, no log. [`Policy::find`] judges a request's target and
+//! finds the services that match it; [`Policy::decide`] then answers for a caller. Both are total,
+//! and a [`Permit`], which forwarding needs, is made by nothing else.
+//!
+//! It does not read files (`config`), verify tokens (`token`) or speak HTTP (`gateway`).
+
+mod account;
+mod caller;
+mod client;
+mod compile;
+mod decision;
+mod denial;
+mod method;
+mod name;
+mod pattern;
+mod permit;
+mod request;
+mod route;
+mod scope_set;
+mod spec;
+mod standing;
+mod target;
+mod trie;
+
+pub use account::{Account, AccountSource, AccountWhenAbsent, NamedAccount};
+pub use caller::{Binding, Caller, UnixTime};
+pub use client::{Certificate, CertificateRule, ClientType};
+pub use compile::{Api, Policy, Scope, Unindexable};
+pub use denial::{Denial, HeaderFault, PathFault, Reason, ScopeIds, TokenFault};
+pub use method::MethodSet;
+pub use name::{ApiName, ClientId, InvalidName, ScopeName};
+pub use pattern::{BasePath, InvalidPattern, Pattern, Segment, Service};
+pub use permit::{Basis, Injection, Permit};
+pub use request::{Identity, Request};
+pub use route::Route;
+pub use scope_set::ScopeSet;
+pub use spec::{
+    ApiId, ApiSpec, ClientSpec, InsufficientScopeStatus, Marks, PolicySpec, PrivilegeSpec, Reach, ScopeId, ScopeNames,
+    ScopeSpec, ServiceId, UndefinedScopes, UnregisteredClients, UpstreamId,
+};
+pub use standing::Standing;
+pub use target::Target;
