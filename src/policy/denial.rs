@@ -183,6 +183,9 @@ pub enum TokenFault {
     /// It is bound to a certificate or proof key that was not shown.
     #[error("the token is bound to a key that was not shown")]
     BindingMismatch,
+    /// The proof lacks a nonce that this server gave out (RFC 9449 section 9).
+    #[error("the proof needs the nonce that the answer carries")]
+    NonceRequired,
 }
 
 impl Denial {
@@ -249,7 +252,7 @@ impl TokenFault {
             Self::Expired => Reason::TokenExpired,
             Self::NotYetValid => Reason::TokenNotYetValid,
             Self::Revoked => Reason::TokenRevoked,
-            Self::BindingMismatch => Reason::BindingMismatch,
+            Self::BindingMismatch | Self::NonceRequired => Reason::BindingMismatch,
         }
     }
 }
