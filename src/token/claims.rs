@@ -209,3 +209,6 @@ fn digest(value: &Json) -> Result<[u8; 32], TokenFault> {
     if let Json::String(text) = value { base64url::decode_32(text) } else { None }
         .ok_or(TokenFault::Malformed("a member of its `cnf` is not a SHA-256 in base64url without padding"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,3 +104,6 @@ impl fmt::Debug for Jwt<'_> {
         f.debug_struct("Jwt").field("issuer", &self.issuer).field("kid", &self.kid()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;
