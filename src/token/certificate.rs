@@ -139,6 +139,10 @@ S6qy28Y=
         "rmPk0wmuydBVoU4hBVZ1yhk=:",
     );
 
+    fn hex(bytes: [u8; 32]) -> String {
+        bytes.map(|byte| format!("{byte:02x}")).concat()
+    }
+
     fn der(text: &str) -> Vec<u8> {
         pem::blocks(text).next().unwrap().unwrap().der
     }
@@ -173,8 +177,7 @@ S6qy28Y=
     #[test]
     fn a_certificate_is_its_der_and_its_dns_names() {
         let acme = certificate_from_der(&der(ACME)).unwrap();
-        let hex = acme.sha256.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        assert_eq!(hex, "269fc497da0b6fd7e546e7bb59e4e49ce0c735776d955804ac895770fbb5f01a");
+        assert_eq!(hex(acme.sha256), "269fc497da0b6fd7e546e7bb59e4e49ce0c735776d955804ac895770fbb5f01a");
         assert_eq!(&*acme.san_dns, ["Acme.example".into(), "*.acme.example".into()]);
         assert_eq!(certificate_from_der(&der(OTHER)).unwrap().san_dns.len(), 0);
     }
@@ -212,7 +215,7 @@ S6qy28Y=
     #[test]
     fn a_forwarded_certificate_is_that_of_its_pem() {
         let acme = certificate_from_der(&der(ACME)).unwrap();
-        let hash = acme.sha256.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hash = hex(acme.sha256);
         let (cert, other) = (percent_encoded(ACME), percent_encoded(OTHER));
         for good in [
             format!("Hash={hash};Cert=\"{cert}\";Subject=\"CN=whatever\";DNS=x"),

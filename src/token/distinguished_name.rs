@@ -67,7 +67,8 @@ fn escaped(value: &str) -> String {
             ' ' if place == 0 || place == last => text.push_str("\\ "),
             control if control.is_control() => {
                 for byte in control.encode_utf8(&mut [0; 4]).bytes() {
-                    text.push_str(&format!("\\{byte:02X}"));
+                    text.push('\\');
+                    text.extend(hex(byte));
                 }
             }
             plain => text.push(plain),
@@ -77,11 +78,12 @@ fn escaped(value: &str) -> String {
 }
 
 fn encoded(der: &[u8]) -> String {
-    let mut text = String::from("#");
-    for byte in der {
-        text.push_str(&format!("{byte:02X}"));
-    }
-    text
+    std::iter::once('#').chain(der.iter().flat_map(|byte| hex(*byte))).collect()
+}
+
+/// The two digits of a byte.
+fn hex(byte: u8) -> [char; 2] {
+    [byte >> 4, byte & 0xf].map(|digit| char::from_digit(digit.into(), 16).unwrap_or_default().to_ascii_uppercase())
 }
 
 #[cfg(test)]

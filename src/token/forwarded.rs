@@ -86,17 +86,13 @@ fn value(text: &str) -> Option<(String, &str)> {
     let mut rest = quoted;
     loop {
         let (before, after) = rest.split_once('"')?;
-        match before.strip_suffix('\\') {
-            Some(before) => {
-                value.push_str(before);
-                value.push('"');
-                rest = after;
-            }
-            None => {
-                value.push_str(before);
-                return Some((value, after));
-            }
-        }
+        let Some(before) = before.strip_suffix('\\') else {
+            value.push_str(before);
+            return Some((value, after));
+        };
+        value.push_str(before);
+        value.push('"');
+        rest = after;
     }
 }
 
@@ -150,7 +146,7 @@ mod tests {
             r#"By=a;Hash=b;Subject="CN=x,O=y;z",By=c;Hash=d"#,
             Some(&[&[("By", "a"), ("Hash", "b"), ("Subject", "CN=x,O=y;z")], &[("By", "c"), ("Hash", "d")]]),
         );
-        check(r#"Hash=a, Hash=b"#, Some(&[&[("Hash", "a")], &[("Hash", "b")]]));
+        check("Hash=a, Hash=b", Some(&[&[("Hash", "a")], &[("Hash", "b")]]));
         check(r#"Subject="O=a\, b";DNS=c"#, Some(&[&[("Subject", r"O=a\, b"), ("DNS", "c")]]));
         check(r#"Subject="CN=\\"x\\"";DNS=c"#, Some(&[&[("Subject", r#"CN=\"x\""#), ("DNS", "c")]]));
         check(r#"Subject="a\",Hash=b\"";DNS=c"#, Some(&[&[("Subject", r#"a",Hash=b""#), ("DNS", "c")]]));
