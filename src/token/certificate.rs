@@ -94,7 +94,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::token::pem;
+    use crate::token::{base64url, pem};
 
     /// Made with openssl, to have in its subject whatever needs an escape.
     const ACME: &str = "\
@@ -180,6 +180,22 @@ S6qy28Y=
         assert_eq!(hex(acme.sha256), "269fc497da0b6fd7e546e7bb59e4e49ce0c735776d955804ac895770fbb5f01a");
         assert_eq!(&*acme.san_dns, ["Acme.example".into(), "*.acme.example".into()]);
         assert_eq!(certificate_from_der(&der(OTHER)).unwrap().san_dns.len(), 0);
+    }
+
+    /// RFC 8705 appendix A.
+    #[test]
+    fn the_example_of_rfc_8705_has_its_thumbprint() {
+        let example = "-----BEGIN CERTIFICATE-----
+MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAx
+ODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzENMAsGA1UEAwwEbXRsczBZMBMGByqG
+SM49AgEGCCqGSM49AwEHA0IABNcnyxwqV6hY8QnhxxzFQ03C7HKW9OylMbnQZjjJ
+/Au08/coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8wCgYIKoZIzj0EAwID
+SQAwRgIhAP0RC1E+vwJD/D1AGHGzuri+hlV/PpQEKTWUVeORWz83AiEA5x2eXZOV
+bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
+-----END CERTIFICATE-----";
+        let certificate = certificate_from_der(&der(example)).unwrap();
+        assert_eq!(base64url::encode(&certificate.sha256), "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0");
+        assert_eq!(&*certificate.subject, "CN=mtls");
     }
 
     #[test]
