@@ -15,4 +15,5 @@
 
 pub mod config;
 pub mod policy;
+pub mod record;
 pub mod token;

@@ -1,0 +1,16 @@
+//! What became of each request, told once: an [`Outcome`] moves the metrics and writes an audit line.
+//!
+//! It knows the policy's names and nothing of HTTP, tokens or files but the one it appends to. What
+//! labels a series comes from `gateway.yaml`, never from a request.
+
+mod audit;
+mod labels;
+mod line;
+mod metrics;
+mod outcome;
+mod register;
+
+pub use audit::{AuditGuard, AuditSink};
+pub use labels::Labels;
+pub use metrics::{CacheResult, FetchResult, Metrics, MetricsUnmade, ReloadResult};
+pub use outcome::{HeldScopes, Outcome, record};
