@@ -15,6 +15,7 @@
 
 pub mod admin;
 pub mod config;
+pub mod demo;
 pub mod policy;
 pub mod record;
 pub mod token;
