@@ -294,11 +294,8 @@ impl IssuerSet {
 /// What holds a bound token's proof where the issuer's settings say nothing.
 const UNSAID: DpopRules = DpopRules { max_age: 60, nonce: false, required: false };
 
-/// Whether newer keys could make the token good: it names a key that the set does not have, or
-/// names none and fits none.
+/// Whether newer keys could make the token good: none that has its `kid` is in use, or it has none.
 fn could_be_cured(denial: &Denial, jwt: &Jwt<'_>, keys: &IssuerKeys) -> bool {
-    match jwt.kid() {
-        Some(kid) => *denial == Denial::Token(TokenFault::KeyUnknown) && !keys.held().knows(kid),
-        None => [TokenFault::KeyUnknown, TokenFault::SignatureInvalid].map(Denial::Token).contains(denial),
-    }
+    let faults = [TokenFault::KeyUnknown, TokenFault::SignatureInvalid];
+    faults.map(Denial::Token).contains(denial) && !jwt.kid().is_some_and(|kid| keys.held().knows(kid))
 }

@@ -50,10 +50,10 @@ impl AuditSink {
     /// If the file cannot be opened.
     pub fn open(file: Option<&Path>, metrics: &Metrics) -> io::Result<(Self, AuditGuard)> {
         let Some(path) = file else {
-            return Ok(Self::start(Output::Stdout(io::stdout()), QUEUE, None, metrics));
+            return Ok(Self::start(Box::new(io::stdout()), QUEUE, None, metrics));
         };
         let reopened = Reopened { path: path.to_owned(), next: Arc::default() };
-        Ok(Self::start(Output::File(append_to(path)?), QUEUE, Some(reopened), metrics))
+        Ok(Self::start(Box::new(append_to(path)?), QUEUE, Some(reopened), metrics))
     }
 
     /// Lines that come from now on go to the file that the path names now; of use after the file
@@ -130,12 +130,7 @@ struct Destination {
     fails: bool,
 }
 
-enum Output {
-    Stdout(io::Stdout),
-    File(File),
-    #[cfg(test)]
-    Test(Box<dyn Write + Send>),
-}
+type Output = Box<dyn Write + Send>;
 
 impl Write for Destination {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
@@ -161,7 +156,7 @@ impl Destination {
         if let Some(file) = next {
             let flushed = self.output.flush();
             self.report(flushed);
-            self.output = BufWriter::with_capacity(64 * 1024, Output::File(file));
+            self.output = BufWriter::with_capacity(64 * 1024, Box::new(file));
         }
     }
 
@@ -172,32 +167,131 @@ impl Destination {
                 self.fails = true;
                 tracing::error!(%error, "audit lines cannot be written");
             }
-            Err(_) => {}
             Ok(()) if self.fails => {
                 self.fails = false;
                 tracing::info!("audit lines are written again");
             }
-            Ok(()) => {}
+            Ok(()) | Err(_) => {}
         }
     }
 }
 
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Stdout(stdout) => stdout.write(bytes),
-            Self::File(file) => file.write(bytes),
-            #[cfg(test)]
-            Self::Test(output) => output.write(bytes),
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::record::outcome::tests::{outcome, policy};
+
+    /// Passes on what it is given, and waits where nobody takes it.
+    struct Handed(mpsc::SyncSender<Vec<u8>>);
+
+    impl Write for Handed {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
         }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Stdout(stdout) => stdout.flush(),
-            Self::File(file) => file.flush(),
-            #[cfg(test)]
-            Self::Test(output) => output.flush(),
+    fn dropped(metrics: &Metrics) -> u64 {
+        let text = metrics.render().unwrap();
+        let line = text.lines().find(|line| line.starts_with("scopegate_audit_dropped_total ")).unwrap();
+        line.rsplit_once(' ').unwrap().1.parse().unwrap()
+    }
+
+    fn write(sink: &AuditSink, request_id: &str) {
+        let policy = policy();
+        sink.write(&Outcome { request_id, ..outcome(&policy) });
+    }
+
+    #[test]
+    fn lines_go_to_the_file_that_the_path_names_after_reopening() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        let metrics = Metrics::new().unwrap();
+        let (sink, guard) = AuditSink::open(Some(&path), &metrics).unwrap();
+        write(&sink, "first");
+        let rotated = directory.path().join("audit.jsonl.1");
+        // The writing thread has the file open, whatever its name.
+        fs::rename(&path, &rotated).unwrap();
+        sink.reopen().unwrap();
+        write(&sink, "second");
+        drop(guard);
+        let both = fs::read_to_string(&rotated).unwrap() + &fs::read_to_string(&path).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().ends_with('\n'));
+        assert!(fs::read_to_string(&path).unwrap().contains("\"second\""));
+        assert!(both.contains("\"first\""));
+        assert_eq!(both.lines().count(), 2);
+        assert_eq!(dropped(&metrics), 0);
+    }
+
+    #[test]
+    fn a_file_is_appended_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        for request_id in ["first", "second"] {
+            let metrics = Metrics::new().unwrap();
+            let (sink, guard) = AuditSink::open(Some(&path), &metrics).unwrap();
+            write(&sink, request_id);
+            drop(guard);
         }
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_an_error_and_changes_nothing_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let metrics = Metrics::new().unwrap();
+        assert!(AuditSink::open(Some(&directory.path().join("none/audit.jsonl")), &metrics).is_err());
+        let path = directory.path().join("logs");
+        fs::create_dir(&path).unwrap();
+        let (sink, guard) = AuditSink::open(Some(&path.join("audit.jsonl")), &metrics).unwrap();
+        fs::rename(&path, directory.path().join("moved")).unwrap();
+        assert!(sink.reopen().is_err());
+        write(&sink, "still");
+        drop(guard);
+        assert!(fs::read_to_string(directory.path().join("moved/audit.jsonl")).unwrap().contains("still"));
+    }
+
+    #[test]
+    fn a_writer_that_hangs_costs_lines_which_are_counted_and_no_time() {
+        let (sender, lines) = mpsc::sync_channel(0);
+        let metrics = Metrics::new().unwrap();
+        let (sink, guard) = AuditSink::start(Box::new(Handed(sender)), 4, None, &metrics);
+        let total = 4_000_u64;
+        for number in 0..total {
+            write(&sink, &number.to_string());
+        }
+        let writer = std::thread::spawn(move || {
+            lines.into_iter().map(|bytes| bytes.split(|byte| *byte == b'\n').count() as u64 - 1).sum::<u64>()
+        });
+        let lost = dropped(&metrics);
+        assert!(lost > 0);
+        drop((sink, guard));
+        assert_eq!(writer.join().unwrap() + lost, total);
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_are_counted() {
+        let (sender, receiver) = mpsc::sync_channel(0);
+        drop(receiver);
+        let metrics = Metrics::new().unwrap();
+        let mut destination = Destination {
+            output: BufWriter::with_capacity(0, Box::new(Handed(sender))),
+            next: Arc::default(),
+            unwritten: Arc::default(),
+            fails: false,
+        };
+        let (queue, _guard) = NonBlockingBuilder::default().finish(io::sink());
+        let unwritten = Arc::clone(&destination.unwritten);
+        metrics.count_dropped(Dropped { queue: queue.error_counter(), unwritten });
+        destination.write_all(b"{}\n").unwrap();
+        destination.write_all(b"{}\n").unwrap();
+        assert_eq!(dropped(&metrics), 2);
     }
 }

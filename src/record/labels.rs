@@ -78,3 +78,67 @@ impl fmt::Debug for Labels {
         f.debug_struct("Labels").field("apis", &self.names.apis).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{ApiId, UnixTime};
+    use crate::record::outcome::tests::{outcome, policy_of};
+
+    #[test]
+    fn a_reason_is_counted_under_its_own_code() {
+        let metrics = Metrics::new().unwrap();
+        let policy = policy_of(&["a", "b"]);
+        let labels = Labels::new(&metrics, &policy);
+        for (times, reason) in (1..).zip(Reason::ALL) {
+            for _ in 0..times {
+                labels.count(&Outcome { reason: *reason, api: Some(ApiId(1)), ..outcome(&policy) });
+            }
+        }
+        let text = metrics.render().unwrap();
+        for (times, reason) in (1..).zip(Reason::ALL) {
+            let end = format!("reason=\"{reason}\"}} {times}");
+            assert!(
+                text.lines()
+                    .any(|line| line.starts_with("scopegate_decisions_total{api=\"b\",") && line.ends_with(&end)),
+                "{reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_request_without_an_api_is_counted_without_one() {
+        let metrics = Metrics::new().unwrap();
+        let policy = policy_of(&["a"]);
+        let labels = Labels::new(&metrics, &policy);
+        labels.count(&Outcome { api: None, reason: Reason::RouteUnknown, ..outcome(&policy) });
+        let text = metrics.render().unwrap();
+        let sample = "scopegate_decisions_total{api=\"\",decision=\"deny\",reason=\"route_unknown\"} 1\n";
+        assert!(text.contains(sample));
+        assert!(text.contains("scopegate_request_seconds_count{api=\"\"} 1\n"));
+    }
+
+    #[test]
+    fn series_live_as_long_as_some_policy_has_their_api_or_scope() {
+        let metrics = Metrics::new().unwrap();
+        let has = |name: &str| metrics.render().unwrap().contains(&format!("\"{name}\""));
+        let (old, new) = (policy_of(&["kept", "left"]), policy_of(&["kept", "came"]));
+        let before = Labels::new(&metrics, &old);
+        before.count(&outcome(&old));
+        for scope in old.scopes() {
+            metrics.scope_seen(&scope.name, UnixTime(5));
+        }
+        let after = Labels::new(&metrics, &new);
+        assert!(has("kept") && has("left") && has("came") && has("left.read"));
+        drop(before);
+        assert!(has("kept") && !has("left") && has("came"));
+        assert!(has("kept.read") && !has("left.read"));
+        let sample = "{api=\"kept\",decision=\"allow\",reason=\"granted\"} 1\n";
+        assert!(metrics.render().unwrap().contains(sample), "what was counted stays");
+        // As a file that is refused in the end.
+        drop(Labels::new(&metrics, &policy_of(&["kept", "never"])));
+        assert!(has("kept") && has("came") && !has("never"));
+        after.count(&outcome(&new));
+        assert!(metrics.render().unwrap().contains("{api=\"kept\",decision=\"allow\",reason=\"granted\"} 2\n"));
+    }
+}

@@ -102,3 +102,89 @@ impl Serialize for Names<'_> {
 fn microseconds(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::policy::{ScopeId, ScopeSet};
+    use crate::record::outcome::tests::{outcome, policy};
+
+    fn line(outcome: &Outcome<'_>) -> String {
+        let mut buffer = Vec::new();
+        append(outcome, &mut buffer).unwrap();
+        String::from_utf8(buffer).unwrap()
+    }
+
+    #[test]
+    fn a_line_says_everything_in_a_fixed_order() {
+        let policy = policy();
+        let held: ScopeSet = [ScopeId(1), ScopeId(0)].into_iter().collect();
+        let allowed = Outcome { scopes: Some(HeldScopes { policy: &policy, held: &held }), ..outcome(&policy) };
+        assert_eq!(
+            line(&allowed),
+            concat!(
+                r#"{"time":"2023-11-14T22:13:20.123456Z","request_id":"b3c1","generation":7,"#,
+                r#""decision":"allow","reason":"granted","issuer":"https://login.example.com","#,
+                r#""client":"acme-integration","subject":"s-1","account":"acme","#,
+                r#""scopes":["orders.read","orders.write"],"granted_by":"orders.read","#,
+                r#""service":"GET /orders/{account}/**","method":"GET","path":"/orders/acme/1","#,
+                r#""status":200,"upstream_error":null,"microseconds":2,"duration_microseconds":4321}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_null_and_scopes_are_an_empty_list() {
+        let policy = policy();
+        let denied = Outcome {
+            reason: Reason::TokenMissing,
+            api: None,
+            issuer: None,
+            client: None,
+            subject: None,
+            account: None,
+            granted_by: None,
+            service: None,
+            status: 401,
+            time: SystemTime::UNIX_EPOCH,
+            ..outcome(&policy)
+        };
+        let read: Value = serde_json::from_str(&line(&denied)).unwrap();
+        for member in ["issuer", "client", "subject", "account", "granted_by", "service", "upstream_error"] {
+            assert_eq!(read.get(member), Some(&Value::Null), "{member}");
+        }
+        assert_eq!(read["scopes"], Value::Array(vec![]));
+        assert_eq!((read["decision"].as_str(), read["reason"].as_str()), (Some("deny"), Some("token_missing")));
+        assert_eq!(read["time"], "1970-01-01T00:00:00.000000Z");
+    }
+
+    #[test]
+    fn whatever_a_request_says_stays_one_line_and_reads_back_the_same() {
+        let policy = policy();
+        let all: String = ('\0'..='\u{ff}').chain(['\u{2028}', '\u{fffd}', '\u{1f600}', '\u{10ffff}']).collect();
+        for text in [all.as_str(), "\"", "\\", "\\\"", "a\nb\r", "{\"decision\":\"allow\"}", ""] {
+            let told = line(&Outcome {
+                request_id: text,
+                issuer: Some(text),
+                client: Some(text),
+                subject: Some(text),
+                account: Some(Cow::Borrowed(text)),
+                service: Some(text),
+                method: text,
+                path: text,
+                ..outcome(&policy)
+            });
+            assert_eq!(told.matches(['\n', '\r']).count(), 1, "{text:?}");
+            let read: Value = serde_json::from_str(&told).unwrap();
+            for member in ["request_id", "issuer", "client", "subject", "account", "service", "method", "path"] {
+                assert_eq!(read[member], text, "{member}");
+            }
+            assert_eq!(read["decision"], "allow");
+        }
+    }
+}

@@ -17,6 +17,7 @@ use super::audit::Dropped;
 use super::labels::{Names, Series};
 use super::line::decision;
 use super::register::Register;
+use super::result::{CacheResult, FetchResult, ReloadResult};
 use crate::policy::{ApiName, Reason, ScopeName, UnixTime};
 
 /// Every metric of the process.
@@ -39,41 +40,6 @@ pub struct Metrics {
 #[derive(Debug, Error)]
 #[error("the metrics cannot be registered: {0}")]
 pub struct MetricsUnmade(#[from] prometheus::Error);
-
-/// What became of a fetch of an issuer's keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FetchResult {
-    /// It brought a good key set.
-    Good,
-    /// No answer came, or not in time.
-    Unreachable,
-    /// An answer came that was no success.
-    BadStatus,
-    /// The answer was no good key set.
-    BadKeys,
-}
-
-/// What the cache of verified tokens had for a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CacheResult {
-    /// The token, verified.
-    Hit,
-    /// Nothing.
-    Miss,
-    /// The token, but it had to be verified again: keys or policy have changed.
-    Stale,
-}
-
-/// What became of a reload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReloadResult {
-    /// The file is in force.
-    Accepted,
-    /// The file is no good, and the policy before it stays.
-    Refused,
-    /// The file is the one in force.
-    Unchanged,
-}
 
 /// What is turned into samples only when they are asked for, and who uses which series.
 #[derive(Default)]
@@ -288,39 +254,55 @@ impl fmt::Debug for Metrics {
     }
 }
 
-impl FetchResult {
-    const ALL: [Self; 4] = [Self::Good, Self::Unreachable, Self::BadStatus, Self::BadKeys];
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Labels;
+    use crate::record::outcome::tests::policy;
 
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Unreachable => "unreachable",
-            Self::BadStatus => "bad_status",
-            Self::BadKeys => "bad_keys",
+    #[test]
+    fn every_metric_has_its_name_and_labels() {
+        let metrics = Metrics::new().unwrap();
+        let policy = policy();
+        let _labels = Labels::new(&metrics, &policy);
+        metrics.issuer_keys_fetched("https://i", SystemTime::now());
+        metrics.issuer_fetch("https://i", FetchResult::BadKeys);
+        metrics.token_cache(CacheResult::Stale);
+        metrics.policy_generation(3);
+        metrics.policy_reload(ReloadResult::Refused);
+        let scope = ScopeName::parse("orders.read").unwrap();
+        metrics.scope_seen(&scope, UnixTime(1_700_000_000));
+        metrics.scope_seen(&scope, UnixTime(1_600_000_000));
+        metrics.scope_seen(&ScopeName::parse("nobody.knows").unwrap(), UnixTime(1));
+        let text = metrics.render().unwrap();
+        for sample in [
+            "scopegate_decisions_total{api=\"orders\",decision=\"deny\",reason=\"scope_insufficient\"} 0\n",
+            "scopegate_decision_seconds_count 0\n",
+            "scopegate_decision_seconds_bucket{le=\"0.000001\"} 0\n",
+            "scopegate_request_seconds_count{api=\"orders\"} 0\n",
+            "scopegate_policy_generation 3\n",
+            "scopegate_policy_reloads_total{result=\"refused\"} 1\n",
+            "scopegate_policy_reloads_total{result=\"accepted\"} 0\n",
+            "scopegate_token_cache_total{result=\"stale\"} 1\n",
+            "scopegate_token_cache_total{result=\"hit\"} 0\n",
+            "scopegate_issuer_keys_age_seconds{issuer=\"https://i\"} 0",
+            "scopegate_issuer_fetches_total{issuer=\"https://i\",result=\"bad_keys\"} 1\n",
+            "scopegate_scope_last_expiry_seconds{scope=\"orders.read\"} 1700000000\n",
+            "scopegate_audit_dropped_total 0\n",
+            concat!("scopegate_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"),
+        ] {
+            assert!(text.contains(sample), "{sample} is not in\n{text}");
         }
+        assert!(!text.contains("nobody.knows"));
     }
-}
 
-impl CacheResult {
-    const ALL: [Self; 3] = [Self::Hit, Self::Miss, Self::Stale];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Hit => "hit",
-            Self::Miss => "miss",
-            Self::Stale => "stale",
-        }
-    }
-}
-
-impl ReloadResult {
-    const ALL: [Self; 3] = [Self::Accepted, Self::Refused, Self::Unchanged];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Refused => "refused",
-            Self::Unchanged => "unchanged",
-        }
+    #[test]
+    fn an_issuer_that_is_forgotten_leaves_no_series() {
+        let metrics = Metrics::new().unwrap();
+        metrics.issuer_keys_fetched("https://i", SystemTime::UNIX_EPOCH);
+        metrics.issuer_fetch("https://i", FetchResult::Good);
+        assert_eq!(metrics.render().unwrap().matches("https://i").count(), 2);
+        metrics.issuer_forgotten("https://i");
+        assert!(!metrics.render().unwrap().contains("https://i"));
     }
 }

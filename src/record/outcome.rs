@@ -68,3 +68,86 @@ pub fn record(outcome: &Outcome<'_>, labels: &Labels, audit: &AuditSink) {
     labels.count(outcome);
     audit.write(outcome);
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::policy::{
+        AccountWhenAbsent, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Marks, PolicySpec, Reach, ScopeName,
+        ScopeSpec, UpstreamId,
+    };
+
+    fn scope(name: &str) -> ScopeSpec {
+        ScopeSpec {
+            name: ScopeName::parse(name).unwrap(),
+            display_name: None,
+            description: None,
+            reach: Reach::Any,
+            marks: Marks::default(),
+            services: vec![],
+            except: vec![],
+            privileges: vec![],
+        }
+    }
+
+    /// Apis of these names, each with the scopes `NAME.read` and `NAME.write`.
+    pub(crate) fn policy_of(apis: &[&str]) -> Policy {
+        let api = |name: &&str| ApiSpec {
+            name: ApiName::parse(name).unwrap(),
+            display_name: None,
+            base_path: BasePath::default(),
+            hosts: vec![],
+            upstream: UpstreamId(0),
+            account: vec![],
+            account_when_absent: AccountWhenAbsent::Deny,
+            insufficient_scope_status: InsufficientScopeStatus::Forbidden,
+            public: vec![],
+            scopes: vec![scope(&format!("{name}.read")), scope(&format!("{name}.write"))],
+        };
+        Policy::compile(PolicySpec { apis: apis.iter().map(api).collect(), ..PolicySpec::default() }).unwrap()
+    }
+
+    pub(crate) fn policy() -> Policy {
+        policy_of(&["orders"])
+    }
+
+    /// Of a request that was allowed, with everything there is to say.
+    pub(crate) fn outcome(policy: &Policy) -> Outcome<'_> {
+        Outcome {
+            time: SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789),
+            request_id: "b3c1",
+            generation: 7,
+            api: Some(ApiId(0)),
+            reason: Reason::Granted,
+            issuer: Some("https://login.example.com"),
+            client: Some("acme-integration"),
+            subject: Some("s-1"),
+            account: Some(Cow::Borrowed("acme")),
+            scopes: None,
+            granted_by: policy.scopes().first().map(|scope| scope.name.as_str()),
+            service: Some("GET /orders/{account}/**"),
+            method: "GET",
+            path: "/orders/acme/1",
+            status: 200,
+            upstream_error: None,
+            decision_time: Duration::from_nanos(2_900),
+            request_time: Duration::from_micros(4_321),
+        }
+    }
+
+    #[test]
+    fn one_outcome_moves_the_metrics_and_writes_one_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        let metrics = crate::record::Metrics::new().unwrap();
+        let policy = policy();
+        let labels = Labels::new(&metrics, &policy);
+        let (audit, guard) = AuditSink::open(Some(&path), &metrics).unwrap();
+        record(&outcome(&policy), &labels, &audit);
+        drop(guard);
+        assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 1);
+        let text = metrics.render().unwrap();
+        let sample = "scopegate_decisions_total{api=\"orders\",decision=\"allow\",reason=\"granted\"} 1\n";
+        assert!(text.contains(sample), "{text}");
+    }
+}
