@@ -9,6 +9,7 @@ mod binding;
 mod certificate;
 mod claims;
 mod dpop;
+mod htu;
 mod introspection;
 mod json;
 mod jwk;
