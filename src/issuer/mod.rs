@@ -52,6 +52,9 @@ use self::state::IssuerState;
 use crate::config::Settings;
 use crate::record::Metrics;
 
+#[cfg(test)]
+mod tests;
+
 /// How many bytes verified tokens may take.
 const CACHE: usize = 64 * 1024 * 1024;
 
