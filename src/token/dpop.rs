@@ -137,14 +137,14 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_payload(members: Value, expected: Result<(), TokenFault>) {
-        let proof = proof(Algorithm::ES256, &json!({}), &with(payload(), &members));
+    fn check_payload(members: &Value, expected: Result<(), TokenFault>) {
+        let proof = proof(Algorithm::ES256, &json!({}), &with(payload(), members));
         assert_eq!(judge(&proof).map(drop), expected, "{members}");
     }
 
     #[track_caller]
-    fn check_header(members: Value, expected: Result<(), TokenFault>) {
-        let proof = proof(Algorithm::ES256, &members, &payload());
+    fn check_header(members: &Value, expected: Result<(), TokenFault>) {
+        let proof = proof(Algorithm::ES256, members, &payload());
         assert_eq!(judge(&proof).map(drop), expected, "{members}");
     }
 
@@ -186,8 +186,8 @@ mod tests {
         let plain = |alg: &str, jwk: Value| json!({ "typ": "dpop+jwt", "alg": alg, "jwk": jwk }).to_string();
         let by_secret = KEYS.secret.token(Algorithm::HS256, &plain("HS256", KEYS.secret.jwk()), &payload().to_string());
         assert!(judge(&by_secret).is_err());
-        check_header(json!({ "alg": "none" }), Err(TokenFault::BindingMismatch));
-        check_header(json!({ "alg": "HS256" }), Err(TokenFault::BindingMismatch));
+        check_header(&json!({ "alg": "none" }), Err(TokenFault::BindingMismatch));
+        check_header(&json!({ "alg": "HS256" }), Err(TokenFault::BindingMismatch));
         let good = proof(Algorithm::ES256, &json!({}), &payload());
         assert!(judge(good.rsplit_once('.').unwrap().0).is_err());
         assert!(judge(&format!("{}.", good.rsplit_once('.').unwrap().0)).is_err());
@@ -197,9 +197,9 @@ mod tests {
     fn the_header_must_be_that_of_a_proof() {
         let refused = Err(TokenFault::BindingMismatch);
         for typ in [json!(null), json!("JWT"), json!("at+jwt"), json!(1), json!("dpop")] {
-            check_header(json!({ "typ": typ }), refused);
+            check_header(&json!({ "typ": typ }), refused);
         }
-        check_header(json!({ "typ": "DPoP+JWT" }), Ok(()));
+        check_header(&json!({ "typ": "DPoP+JWT" }), Ok(()));
         for jwk in [
             json!(null),
             json!("x"),
@@ -212,9 +212,9 @@ mod tests {
             with(KEYS.p256.jwk(), &json!({ "alg": "ES384" })),
             with(KEYS.p256.jwk(), &json!({ "use": "enc" })),
         ] {
-            check_header(json!({ "jwk": jwk }), refused);
+            check_header(&json!({ "jwk": jwk }), refused);
         }
-        check_header(json!({ "crit": ["x"] }), refused);
+        check_header(&json!({ "crit": ["x"] }), refused);
     }
 
     #[test]
@@ -235,9 +235,9 @@ mod tests {
             json!({ "ath": "AAAA" }),
             json!({ "ath": 1 }),
         ] {
-            check_payload(members, refused);
+            check_payload(&members, refused);
         }
-        check_payload(json!({ "htu": "HTTPS://API.example.com:443/%69ntegration/a%20b?x=1#y" }), Ok(()));
+        check_payload(&json!({ "htu": "HTTPS://API.example.com:443/%69ntegration/a%20b?x=1#y" }), Ok(()));
     }
 
     #[test]
@@ -255,12 +255,12 @@ mod tests {
             (json!(-1), refused),
             (json!(9e18), refused),
         ] {
-            check_payload(json!({ "iat": iat }), expected);
+            check_payload(&json!({ "iat": iat }), expected);
         }
         for jti in [json!(null), json!(""), json!(1), json!("x".repeat(257))] {
-            check_payload(json!({ "jti": jti }), refused);
+            check_payload(&json!({ "jti": jti }), refused);
         }
-        check_payload(json!({ "jti": "x".repeat(256) }), Ok(()));
+        check_payload(&json!({ "jti": "x".repeat(256) }), Ok(()));
     }
 
     #[test]
@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(judge(json!(null), Some(is_ours)), Err(TokenFault::NonceRequired));
         assert_eq!(judge(json!("n-1"), None), Err(TokenFault::NonceRequired));
         assert_eq!(judge(json!(1), Some(is_ours)), Err(TokenFault::BindingMismatch));
-        check_payload(json!({ "nonce": "any" }), Ok(()));
+        check_payload(&json!({ "nonce": "any" }), Ok(()));
         // A proof that is bad otherwise learns no nonce.
         let stale = proof(Algorithm::ES256, &json!({}), &with(payload(), &json!({ "iat": 1 })));
         assert_eq!(Proof::verify(&stale, &request(), rules, 30, NOW), Err(TokenFault::BindingMismatch));

@@ -98,10 +98,10 @@ impl Revocations {
             return false;
         }
         let names = [(By::Id, &caller.token_id), (By::Subject, &caller.subject), (By::Client, &caller.client)];
-        names.into_iter().any(|(by, name)| {
-            let named = name.as_deref().map(|name| NamedRef { by, issuer: &caller.issuer, name });
-            named.and_then(|named| self.entries.get(&named)).is_some_and(|revoked| revoked.means(caller.issued_at))
-        })
+        let mut known = names.into_iter().filter_map(|(by, name)| {
+            self.entries.get(&NamedRef { by, issuer: &caller.issuer, name: name.as_deref()? })
+        });
+        known.any(|revoked| revoked.means(caller.issued_at))
     }
 
     /// Whether nothing is revoked.
