@@ -22,18 +22,18 @@ async fn hits_misses_and_what_had_to_be_made_again_are_counted() {
     let token = key.token(&json!({}));
     let counts = || {
         ["hit", "miss", "stale"]
-            .map(|result| world.metric(&format!("scopegate_token_cache_total{{result=\"{result}\"}}")))
+            .map(|result| world.metric::<u64>(&format!("scopegate_token_cache_total{{result=\"{result}\"}}")))
     };
     world.ask(&token).await.unwrap();
-    assert_eq!(counts(), [0.0, 1.0, 0.0]);
+    assert_eq!(counts(), [0, 1, 0]);
     world.ask(&token).await.unwrap();
-    assert_eq!(counts(), [1.0, 1.0, 0.0]);
+    assert_eq!(counts(), [1, 1, 0]);
     world.set.authenticate(&bearer(&token), &world.policy, 2, NOW).await.unwrap();
-    assert_eq!(counts(), [1.0, 1.0, 1.0]);
+    assert_eq!(counts(), [1, 1, 1]);
     provider.says(Says::ok(jwks(&[&Key::new("b")])));
     assert!(world.fetched().await);
     refused(world.ask(&token).await, TokenFault::KeyUnknown);
-    assert_eq!(counts(), [1.0, 1.0, 2.0]);
+    assert_eq!(counts(), [1, 1, 2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,7 +105,7 @@ async fn a_good_answer_is_used_again_for_so_long_and_never_past_expiry() {
         asked.provider.says(Says::ok("{\"active\":false}"));
         refused(asked.world.ask_at("opaque", at(used_for)).await, TokenFault::Revoked);
         assert_eq!(asked.provider.asked(), 2);
-        assert_eq!(asked.world.metric("scopegate_token_cache_total{result=\"stale\"}"), 1.0);
+        assert_eq!(asked.world.metric::<u64>("scopegate_token_cache_total{result=\"stale\"}"), 1);
     }
 }
 

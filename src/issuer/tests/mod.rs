@@ -8,8 +8,10 @@ mod keys;
 mod provider;
 mod settings;
 
+use std::fmt::Debug;
 use std::future::Future;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,10 +95,12 @@ impl World {
         self.set.authenticate(&bearer(token), &self.policy, 1, now).await
     }
 
-    /// The value of a metric; 0 where there is none.
-    fn metric(&self, series: &str) -> f64 {
+    /// The value of a metric that is there.
+    fn metric<T: FromStr<Err: Debug>>(&self, series: &str) -> T {
         let text = self.metrics.render().unwrap();
-        text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok()).unwrap_or(0.0)
+        let value =
+            text.lines().find_map(|line| line.strip_prefix(series)).unwrap_or_else(|| panic!("{series}: {text}"));
+        value.trim().parse().unwrap()
     }
 
     fn held(&self) -> &HeldKeys {
