@@ -3,6 +3,24 @@
 //! Pure: keys are given, `now` is given, nothing is remembered. Fetching keys, asking for
 //! introspection and remembering verdicts is `issuer`'s; what a caller may do is `policy`'s.
 
+mod bearer;
+mod binding;
+mod certificate;
+mod claims;
+mod dpop;
+mod introspection;
+mod jwt;
+mod keys;
+mod revocation;
 mod rules;
 
+pub use bearer::{Credential, Scheme, credential};
+pub use binding::check_binding;
+pub use certificate::{InvalidCertificate, certificate_from_der, certificate_from_header};
+pub use claims::check_times;
+pub use dpop::{Proof, ProofRequest};
+pub use introspection::{introspected, is_introspection_answer};
+pub use jwt::{Jwt, Verified};
+pub use keys::{InvalidKeySet, KeyFault, KeyFingerprint, KeySet, ParsedKeys, RefusedKey};
+pub use revocation::{InvalidRevocation, Revocations};
 pub use rules::{ClaimPath, ClaimPaths, DpopRules, IssuerRules, ScopeSyntax, TokenType};

@@ -73,3 +73,43 @@ pub struct DpopRules {
     /// Whether tokens that are not bound are refused.
     pub required: bool,
 }
+
+#[cfg(test)]
+pub(super) mod samples {
+    //! Rules as tests of this folder want them.
+
+    use super::*;
+
+    /// A path split at its dots, as `config` splits it.
+    pub(in crate::token) fn path(text: &str) -> ClaimPath {
+        ClaimPath(text.split('.').map(Into::into).collect())
+    }
+
+    pub(in crate::token) fn rules() -> IssuerRules {
+        IssuerRules {
+            issuer: "https://login.example.com".into(),
+            audiences: ["https://api.example.com".into()].into(),
+            algorithms: [
+                Algorithm::RS256,
+                Algorithm::RS384,
+                Algorithm::RS512,
+                Algorithm::PS256,
+                Algorithm::PS384,
+                Algorithm::PS512,
+                Algorithm::ES256,
+                Algorithm::ES384,
+                Algorithm::EdDSA,
+            ]
+            .into(),
+            token_type: TokenType::Prefer,
+            leeway: 30,
+            claims: ClaimPaths {
+                scope: [path("scope"), path("scp")].into(),
+                account: [path("account_id")].into(),
+                client: [path("client_id"), path("azp")].into(),
+            },
+            scope_syntax: ScopeSyntax::Words,
+            dpop: None,
+        }
+    }
+}
