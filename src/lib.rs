@@ -14,6 +14,7 @@
 //! - `cli` has a file for each command.
 
 pub mod config;
+pub mod gateway;
 pub mod policy;
 pub mod record;
 pub mod token;

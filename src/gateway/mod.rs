@@ -1,0 +1,11 @@
+//! The proxy: a request comes in, is judged by one generation, and is answered or forwarded.
+//!
+//! The only folder that knows pingora. What may pass is `policy`'s, who is calling is `issuer`'s and
+//! `token`'s; here requests are read, answers written and permits turned into upstream requests.
+
+mod answer;
+mod challenge;
+mod failure;
+mod hygiene;
+mod metadata;
+mod trace;
