@@ -125,6 +125,8 @@ impl Policy {
         if matches.is_empty() {
             return Ok(None);
         }
+        // In the order of the file, so that of several grants the first one is named.
+        matches.sort_unstable_by_key(|found| found.entry.service);
         let named = outside_path(api, request)?;
         Ok(Some(Candidate { id, api, matches, named }))
     }

@@ -1,0 +1,42 @@
+# The two commands a newcomer needs are `make run` and `make test`; each does its own set-up.
+
+.DEFAULT_GOAL := help
+CARGO := cargo
+# So that a rustup that is installed but not on the PATH is found.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+.PHONY: help run test release lint bench scale setup
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## build and start the demo: gateway, development issuer and echo upstream in one process
+	$(CARGO) run --quiet -- demo
+
+test: setup ## every test
+	$(CARGO) test
+
+release: setup ## the optimised binary, target/release/scopegate
+	$(CARGO) build --release
+
+lint: setup ## format, lints and docs, as the pipeline has them
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --document-private-items
+
+bench: setup ## instruction counts (needs valgrind), then timings
+	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
+	$(CARGO) bench --bench instructions
+	$(CARGO) bench --bench policy
+
+scale: release ## compile time and memory of policies of 10 to 100,000 services
+	benches/scale.sh
+
+# zlib-ng, which pingora's compression links, is built with cmake.
+setup:
+	@command -v $(firstword $(CARGO)) >/dev/null || { echo "cargo is missing: install Rust with rustup first" >&2; exit 1; }
+	@command -v cmake >/dev/null || { \
+		echo "cmake is missing and is needed to build zlib-ng: installing Debian's package cmake"; \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq cmake; \
+		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq cmake; fi; } \
+		|| { echo "cmake could not be installed: install the package cmake (Debian, Fedora, Homebrew), then try again" >&2; exit 1; }

@@ -1,0 +1,403 @@
+//! The real binary over real sockets: a gateway process, an upstream that records, an issuer that signs.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub(crate) use crate::signer::{Signer, now};
+
+/// Long enough for a busy machine; nothing waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A `scopegate serve` of its own, on a file of its own.
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) upstream: Upstream,
+    pub(crate) folder: TempDir,
+    process: Process,
+}
+
+/// An answer as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Gateway {
+    /// Starts one on `policy`, which is `gateway.yaml` without listeners, admin, upstreams and the
+    /// issuer `https://issuer.example`: those are put before it.
+    pub(crate) fn start(policy: &str) -> Self {
+        Self::start_in(policy, |_| {})
+    }
+
+    /// The same, once `prepare` has put what the policy needs into the file's folder.
+    pub(crate) fn start_in(policy: &str, prepare: impl Fn(&Path)) -> Self {
+        Self::start_with(policy, Upstream::start(), prepare)
+    }
+
+    pub(crate) fn start_with(policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        prepare(folder.path());
+        std::fs::write(folder.path().join("jwks.json"), Signer::shared().jwks().to_string()).unwrap();
+        let (address, admin) = (free_address(), free_address());
+        let text = document(address, admin, &upstream.address.to_string(), policy);
+        std::fs::write(folder.path().join("gateway.yaml"), text).unwrap();
+        let process = Process::start(folder.path(), &["serve", "--config", "gateway.yaml"]);
+        let gateway = Self { address, admin, upstream, folder, process };
+        gateway.wait_until_ready();
+        gateway
+    }
+
+    /// Puts another policy in place by renaming a new file over the old one.
+    pub(crate) fn rewrite(&self, policy: &str) {
+        let text = document(self.address, self.admin, &self.upstream.address.to_string(), policy);
+        self.replace_file(&text);
+    }
+
+    pub(crate) fn replace_file(&self, text: &str) {
+        let new = self.folder.path().join("gateway.yaml.new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, self.file()).unwrap();
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("gateway.yaml")
+    }
+
+    /// A request with these headers beside `Host`, on a connection of its own.
+    pub(crate) fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {
+        let mut text = format!("{method} {target} HTTP/1.1\r\nHost: api.example.com\r\n");
+        for (name, value) in headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        self.send(format!("{text}\r\n").as_bytes())
+    }
+
+    /// A `GET` with a bearer token.
+    pub(crate) fn get(&self, target: &str, token: &str) -> Response {
+        self.ask("GET", target, &[("Authorization", &format!("Bearer {token}"))])
+    }
+
+    /// Bytes as they are, on a connection of their own.
+    pub(crate) fn send(&self, request: &[u8]) -> Response {
+        let mut connection = Connection::open(self.address);
+        connection.write(request);
+        connection.read_response().expect("an answer")
+    }
+
+    /// A `GET` of the admin address.
+    pub(crate) fn admin(&self, path: &str) -> Response {
+        let mut connection = Connection::open(self.admin);
+        connection.write(format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n").as_bytes());
+        connection.read_response().expect("an answer")
+    }
+
+    /// `/policy` once it says what is awaited.
+    pub(crate) fn wait_for_policy(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        wait_for(what, || Some(self.admin("/policy").json()).filter(&is))
+    }
+
+    /// The value of one line of `/metrics`, by all of it before the number.
+    pub(crate) fn metric(&self, series: &str) -> Option<f64> {
+        let text = String::from_utf8(self.admin("/metrics").body).unwrap();
+        text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+    }
+
+    /// The audit lines written so far, once there are at least `count`.
+    pub(crate) fn audit(&self, count: usize) -> Vec<Value> {
+        wait_for("audit lines", || {
+            let text = std::fs::read_to_string(self.folder.path().join("audit.jsonl")).unwrap_or_default();
+            let lines: Vec<_> = text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect();
+            (lines.len() >= count).then_some(lines)
+        })
+    }
+
+    /// Sends the process a signal, by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.process.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.child.try_wait().unwrap().is_none()
+    }
+
+    /// What the process has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.process.log.lock().unwrap().clone()
+    }
+
+    fn wait_until_ready(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let ready = TcpStream::connect(self.admin).is_ok() && self.admin("/readyz").status == 200;
+            if ready && TcpStream::connect(self.address).is_ok() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the gateway is not ready; it said:\n{}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Response {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let named = |(own, _): &&(String, String)| own.eq_ignore_ascii_case(name);
+        self.headers.iter().find(named).map(|(_, value)| value.as_str())
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    pub(crate) fn reason(&self) -> String {
+        self.json()["reason"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// Polls `check` until it gives something.
+#[track_caller]
+pub(crate) fn wait_for<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = check() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A child process whose output is kept; it ends with the test.
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    pub(crate) log: Arc<Mutex<String>>,
+}
+
+impl Process {
+    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_scopegate"))
+            .args(arguments)
+            .current_dir(folder)
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        keep(child.stdout.take().unwrap(), Arc::clone(&log));
+        keep(child.stderr.take().unwrap(), Arc::clone(&log));
+        Self { child, log }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn keep(output: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            log.lock().unwrap().push_str(&(line + "\n"));
+        }
+    });
+}
+
+/// One connection of a plain HTTP/1.1 client.
+pub(crate) struct Connection {
+    stream: BufReader<TcpStream>,
+}
+
+impl Connection {
+    pub(crate) fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream: BufReader::new(stream) }
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// Bytes that a peer may well refuse to read to their end.
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) {
+        let _ = self.stream.get_mut().write_all(bytes);
+    }
+
+    /// The next answer; `None` if the peer closed instead.
+    pub(crate) fn read_response(&mut self) -> Option<Response> {
+        let (line, headers) = read_head(&mut self.stream)?;
+        let status = line.split(' ').nth(1)?.parse().ok()?;
+        let body = if matches!(status, 204 | 304) { vec![] } else { read_body(&mut self.stream, &headers, true)? };
+        Some(Response { status, headers, body })
+    }
+}
+
+/// A start line and headers; `None` at the end of the stream.
+fn read_head(stream: &mut impl BufRead) -> Option<(String, Vec<(String, String)>)> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        if stream.read_until(b'\n', &mut line).ok()? == 0 {
+            return None;
+        }
+        let line = String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned();
+        if line.is_empty() {
+            break;
+        }
+        lines.push(line);
+    }
+    let mut lines = lines.into_iter();
+    let start = lines.next()?;
+    let headers = lines.filter_map(|line| line.split_once(':').map(|(n, v)| (n.to_owned(), v.trim().to_owned()))).collect();
+    Some((start, headers))
+}
+
+fn read_body(stream: &mut impl BufRead, headers: &[(String, String)], until_close: bool) -> Option<Vec<u8>> {
+    let header = |name: &str| headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
+    let mut body = Vec::new();
+    if header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+        loop {
+            let mut size = String::new();
+            stream.read_line(&mut size).ok()?;
+            let size = usize::from_str_radix(size.trim(), 16).ok()?;
+            let mut chunk = vec![0; size + 2];
+            stream.read_exact(&mut chunk).ok()?;
+            if size == 0 {
+                return Some(body);
+            }
+            body.extend_from_slice(&chunk[..size]);
+        }
+    }
+    match header("content-length") {
+        Some(length) => {
+            body.resize(length.parse().ok()?, 0);
+            stream.read_exact(&mut body).ok()?;
+        }
+        None if until_close => {
+            stream.read_to_end(&mut body).ok()?;
+        }
+        None => {}
+    }
+    Some(body)
+}
+
+/// A request as it reached the upstream.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorded {
+    pub(crate) line: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Recorded {
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+/// An upstream that answers 200 to everything and remembers what it got.
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    seen: Arc<Mutex<Vec<Recorded>>>,
+}
+
+impl Upstream {
+    pub(crate) fn start() -> Self {
+        Self::answering(|_| b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n{\"upstream\":true}".to_vec())
+    }
+
+    /// One that answers as `answer` says; an empty answer closes the connection.
+    pub(crate) fn answering(answer: impl Fn(&Recorded) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (kept, answer) = (Arc::clone(&seen), Arc::new(answer));
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
+                thread::spawn(move || serve(stream, &kept, &*answer));
+            }
+        });
+        Self { address, seen }
+    }
+
+    /// Everything that reached it so far.
+    pub(crate) fn seen(&self) -> Vec<Recorded> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+
+    #[track_caller]
+    pub(crate) fn last(&self) -> Recorded {
+        self.seen().pop().expect("nothing reached the upstream")
+    }
+}
+
+fn serve(stream: TcpStream, seen: &Mutex<Vec<Recorded>>, answer: &dyn Fn(&Recorded) -> Vec<u8>) {
+    stream.set_nodelay(true).unwrap();
+    let mut writer = stream.try_clone().unwrap();
+    let mut reader = BufReader::new(stream);
+    while let Some((line, headers)) = read_head(&mut reader) {
+        let Some(body) = read_body(&mut reader, &headers, false) else { return };
+        let recorded = Recorded { line, headers, body };
+        seen.lock().unwrap().push(recorded.clone());
+        let bytes = answer(&recorded);
+        if bytes.is_empty() || writer.write_all(&bytes).is_err() {
+            return;
+        }
+    }
+}
+
+/// `gateway.yaml` with everything that a test's policy leaves out.
+fn document(address: SocketAddr, admin: SocketAddr, upstream: &str, policy: &str) -> String {
+    let issuers = if policy.contains("\nissuers:") {
+        String::new()
+    } else {
+        "issuers:\n  - issuer: https://issuer.example\n    audiences: [https://api.example.com]\n    \
+         keys: { file: jwks.json }\n    claims: { scope: scope, account: account_id, client: client_id }\n"
+            .to_owned()
+    };
+    let upstreams = if policy.contains("\nupstreams:") {
+        String::new()
+    } else {
+        format!("upstreams:\n  backend:\n    servers: [\"{upstream}\"]\n")
+    };
+    format!(
+        "version: 1\nthreads: 2\nlisteners:\n  - address: {address}\nadmin:\n  address: {admin}\naudit: {{ file: audit.jsonl }}\n\
+         {upstreams}{issuers}{}\n",
+        policy.trim_start_matches('\n')
+    )
+}
+
+/// An address that nothing listens on; each is given out once a process.
+pub(crate) fn free_address() -> SocketAddr {
+    static GIVEN: LazyLock<Mutex<Vec<SocketAddr>>> = LazyLock::new(Mutex::default);
+    loop {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut given = GIVEN.lock().unwrap();
+        if !given.contains(&address) {
+            given.push(address);
+            return address;
+        }
+    }
+}

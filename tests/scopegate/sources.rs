@@ -1,0 +1,123 @@
+//! What the sources are held to: imports that point one way, a core without I/O, permits from one place.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The modules from the bottom up: each may import itself and what stands before it.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("policy", &[]),
+    ("record", &["policy"]),
+    ("token", &["policy"]),
+    ("config", &["policy", "token"]),
+    ("issuer", &["policy", "token", "config", "record"]),
+    ("gateway", &["policy", "token", "config", "record", "issuer"]),
+    ("reload", &["policy", "config", "record", "issuer", "gateway"]),
+    ("admin", &["policy", "config", "record", "issuer", "gateway", "reload"]),
+    ("demo", &["policy", "token", "config", "record", "issuer", "gateway", "reload", "admin"]),
+    ("cli", &["policy", "token", "config", "record", "issuer", "gateway", "reload", "admin", "demo"]),
+];
+
+#[test]
+fn imports_point_one_way() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        let Some(layer) = layer_of(&file) else { continue };
+        let allowed = LAYERS.iter().find(|(name, _)| *name == layer).map(|(_, below)| *below);
+        let allowed = allowed.unwrap_or_else(|| panic!("{layer} has no place in the order"));
+        for (name, _) in LAYERS {
+            let imports = text.contains(&format!("crate::{name}::")) || text.contains(&format!("crate::{name};"));
+            if imports && *name != layer && !allowed.contains(name) {
+                wrong.push(format!("{} imports {name}", file.display()));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn only_the_gateway_knows_pingora() {
+    let knowing = sources().into_iter().filter(|(_, text)| text.contains("pingora::") || text.contains("use pingora"));
+    let outside: Vec<_> =
+        knowing.map(|(file, _)| file).filter(|file| layer_of(file).as_deref() != Some("gateway")).collect();
+    assert_eq!(outside, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn the_core_does_no_io_reads_no_clock_and_logs_nothing() {
+    let banned = [
+        "std::fs",
+        "std::net",
+        "std::io",
+        "std::env",
+        "std::process",
+        "tokio",
+        "SystemTime",
+        "Instant",
+        "tracing",
+        "reqwest",
+        "println!",
+        "eprintln!",
+    ];
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        if !matches!(layer_of(&file).as_deref(), Some("policy" | "token")) {
+            continue;
+        }
+        // Tests may read the clock to make tokens.
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for word in banned.iter().filter(|word| code.contains(**word)) {
+            wrong.push(format!("{} has {word}", file.display()));
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn only_the_decision_makes_permits() {
+    let makers: Vec<_> =
+        sources().into_iter().filter(|(_, text)| text.contains("Permit::new(")).map(|(file, _)| file).collect();
+    assert_eq!(makers, [PathBuf::from("policy/decision.rs")]);
+}
+
+#[test]
+fn every_file_opens_with_what_it_owns() {
+    let silent: Vec<_> =
+        sources().into_iter().filter(|(_, text)| !text.starts_with("//! ")).map(|(file, _)| file).collect();
+    assert_eq!(silent, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn the_sources_have_no_error_texts_to_compare() {
+    let comparing = |text: &str| text.contains(".to_string() ==") || text.contains(".to_string().contains(");
+    let code = |text: &str| text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+    let wrong: Vec<_> =
+        sources().into_iter().filter(|(_, text)| comparing(&code(text))).map(|(file, _)| file).collect();
+    assert_eq!(wrong, Vec::<PathBuf>::new());
+}
+
+/// Every file under `src`, by its path below it, with its text.
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                files.push((path.strip_prefix(&root).unwrap().to_owned(), text));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The module that a file is of; `None` for the crate's own two roots.
+fn layer_of(file: &Path) -> Option<String> {
+    let first = file.components().next()?.as_os_str().to_str()?;
+    let name = first.strip_suffix(".rs").unwrap_or(first);
+    (!["lib", "main"].contains(&name)).then(|| name.to_owned())
+}
