@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use super::challenge::{ChallengeValues, Challenges};
 use super::failure::Failure;
 use super::trace::REQUEST_ID;
-use crate::policy::{ApiId, Denial, InsufficientScopeStatus, MethodSet, Policy, ScopeId, TokenFault};
+use crate::policy::{ApiId, Denial, InsufficientScopeStatus, MethodSet, Policy, ScopeId, ScopeIds, TokenFault};
 
 /// A whole answer of the gateway's own.
 #[derive(Debug)]
@@ -33,8 +33,8 @@ struct Problem<'a> {
     detail: &'a str,
     reason: &'static str,
     request_id: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    required_scopes: &'a [&'a str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    required_scopes: Option<&'a [&'a str]>,
 }
 
 /// `urn:scopegate:` and the reason.
@@ -51,7 +51,8 @@ struct Said<'p> {
     status: StatusCode,
     title: &'static str,
     detail: String,
-    scopes: Scopes<'p>,
+    /// For what lacks a scope; empty where none may be named.
+    scopes: Option<Scopes<'p>>,
     challenges: ChallengeValues,
     header: Option<(HeaderName, HeaderValue)>,
 }
@@ -136,11 +137,14 @@ fn say<'p>(denial: &Denial, policy: &'p Policy, challenges: &Challenges, nonce: 
         Denial::MethodNotAllowed { allow } => method(*allow),
         Denial::ScopeRequired { api, missing } => {
             let detail = "the token lacks a scope that every request to this api needs";
-            scope(detail, *api, missing, policy, challenges)
+            scope(detail, *api, missing.clone(), policy, challenges)
         }
         Denial::ScopeInsufficient { api, alternatives } => {
             let detail = "the token holds no scope that grants this request";
-            scope(detail, *api, alternatives, policy, challenges)
+            // A token that is asked for with these does not fail at the required ones next.
+            let required = policy.api(*api).map(|api| api.required.clone()).unwrap_or_default();
+            let ids = required.into_iter().chain(alternatives.iter().copied()).collect();
+            scope(detail, *api, ids, policy, challenges)
         }
         Denial::ClientTypeRejected { .. } => {
             forbidden("Client type not allowed", "this scope is for confidential clients, not for browsers and apps")
@@ -173,21 +177,22 @@ fn token<'p>(fault: TokenFault, challenges: &Challenges, nonce: Option<HeaderVal
         | TokenFault::Expired
         | TokenFault::NotYetValid
         | TokenFault::Revoked
-        | TokenFault::BindingMismatch => said.challenges = challenges.error("invalid_token", &said.detail, &[]),
+        | TokenFault::BindingMismatch => said.challenges = challenges.invalid_token(&said.detail),
     }
     said
 }
 
 /// `insufficient_scope` with the api's status.
-fn scope<'p>(detail: &str, api: ApiId, ids: &[ScopeId], policy: &'p Policy, challenges: &Challenges) -> Said<'p> {
+fn scope<'p>(detail: &str, api: ApiId, ids: ScopeIds, policy: &'p Policy, challenges: &Challenges) -> Said<'p> {
     let status = policy.api(api).map(|api| api.insufficient_scope_status).unwrap_or_default();
     let status = match status {
         InsufficientScopeStatus::Forbidden => StatusCode::FORBIDDEN,
         InsufficientScopeStatus::Unauthorized => StatusCode::UNAUTHORIZED,
     };
     let mut said = Said::new(status, "Insufficient scope", detail);
-    said.scopes = nameable(ids, policy);
-    said.challenges = challenges.error("insufficient_scope", &said.detail, &said.scopes);
+    let scopes = nameable(&ids, policy);
+    said.challenges = challenges.insufficient_scope(&scopes);
+    said.scopes = Some(scopes);
     said
 }
 
@@ -195,7 +200,13 @@ fn scope<'p>(detail: &str, api: ApiId, ids: &[ScopeId], policy: &'p Policy, chal
 fn nameable<'p>(ids: &[ScopeId], policy: &'p Policy) -> Scopes<'p> {
     let shown = || ids.iter().filter_map(|id| policy.scope(*id)).filter(|scope| scope.marks.show_in_discovery);
     let all_deprecated = shown().all(|scope| scope.marks.deprecated);
-    shown().filter(|scope| all_deprecated || !scope.marks.deprecated).map(|scope| scope.name.as_str()).collect()
+    let mut names = Scopes::new();
+    for scope in shown().filter(|scope| all_deprecated || !scope.marks.deprecated) {
+        if !names.contains(&scope.name.as_str()) {
+            names.push(scope.name.as_str());
+        }
+    }
+    names
 }
 
 fn method<'p>(allow: MethodSet) -> Said<'p> {
@@ -221,7 +232,7 @@ impl Said<'_> {
             status,
             title,
             detail: detail.to_string(),
-            scopes: Scopes::new(),
+            scopes: None,
             challenges: ChallengeValues::new(),
             header: None,
         }
@@ -236,7 +247,7 @@ impl Said<'_> {
             reason,
             // INVARIANT: an id is made of letters, digits, `.`, `_` and `-`.
             request_id: request_id.to_str().unwrap_or_default(),
-            required_scopes: &self.scopes,
+            required_scopes: self.scopes.as_deref(),
         };
         let mut body = Vec::with_capacity(512);
         // It cannot fail: texts and numbers are written to memory.
@@ -371,17 +382,17 @@ mod tests {
             (
                 Denial::ScopeRequired { api, missing: ids(&[0, 1]) },
                 403,
-                Some("Bearer error=\"insufficient_scope\", error_description=\"the token lacks"),
+                Some("Bearer error=\"insufficient_scope\", scope=\"a b\""),
             ),
             (
                 Denial::ScopeInsufficient { api, alternatives: ids(&[0, 1]) },
                 403,
-                Some("Bearer error=\"insufficient_scope\", error_description=\"the token holds no"),
+                Some("Bearer error=\"insufficient_scope\", scope=\"a b\""),
             ),
             (
                 Denial::ScopeInsufficient { api: ApiId(1), alternatives: ids(&[4]) },
                 401,
-                Some("Bearer error=\"insufficient_scope\", "),
+                Some("Bearer error=\"insufficient_scope\", scope=\"c\""),
             ),
             (Denial::ClientTypeRejected { api }, 403, None),
             (Denial::AccountMissing { api }, 403, None),
@@ -400,19 +411,32 @@ mod tests {
             (&[0, 1][..], json!(["a", "b"])),
             (&[1, 2, 3], json!(["b"])),
             (&[2, 3], json!(["old"])),
-            (&[3], Value::Null),
+            (&[3], json!([])),
+            (&[1, 1], json!(["b"])),
         ] {
             let denial = Denial::ScopeInsufficient { api: ApiId(0), alternatives: ids(places) };
             let answer = answer(&denial);
             let body: Value = serde_json::from_slice(&answer.body).unwrap();
             assert_eq!(body["required_scopes"], named);
             let challenge = headers(&answer, &WWW_AUTHENTICATE)[0];
-            let listed = named.as_array().map(|names| names.iter().map(|it| it.as_str().unwrap()).collect::<Vec<_>>());
-            match listed {
-                Some(names) => assert!(challenge.ends_with(&format!(", scope=\"{}\"", names.join(" "))), "{challenge}"),
-                None => assert!(!challenge.contains("scope=\""), "{challenge}"),
-            }
+            let names: Vec<_> = named.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+            let scope = format!(", scope=\"{}\"", names.join(" "));
+            let expected = if names.is_empty() { "" } else { &scope };
+            assert_eq!(challenge, format!("Bearer error=\"insufficient_scope\"{expected}"));
         }
+    }
+
+    #[test]
+    fn scopes_that_would_do_include_the_required_ones() {
+        let required = scope("always", Marks { required: true, ..Marks::default() });
+        let scopes = vec![required, scope("a", Marks::default())];
+        let apis = vec![api("one", InsufficientScopeStatus::Forbidden, scopes)];
+        let policy = Policy::compile(PolicySpec { apis, ..PolicySpec::default() }).unwrap();
+        let denial = Denial::ScopeInsufficient { api: ApiId(0), alternatives: ids(&[1]) };
+        let id = HeaderValue::from_static("r-1");
+        let answer = refuse(&denial, &policy, &Challenges::new(None, None), None, &id);
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(body["required_scopes"], json!(["always", "a"]));
     }
 
     #[test]

@@ -2,8 +2,6 @@
 //!
 //! What is the same for every request is written once a policy.
 
-use std::fmt::Write as _;
-
 use http::header::HeaderValue;
 use smallvec::{SmallVec, smallvec};
 
@@ -14,25 +12,21 @@ pub(super) type ChallengeValues = SmallVec<[HeaderValue; 2]>;
 #[derive(Debug)]
 pub(super) struct Challenges {
     missing: ChallengeValues,
-    /// `, resource_metadata="…"`, or nothing.
-    metadata: Box<str>,
-    /// `, algs="…"`, where some issuer takes proofs.
+    /// `resource_metadata="…"`, if it is served.
+    metadata: Option<Box<str>>,
+    /// `algs="…"`, where some issuer takes proofs.
     proofs: Option<Box<str>>,
 }
 
 impl Challenges {
     /// `proof_algorithms`: what `DPoP` proofs may be signed with, spaces between, if they are taken.
     pub(super) fn new(metadata_url: Option<&str>, proof_algorithms: Option<&str>) -> Self {
-        let metadata = metadata_url.map(|url| parameter("resource_metadata", url)).unwrap_or_default();
-        let mut missing: ChallengeValues = smallvec![value(&format!("Bearer realm=\"scopegate\"{metadata}"))];
-        if let Some(names) = proof_algorithms {
-            missing.push(value(&format!("DPoP algs=\"{names}\"")));
-        }
-        Self {
-            missing,
-            metadata: metadata.into(),
-            proofs: proof_algorithms.map(|names| parameter("algs", names).into()),
-        }
+        let metadata = metadata_url.map(|url| parameter("resource_metadata", url));
+        let proofs = proof_algorithms.map(|names| parameter("algs", names));
+        let realm = parameter("realm", "scopegate");
+        let mut missing: ChallengeValues = smallvec![challenge("Bearer", [metadata.as_deref().unwrap_or(&realm)])];
+        missing.extend(proofs.as_deref().map(|proofs| challenge("DPoP", [proofs])));
+        Self { missing, metadata: metadata.map(Into::into), proofs: proofs.map(Into::into) }
     }
 
     /// To a request without a token: no error code.
@@ -40,40 +34,54 @@ impl Challenges {
         self.missing.clone()
     }
 
-    /// To a request whose token will not do. `scopes` are those that would.
-    pub(super) fn error(&self, error: &str, description: &str, scopes: &[&str]) -> ChallengeValues {
-        let mut parameters = format!("error=\"{error}\"{}", parameter("error_description", description));
-        if !scopes.is_empty() {
-            parameters.push_str(&parameter("scope", &scopes.join(" ")));
+    /// To a request whose token is no good.
+    pub(super) fn invalid_token(&self, description: &str) -> ChallengeValues {
+        self.error(&[parameter("error", "invalid_token"), parameter("error_description", description)])
+    }
+
+    /// To a request whose token is good and holds too little; `scopes` would do.
+    pub(super) fn insufficient_scope(&self, scopes: &[&str]) -> ChallengeValues {
+        let error = parameter("error", "insufficient_scope");
+        match scopes {
+            [] => self.error(&[error]),
+            [_, ..] => self.error(&[error, parameter("scope", &scopes.join(" "))]),
         }
-        let mut challenges: ChallengeValues = smallvec![value(&format!("Bearer {parameters}{}", self.metadata))];
-        if let Some(proofs) = &self.proofs {
-            challenges.push(value(&format!("DPoP {parameters}{proofs}")));
-        }
-        challenges
     }
 
     /// To a request whose proof lacks the nonce that the answer carries (RFC 9449 section 9).
     pub(super) fn nonce(&self, description: &str) -> ChallengeValues {
-        let proofs = self.proofs.as_deref().unwrap_or_default();
-        let description = parameter("error_description", description);
-        smallvec![value(&format!("DPoP error=\"use_dpop_nonce\"{description}{proofs}"))]
+        let parameters = [parameter("error", "use_dpop_nonce"), parameter("error_description", description)];
+        smallvec![challenge("DPoP", parameters.iter().map(String::as_str).chain(self.proofs.as_deref()))]
+    }
+
+    fn error(&self, parameters: &[String]) -> ChallengeValues {
+        let parameters = || parameters.iter().map(String::as_str);
+        let mut challenges: ChallengeValues =
+            smallvec![challenge("Bearer", parameters().chain(self.metadata.as_deref()))];
+        challenges.extend(self.proofs.as_deref().map(|proofs| challenge("DPoP", parameters().chain([proofs]))));
+        challenges
     }
 }
 
-/// `, name="text"`, with what a quoted string (and RFC 6750's narrower set) cannot have left out.
+/// `scheme a="b", c="d"`.
+fn challenge<'a>(scheme: &str, parameters: impl IntoIterator<Item = &'a str>) -> HeaderValue {
+    let mut text = scheme.to_owned();
+    for (place, parameter) in parameters.into_iter().enumerate() {
+        text.push_str(if place == 0 { " " } else { ", " });
+        text.push_str(parameter);
+    }
+    // INVARIANT: every parameter is visible ASCII and spaces.
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("Bearer"))
+}
+
+/// `name="text"`, with what a quoted string (and RFC 6750's narrower set) cannot have left out.
 fn parameter(name: &str, text: &str) -> String {
-    let mut written = String::with_capacity(name.len() + text.len() + 5);
-    // It cannot fail: it is a string that grows.
-    let _ = write!(written, ", {name}=\"");
+    let mut written = String::with_capacity(name.len() + text.len() + 3);
+    written.push_str(name);
+    written.push_str("=\"");
     written.extend(text.chars().filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\')));
     written.push('"');
     written
-}
-
-fn value(text: &str) -> HeaderValue {
-    // INVARIANT: every text above is visible ASCII and spaces.
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("Bearer"))
 }
 
 #[cfg(test)]
@@ -85,7 +93,7 @@ mod tests {
         assert_eq!(Challenges::new(None, None).missing()[..], ["Bearer realm=\"scopegate\""]);
         assert_eq!(
             Challenges::new(Some("https://a/.well-known/x"), Some("ES256 EdDSA")).missing()[..],
-            ["Bearer realm=\"scopegate\", resource_metadata=\"https://a/.well-known/x\"", "DPoP algs=\"ES256 EdDSA\""]
+            ["Bearer resource_metadata=\"https://a/.well-known/x\"", "DPoP algs=\"ES256 EdDSA\""]
         );
     }
 
@@ -93,15 +101,16 @@ mod tests {
     fn an_error_names_the_scopes_that_would_do() {
         let challenges = Challenges::new(Some("https://a/b"), Some("ES256"));
         assert_eq!(
-            challenges.error("insufficient_scope", "none held", &["a", "b"])[..],
+            challenges.insufficient_scope(&["a", "b"])[..],
             [
-                "Bearer error=\"insufficient_scope\", error_description=\"none held\", scope=\"a b\", \
-                 resource_metadata=\"https://a/b\"",
-                "DPoP error=\"insufficient_scope\", error_description=\"none held\", scope=\"a b\", algs=\"ES256\"",
+                "Bearer error=\"insufficient_scope\", scope=\"a b\", resource_metadata=\"https://a/b\"",
+                "DPoP error=\"insufficient_scope\", scope=\"a b\", algs=\"ES256\"",
             ]
         );
+        let challenges = Challenges::new(None, None);
+        assert_eq!(challenges.insufficient_scope(&[])[..], ["Bearer error=\"insufficient_scope\""]);
         assert_eq!(
-            Challenges::new(None, None).error("invalid_token", "expired", &[])[..],
+            challenges.invalid_token("expired")[..],
             ["Bearer error=\"invalid_token\", error_description=\"expired\""]
         );
     }
@@ -109,7 +118,7 @@ mod tests {
     #[test]
     fn nothing_leaves_its_quotes() {
         assert_eq!(
-            Challenges::new(None, None).error("invalid_token", "a\"b\\c\r\nd: é", &[])[..],
+            Challenges::new(None, None).invalid_token("a\"b\\c\r\nd: é")[..],
             ["Bearer error=\"invalid_token\", error_description=\"abcd: \""]
         );
     }

@@ -7,5 +7,6 @@ mod answer;
 mod challenge;
 mod failure;
 mod hygiene;
+mod inbound;
 mod metadata;
 mod trace;
