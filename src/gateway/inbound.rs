@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use crate::policy::{Certificate, HeaderFault, PathFault, Target};
 use crate::token::certificate_from_header;
 
-pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
@@ -72,9 +72,14 @@ pub(super) fn scheme(headers: &HeaderMap, peer: Peer) -> &'static str {
     }
 }
 
+/// The host that the client asked, if a trusted proxy says it.
+pub(super) fn told_host(headers: &HeaderMap, peer: Peer) -> Option<&HeaderValue> {
+    told(headers, peer, &X_FORWARDED_HOST).filter(|host| read_host(host).is_some())
+}
+
 /// The request's URL without its query as the client sees it: the `htu` of RFC 9449.
 pub(super) fn url(headers: &HeaderMap, peer: Peer, host: &str, target: &Target<'_>) -> String {
-    let host = told(headers, peer, &X_FORWARDED_HOST).and_then(read_host).unwrap_or(host);
+    let host = told_host(headers, peer).and_then(|host| host.to_str().ok()).unwrap_or(host);
     let scheme = scheme(headers, peer);
     [scheme, "://", host, target.path()].concat()
 }
@@ -95,7 +100,7 @@ pub(super) fn certificate(headers: &HeaderMap, peer: Peer) -> Result<Option<Cert
 }
 
 /// The one value of a header that a trusted proxy set.
-pub(super) fn told<'h>(headers: &'h HeaderMap, peer: Peer, name: &HeaderName) -> Option<&'h HeaderValue> {
+fn told<'h>(headers: &'h HeaderMap, peer: Peer, name: &HeaderName) -> Option<&'h HeaderValue> {
     if !peer.trusted {
         return None;
     }
