@@ -17,6 +17,7 @@ use super::audit::Dropped;
 use super::labels::{Names, Series};
 use super::line::decision;
 use super::register::Register;
+use super::result::{CacheResult, FetchResult, ReloadResult};
 use crate::policy::{ApiName, Reason, ScopeName, UnixTime};
 
 /// Every metric of the process.
@@ -39,41 +40,6 @@ pub struct Metrics {
 #[derive(Debug, Error)]
 #[error("the metrics cannot be registered: {0}")]
 pub struct MetricsUnmade(#[from] prometheus::Error);
-
-/// What became of a fetch of an issuer's keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FetchResult {
-    /// It brought a good key set.
-    Good,
-    /// No answer came, or not in time.
-    Unreachable,
-    /// An answer came that was no success.
-    BadStatus,
-    /// The answer was no good key set.
-    BadKeys,
-}
-
-/// What the cache of verified tokens had for a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CacheResult {
-    /// The token, verified.
-    Hit,
-    /// Nothing.
-    Miss,
-    /// The token, but it had to be verified again: keys or policy have changed.
-    Stale,
-}
-
-/// What became of a reload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReloadResult {
-    /// The file is in force.
-    Accepted,
-    /// The file is no good, and the policy before it stays.
-    Refused,
-    /// The file is the one in force.
-    Unchanged,
-}
 
 /// What is turned into samples only when they are asked for, and who uses which series.
 #[derive(Default)]
@@ -285,43 +251,6 @@ impl Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
-    }
-}
-
-impl FetchResult {
-    const ALL: [Self; 4] = [Self::Good, Self::Unreachable, Self::BadStatus, Self::BadKeys];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Unreachable => "unreachable",
-            Self::BadStatus => "bad_status",
-            Self::BadKeys => "bad_keys",
-        }
-    }
-}
-
-impl CacheResult {
-    const ALL: [Self; 3] = [Self::Hit, Self::Miss, Self::Stale];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Hit => "hit",
-            Self::Miss => "miss",
-            Self::Stale => "stale",
-        }
-    }
-}
-
-impl ReloadResult {
-    const ALL: [Self; 3] = [Self::Accepted, Self::Refused, Self::Unchanged];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Refused => "refused",
-            Self::Unchanged => "unchanged",
-        }
     }
 }
 

@@ -9,8 +9,10 @@ mod line;
 mod metrics;
 mod outcome;
 mod register;
+mod result;
 
 pub use audit::{AuditGuard, AuditSink};
 pub use labels::Labels;
-pub use metrics::{CacheResult, FetchResult, Metrics, MetricsUnmade, ReloadResult};
+pub use metrics::{Metrics, MetricsUnmade};
 pub use outcome::{HeldScopes, Outcome, record};
+pub use result::{CacheResult, FetchResult, ReloadResult};

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
     use crate::policy::UnixTime;
     use crate::token::DpopRules;
-    use crate::token::rules::samples;
+    use crate::token::samples;
 
     fn proof(key: u8) -> Proof {
         Proof { key: [key; 32], id: [0; 32], issued_at: UnixTime(0) }

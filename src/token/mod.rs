@@ -3,16 +3,27 @@
 //! Pure: keys are given, `now` is given, nothing is remembered. Fetching keys, asking for
 //! introspection and remembering verdicts is `issuer`'s; what a caller may do is `policy`'s.
 
+mod base64url;
 mod bearer;
 mod binding;
 mod certificate;
 mod claims;
 mod dpop;
 mod introspection;
+mod json;
+mod jwk;
+mod jws;
 mod jwt;
 mod keys;
+mod material;
+mod pem;
 mod revocation;
 mod rules;
+#[cfg(test)]
+pub(crate) mod samples;
+mod scopes;
+mod sha256;
+mod spki;
 
 pub use bearer::{Credential, Scheme, credential};
 pub use binding::check_binding;

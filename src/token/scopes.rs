@@ -1,0 +1,182 @@
+//! Scope claims to scope names, in each of the syntaxes that issuers have.
+//!
+//! Which names mean something is `policy`'s; here they only have to be names.
+
+use std::collections::BTreeSet;
+
+use crate::policy::{ScopeName, TokenFault};
+
+use super::ScopeSyntax;
+use super::json::Json;
+
+/// So many that no issuer means them.
+const MOST: usize = 1_000;
+
+/// The names in a scope claim, privileges written out (`certificate:approve`), each once.
+///
+/// # Errors
+/// [`TokenFault::Malformed`] if it is neither a string nor an array of strings, or something in it
+/// is no scope-token of RFC 6749 section 3.3.
+pub(super) fn parse(claim: &Json, syntax: ScopeSyntax) -> Result<Box<[Box<str>]>, TokenFault> {
+    let mut names = Names::default();
+    match claim {
+        Json::String(text) => match syntax {
+            ScopeSyntax::Words => text.split(' ').filter(|word| !word.is_empty()).try_for_each(|word| names.add(word)),
+            ScopeSyntax::Privileges => privileges(text, &mut names),
+        },
+        Json::Array(elements) => elements.iter().try_for_each(|element| match (element, syntax) {
+            (Json::String(text), ScopeSyntax::Words) => names.add(text),
+            (Json::String(text), ScopeSyntax::Privileges) => privileges(text, &mut names),
+            (Json::Null | Json::Bool(_) | Json::Whole(_) | Json::Fraction(_) | Json::Array(_) | Json::Object(_), _) => {
+                Err(TokenFault::Malformed("an element of its scope claim is not a string"))
+            }
+        }),
+        Json::Null | Json::Bool(_) | Json::Whole(_) | Json::Fraction(_) | Json::Object(_) => {
+            Err(TokenFault::Malformed("its scope claim is neither a string nor an array of strings"))
+        }
+    }?;
+    Ok(names.in_order.into())
+}
+
+/// `certificate:approve,delete;ssh`. A part without a comma is a name as it stands, so that names
+/// that have colons themselves stay whole.
+fn privileges(text: &str, names: &mut Names) -> Result<(), TokenFault> {
+    for part in text.split(';').map(|part| part.trim_matches(' ')).filter(|part| !part.is_empty()) {
+        if !part.contains(',') {
+            match part.split_once(':') {
+                Some(("", _) | (_, "")) => return Err(NO_PRIVILEGE),
+                Some(_) | None => names.add(part)?,
+            }
+            continue;
+        }
+        let (scope, privileges) = part.split_once(':').ok_or(NO_PRIVILEGE)?;
+        for privilege in privileges.split(',').map(|privilege| privilege.trim_matches(' ')) {
+            if scope.is_empty() || privilege.is_empty() || privilege.contains(':') {
+                return Err(NO_PRIVILEGE);
+            }
+            names.add(&format!("{scope}:{privilege}"))?;
+        }
+    }
+    Ok(())
+}
+
+const NO_PRIVILEGE: TokenFault = TokenFault::Malformed("its scope claim is not `scope:privilege,privilege;scope`");
+
+/// Names in the order of the claim.
+#[derive(Default)]
+struct Names {
+    in_order: Vec<Box<str>>,
+    seen: BTreeSet<Box<str>>,
+}
+
+impl Names {
+    fn add(&mut self, name: &str) -> Result<(), TokenFault> {
+        if ScopeName::parse(name).is_err() {
+            return Err(TokenFault::Malformed("its scope claim has something that is no scope-token"));
+        }
+        if self.seen.insert(name.into()) {
+            if self.in_order.len() == MOST {
+                return Err(TokenFault::Malformed("it carries more scopes than are accepted"));
+            }
+            self.in_order.push(name.into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(syntax: ScopeSyntax, claim: &str, expected: Result<&[&str], ()>) {
+        let object = crate::token::json::object(format!("{{\"scope\":{claim}}}").as_bytes()).unwrap();
+        let found = parse(&object["scope"], syntax);
+        let found = found.as_ref().map(|names| names.iter().map(|name| &**name).collect::<Vec<_>>()).map_err(|_| ());
+        assert_eq!(found.as_deref(), expected.as_ref().map(|names| *names).map_err(|()| &()), "{claim}");
+    }
+
+    #[test]
+    fn words_are_split_at_spaces_and_come_once() {
+        let words = ScopeSyntax::Words;
+        check(words, r#""a b""#, Ok(&["a", "b"]));
+        check(words, r#""  b a  b ""#, Ok(&["b", "a"]));
+        check(words, r#""""#, Ok(&[]));
+        check(words, r#""certificate:approve,delete;ssh""#, Ok(&["certificate:approve,delete;ssh"]));
+        check(words, r#"["a","b","a"]"#, Ok(&["a", "b"]));
+        check(words, "[]", Ok(&[]));
+    }
+
+    #[test]
+    fn privileges_are_written_out() {
+        let privileges = ScopeSyntax::Privileges;
+        check(
+            privileges,
+            r#""certificate:approve,delete;ssh""#,
+            Ok(&["certificate:approve", "certificate:delete", "ssh"]),
+        );
+        check(
+            privileges,
+            r#""ssh;certificate:discover,manage ; configuration:manage""#,
+            Ok(&["ssh", "certificate:discover", "certificate:manage", "configuration:manage"]),
+        );
+        check(privileges, r#""certificate""#, Ok(&["certificate"]));
+        check(privileges, r#""certificate:approve;""#, Ok(&["certificate:approve"]));
+        check(privileges, r#""https://example.com/read""#, Ok(&["https://example.com/read"]));
+        check(
+            privileges,
+            r#"["certificate:approve,delete","ssh"]"#,
+            Ok(&["certificate:approve", "certificate:delete", "ssh"]),
+        );
+        for bad in ["a:", "a:,", "a:,b", "a:b,", ":b", ":b,c", "a,b", "a b", "urn:a:b,c", "a:b\\tc", "a\\n;b"] {
+            check(privileges, &format!("\"{bad}\""), Err(()));
+        }
+    }
+
+    #[test]
+    fn a_scope_claim_of_the_wrong_type_is_an_error() {
+        for syntax in [ScopeSyntax::Words, ScopeSyntax::Privileges] {
+            for bad in ["null", "true", "1", "1.5", "{}", r#"["a",1]"#, r#"["a",null]"#, r#"[["a"]]"#, r#"[{}]"#] {
+                check(syntax, bad, Err(()));
+            }
+        }
+        check(ScopeSyntax::Words, r#"[""]"#, Err(()));
+    }
+
+    #[test]
+    fn only_spaces_separate_words_and_only_scope_tokens_are_words() {
+        for bad in [r#""a\tb""#, r#""a\nb""#, r#""a\u00a0b""#, r#""a\u0000""#, r#""a\"b""#, r#""a\\b""#, r#""é""#] {
+            check(ScopeSyntax::Words, bad, Err(()));
+        }
+        for bad in [r#"["a b"]"#, r#"[" a"]"#, r#"["a\tb"]"#] {
+            check(ScopeSyntax::Words, bad, Err(()));
+        }
+    }
+
+    #[test]
+    fn the_number_of_scopes_is_bounded() {
+        let claim = |count: usize| Json::String((0..count).map(|n| format!("s{n} ")).collect::<String>().into());
+        assert_eq!(parse(&claim(1_000), ScopeSyntax::Words).map(|names| names.len()), Ok(1_000));
+        assert!(parse(&claim(1_001), ScopeSyntax::Words).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_made_of_names(text in ".{0,60}") {
+            for syntax in [ScopeSyntax::Words, ScopeSyntax::Privileges] {
+                if let Ok(names) = parse(&Json::String(text.clone().into()), syntax) {
+                    prop_assert!(names.iter().all(|name| ScopeName::parse(name).is_ok()));
+                }
+            }
+        }
+
+        #[test]
+        fn words_that_were_joined_are_read_again(names in prop::collection::btree_set("[!#-\\[\\]-~]{1,12}", 0..20)) {
+            let joined = names.iter().cloned().collect::<Vec<_>>().join(" ");
+            let read = parse(&Json::String(joined.into()), ScopeSyntax::Words).unwrap();
+            prop_assert_eq!(read.iter().map(|name| name.to_string()).collect::<Vec<_>>(), names.into_iter().collect::<Vec<_>>());
+        }
+    }
+}
