@@ -8,6 +8,7 @@ use std::fmt::Display;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use pingora::http::ResponseHeader;
 use serde::Serialize;
 use smallvec::SmallVec;
 
@@ -224,6 +225,18 @@ pub(super) fn read_only(request_id: &HeaderValue) -> Answer {
 
 fn forbidden<'p>(title: &'static str, detail: &str) -> Said<'p> {
     Said::new(StatusCode::FORBIDDEN, title, detail)
+}
+
+impl Answer {
+    /// Its head as pingora writes it.
+    pub(super) fn head(&self) -> pingora::Result<ResponseHeader> {
+        let mut head = ResponseHeader::build(self.status, Some(self.headers.len() + 3))?;
+        for (name, value) in &self.headers {
+            head.append_header(name, value.clone())?;
+        }
+        head.set_content_length(self.body.len())?;
+        Ok(head)
+    }
 }
 
 impl Said<'_> {

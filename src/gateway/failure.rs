@@ -53,6 +53,16 @@ impl Failure {
         }
     }
 
+    /// Its code, where the audit line says what went wrong with the upstream.
+    pub(super) fn upstream_error(self) -> Option<&'static str> {
+        match self {
+            Self::UpstreamUnavailable | Self::UpstreamFailed | Self::UpstreamTimeout | Self::Internal => {
+                Some(self.as_str())
+            }
+            Self::RequestTimeout | Self::RequestInvalid | Self::ClientGone => None,
+        }
+    }
+
     /// The status that answers it, `None` where nobody is there to answer.
     pub(super) fn status(self) -> Option<StatusCode> {
         match self {

@@ -4,7 +4,6 @@
 //! and the framing are pingora's, which passes `WebSocket` upgrades on and no others.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
@@ -14,7 +13,7 @@ use super::hygiene::Hygiene;
 use super::inbound::{self, Peer, X_FORWARDED_HOST};
 use super::trace::{self, REQUEST_ID, TRACEPARENT, TRACESTATE};
 use crate::config::{IdentityHeaders, Settings};
-use crate::issuer::{Authenticated, IdentityValues};
+use crate::issuer::IdentityValues;
 use crate::policy::{ApiId, Basis, Denial, HeaderFault, Injection, Permit, Policy, Target, UpstreamId};
 
 /// What one policy has written into upstream requests.
@@ -35,14 +34,14 @@ pub(super) struct Forward {
     target: Option<Vec<u8>>,
     /// The account header that is written in.
     injected: Option<(HeaderName, HeaderValue)>,
-    /// Who is calling; nobody on a public service.
-    caller: Option<Arc<Authenticated>>,
     /// The account that the upstream is told.
     account: Option<HeaderValue>,
 }
 
 /// What a request is sent with beside its permit.
 pub(super) struct Sending<'a> {
+    /// Who is calling; nobody on a public service.
+    pub(super) identity: Option<&'a IdentityValues>,
     pub(super) peer: Peer,
     pub(super) request_id: &'a HeaderValue,
 }
@@ -86,7 +85,7 @@ impl Outbound {
         if let Some((name, value)) = &forward.injected {
             request.insert_header(name, value.clone())?;
         }
-        self.identity.write(forward, request)?;
+        self.identity.write(sending.identity, forward.account.as_ref(), request)?;
         write_trace(sending.request_id, request)?;
         write_forwarded(sending.peer, request)
     }
@@ -105,12 +104,12 @@ impl Forward {
         target: &Target<'_>,
         policy: &Policy,
         outbound: &Outbound,
-        caller: Option<Arc<Authenticated>>,
+        identity: Option<&IdentityValues>,
     ) -> Result<Self, Denial> {
         let api = permit.api();
         // INVARIANT: a permit's api is one of the policy that made it.
         let upstream = policy.api(api).ok_or(Denial::RouteUnknown)?.upstream;
-        let account = account(permit, caller.as_deref().map(|caller| &caller.headers));
+        let account = account(permit, identity);
         if outbound.tells_account() && account.as_ref().is_some_and(is_trimmed) {
             return Err(HeaderFault::AccountUnreadable.into());
         }
@@ -119,7 +118,12 @@ impl Forward {
             Some(Injection::Query(name, account)) => (Some((&**name, account.as_str())), None),
             Some(Injection::Header(name, account)) => (None, Some((name.clone(), header_account(account.as_str())?))),
         };
-        Ok(Self { api, upstream, target: rewritten(target, query), injected, caller, account })
+        Ok(Self { api, upstream, target: rewritten(target, query), injected, account })
+    }
+
+    /// The account that the request touches, or the caller's single own one.
+    pub(super) fn account(&self) -> Option<&HeaderValue> {
+        self.account.as_ref()
     }
 
     /// Where it goes.
@@ -129,7 +133,7 @@ impl Forward {
 }
 
 /// The account that the request touches, or the caller's single own one where it names none.
-pub(super) fn account(permit: &Permit<'_>, own: Option<&IdentityValues>) -> Option<HeaderValue> {
+fn account(permit: &Permit<'_>, own: Option<&IdentityValues>) -> Option<HeaderValue> {
     let own = own.and_then(|own| own.account.as_ref());
     match (permit.account(), permit.basis()) {
         (Some(named), Basis::Public | Basis::Scope(_)) => {
@@ -203,13 +207,17 @@ impl IdentityNames {
         }
     }
 
-    fn write(&self, forward: &Forward, request: &mut RequestHeader) -> pingora::Result<()> {
-        let values = forward.caller.as_deref().map(|caller| &caller.headers);
+    fn write(
+        &self,
+        values: Option<&IdentityValues>,
+        account: Option<&HeaderValue>,
+        request: &mut RequestHeader,
+    ) -> pingora::Result<()> {
         for (name, value) in [
             (&self.subject, values.and_then(|values| values.subject.as_ref())),
             (&self.client, values.and_then(|values| values.client.as_ref())),
             (&self.scopes, values.and_then(|values| values.scopes.as_ref())),
-            (&self.account, forward.account.as_ref()),
+            (&self.account, account),
         ] {
             if let (Some(name), Some(value)) = (name, value) {
                 request.insert_header(name.clone(), value.clone())?;

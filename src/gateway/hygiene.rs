@@ -3,8 +3,9 @@
 //! A name counts as one of ours also where `_` or `.` stand for `-`: gateway interfaces such as CGI
 //! and WSGI write all three the same. What is written instead is `forward`'s.
 
-use http::header::HeaderName;
-use pingora::http::RequestHeader;
+use http::StatusCode;
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING, UPGRADE};
+use pingora::http::{RequestHeader, ResponseHeader};
 use smallvec::SmallVec;
 
 use crate::config::IdentityHeaders;
@@ -66,6 +67,9 @@ const OWN: [&str; 15] = [
     "http2-settings",
 ];
 
+/// Of answers, beside what `Connection` names.
+const HOP_BY_HOP: [&str; 3] = ["keep-alive", "proxy-connection", "te"];
+
 impl Hygiene {
     pub(super) fn new(identity: &IdentityHeaders, policy: &Policy) -> Self {
         let names = [&identity.subject, &identity.client, &identity.account, &identity.scopes];
@@ -104,6 +108,29 @@ impl Hygiene {
         } else {
             Fate::Passes
         }
+    }
+}
+
+/// Takes hop-by-hop headers off an upstream's answer (RFC 9110 section 7.6.1); `Connection` itself is
+/// pingora's to write.
+pub(super) fn clean_response(response: &mut ResponseHeader) {
+    let nominated: SmallVec<[HeaderName; 4]> = response
+        .headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
+        .filter(|name| ![UPGRADE, TRANSFER_ENCODING, CONTENT_LENGTH].contains(name))
+        .collect();
+    for name in &nominated {
+        response.remove_header(name);
+    }
+    for name in HOP_BY_HOP {
+        response.remove_header(name);
+    }
+    // An offer to change protocols would be the upstream's to its own client: this gateway.
+    if !matches!(response.status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED) {
+        response.remove_header(&UPGRADE);
     }
 }
 
@@ -207,6 +234,28 @@ mod tests {
             check(name, false, false);
             check(name, true, false);
         }
+    }
+
+    #[test]
+    fn hop_by_hop_headers_of_an_answer_do_not_pass() {
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        for (name, value) in [
+            ("Connection", "close, X-Hop, content-length"),
+            ("X-Hop", "1"),
+            ("Keep-Alive", "timeout=5"),
+            ("Upgrade", "h2c"),
+            ("Content-Length", "5"),
+            ("Set-Cookie", "a=b"),
+        ] {
+            response.append_header(name, value).unwrap();
+        }
+        clean_response(&mut response);
+        let left: Vec<_> = response.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["connection", "content-length", "set-cookie"]);
+        let mut switched = ResponseHeader::build(101, None).unwrap();
+        switched.append_header("Upgrade", "websocket").unwrap();
+        clean_response(&mut switched);
+        assert!(switched.headers.contains_key(UPGRADE));
     }
 
     #[test]

@@ -73,8 +73,8 @@ impl Metadata {
     }
 
     /// Whether a request for this path asks for the document.
-    pub(super) fn is_at(&self, path: &str) -> bool {
-        path.strip_prefix(WELL_KNOWN).is_some_and(|rest| rest.is_empty() || rest == &*self.suffix)
+    pub(super) fn is_at(&self, path: &[u8]) -> bool {
+        path.strip_prefix(WELL_KNOWN.as_bytes()).is_some_and(|rest| rest.is_empty() || rest == self.suffix.as_bytes())
     }
 
     /// Where it is, for challenges.
@@ -106,11 +106,11 @@ mod tests {
         let metadata =
             Metadata { url: format!("{origin}{WELL_KNOWN}{suffix}").into(), suffix: suffix.into(), body: Bytes::new() };
         assert_eq!(metadata.url(), url);
-        assert!(metadata.is_at(path), "{path}");
-        assert!(metadata.is_at(WELL_KNOWN));
-        assert!(!metadata.is_at("/.well-known/oauth-protected-resource/other"));
-        assert!(!metadata.is_at("/.well-known/oauth-protected-resources"));
-        assert!(!metadata.is_at("/"));
+        assert!(metadata.is_at(path.as_bytes()), "{path}");
+        assert!(metadata.is_at(WELL_KNOWN.as_bytes()));
+        assert!(!metadata.is_at(b"/.well-known/oauth-protected-resource/other"));
+        assert!(!metadata.is_at(b"/.well-known/oauth-protected-resources"));
+        assert!(!metadata.is_at(b"/"));
     }
 
     #[test]

@@ -6,7 +6,14 @@
 mod answer;
 mod challenge;
 mod failure;
+mod forward;
+mod generation;
 mod hygiene;
 mod inbound;
+mod judge;
 mod metadata;
+mod proxy;
 mod trace;
+mod upstream;
+
+pub use generation::{Gateway, Generation, NeedsRestart, Replaced};
