@@ -113,6 +113,7 @@ impl Gateway {
     /// # Errors
     /// If it differs in what is fixed while the process runs.
     pub fn replace(&self, configuration: Configuration) -> Result<Replaced, NeedsRestart> {
+        // Held to the end, so that one replaces after another.
         let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.current();
         if configuration.sha256 == current.sha256 {
@@ -121,6 +122,7 @@ impl Gateway {
         check_fixed(&current.settings, &configuration.settings)?;
         let next = Generation::new(current.number + 1, configuration, &self.issuers, &self.metrics);
         let number = next.number;
+        retired.retain(is_used);
         retired.push(self.current.swap(Arc::new(next)));
         self.metrics.policy_generation(number);
         Ok(Replaced::By(number))
@@ -129,11 +131,7 @@ impl Gateway {
     /// What is to be done now and then: drops generations that no request has any more, and resolves
     /// the names of servers again. It blocks as long as that takes.
     pub fn tend(&self) {
-        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        let (unused, used) = retired.drain(..).partition(|generation| Arc::strong_count(generation) == 1);
-        *retired = used;
-        drop(retired);
-        drop::<Vec<_>>(unused);
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).retain(is_used);
         self.current().upstreams.resolve();
     }
 
@@ -172,6 +170,11 @@ impl Generation {
             settings,
         }
     }
+}
+
+/// Whether a request still has it.
+fn is_used(retired: &Arc<Generation>) -> bool {
+    Arc::strong_count(retired) > 1
 }
 
 fn check_fixed(running: &Settings, wanted: &Settings) -> Result<(), NeedsRestart> {

@@ -11,9 +11,12 @@ mod generation;
 mod hygiene;
 mod inbound;
 mod judge;
+mod log;
 mod metadata;
 mod proxy;
+mod server;
 mod trace;
 mod upstream;
 
 pub use generation::{Gateway, Generation, NeedsRestart, Replaced};
+pub use server::{CannotServe, Server};
