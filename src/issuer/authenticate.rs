@@ -1,7 +1,7 @@
 //! Steps 4 to 7 of the decision: whose token is it, is it good, is it shown by whom it is bound to?
 //!
 //! A token that was found good before is in the cache, and what that verdict rests on is asked
-//! again on every hit: [`IssuerSet::judge`]. Others are verified or asked about: `learn`.
+//! again on every hit: `judge`. Others are verified or asked about: `learn`.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -9,12 +9,11 @@ use std::sync::atomic::AtomicU64;
 use super::authenticated::{Authenticated, Evidence, Voucher};
 use super::introspect::Introspector;
 use super::keys::{IssuerKeys, KeyStanding, Refetched};
-use super::replay::Admission;
 use super::set::IssuerSet;
 use super::state::IssuerState;
 use crate::policy::{Caller, Certificate, Denial, Policy, TokenFault, UnixTime};
 use crate::record::CacheResult;
-use crate::token::{Credential, DpopRules, Jwt, Proof, ProofRequest, Scheme, Verified, check_binding, check_times};
+use crate::token::{Credential, Jwt, Verified, check_times};
 
 /// What a request shows of its caller.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +75,7 @@ impl IssuerSet {
             // On the heap, so that what every request carries along stays small.
             None => Box::pin(self.learn(&asked)).await?,
         };
-        self.check_binding(presented, &known, now)?;
+        self.check_binding(presented, known.found.caller.binding, known.state.rules(), now)?;
         Ok(known.found)
     }
 
@@ -249,50 +248,7 @@ impl IssuerSet {
     fn check_revoked(&self, caller: &Caller, seen: &AtomicU64) -> Result<(), Denial> {
         self.revoked.as_ref().map_or(Ok(()), |list| list.check(caller, seen))
     }
-
-    /// Step 7's other half. A proof is taken last, so that a request that fails for something else
-    /// does not use it up.
-    fn check_binding(&self, presented: &Presented<'_>, known: &Known<'_>, now: UnixTime) -> Result<(), Denial> {
-        let (rules, binding) = (known.state.rules(), known.found.caller.binding);
-        let scheme = presented.credential.scheme;
-        // A proof that nothing asks for proves nothing, and is not looked at.
-        let counts = scheme == Scheme::Dpop || binding.proof_key.is_some();
-        let dpop = rules.dpop.unwrap_or(UNSAID);
-        let proof = match presented.proof.filter(|_| counts) {
-            Some(proof) => Some(self.verify_proof(proof, presented, dpop, rules.leeway, now)?),
-            None => None,
-        };
-        check_binding(binding, scheme, presented.certificate, proof.as_ref(), rules)?;
-        let Some(proof) = proof else { return Ok(()) };
-        let until = proof.issued_at.0.saturating_add(dpop.max_age).saturating_add(rules.leeway);
-        match self.memory.replays.admit(proof.id, UnixTime(until), now) {
-            Admission::New => Ok(()),
-            Admission::Used => Err(TokenFault::BindingMismatch.into()),
-            Admission::Full => Err(Denial::IssuerUnavailable),
-        }
-    }
-
-    fn verify_proof(
-        &self,
-        proof: &str,
-        presented: &Presented<'_>,
-        dpop: DpopRules,
-        leeway: u64,
-        now: UnixTime,
-    ) -> Result<Proof, TokenFault> {
-        let given = |nonce: &str| self.memory.nonces.takes(nonce, now);
-        let request = ProofRequest {
-            method: presented.method,
-            url: presented.url,
-            access_token: presented.credential.token,
-            nonce: if dpop.nonce { Some(&given) } else { None },
-        };
-        Proof::verify(proof, &request, dpop, leeway, now)
-    }
 }
-
-/// What holds a bound token's proof where the issuer's settings say nothing.
-const UNSAID: DpopRules = DpopRules { max_age: 60, nonce: false, required: false };
 
 /// Whether newer keys could make the token good: none that has its `kid` is in use, or it has none.
 fn could_be_cured(denial: &Denial, jwt: &Jwt<'_>, keys: &IssuerKeys) -> bool {

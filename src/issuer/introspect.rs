@@ -113,7 +113,8 @@ impl Introspector {
         {
             return Told { answer: Err(fault.into()), _waiting: None };
         }
-        let is_old = |answer: &Answer| answer.as_ref().is_ok_and(|told| now >= told.good_until);
+        // Refusals are remembered above, and a failure is for those who waited for it.
+        let is_old = |answer: &Answer| !answer.as_ref().is_ok_and(|told| now < told.good_until);
         let waiting = self.flights.join(subject, is_old, || {
             let (asker, token) = (Arc::clone(&self.asker), Box::from(token));
             async move { asker.ask(subject, token, now).await }

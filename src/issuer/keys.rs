@@ -86,7 +86,7 @@ impl IssuerKeys {
         self.name.issuer() == issuer && self.source == *source && self.stale_keys_for == stale_keys_for
     }
 
-    pub(super) fn held(&self) -> &HeldKeys {
+    pub(super) fn held(&self) -> &Arc<HeldKeys> {
         &self.held
     }
 

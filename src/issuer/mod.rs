@@ -1,7 +1,7 @@
 //! The I/O side of identity: whose token a request carries, and whether it is good now.
 //!
-//! - `authenticate` is steps 4 to 7 of the decision; `authenticated` what they find, `cache` where
-//!   that is kept.
+//! - `authenticate` is steps 4 to 7 of the decision, with `binding` for the last; `authenticated` is
+//!   what they find, `cache` where that is kept.
 //! - `set` is the issuers of one generation, `state` one of them.
 //! - `keys` is an issuer's keys as requests see them, `refresh` the task that fetches them,
 //!   `attempts` its fetches one after another, `unknown` when a token may set one off.
@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 mod attempts;
 mod authenticate;
 mod authenticated;
+mod binding;
 mod cache;
 mod environment;
 mod file;
@@ -51,6 +52,9 @@ use self::revoked::RevokedList;
 use self::state::IssuerState;
 use crate::config::Settings;
 use crate::record::Metrics;
+
+#[cfg(test)]
+mod tests;
 
 /// How many bytes verified tokens may take.
 const CACHE: usize = 64 * 1024 * 1024;

@@ -201,6 +201,15 @@ impl Refresh {
     }
 }
 
+impl Drop for Refresh {
+    /// Keys that nobody looks after any more would be good for ever.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.held.end();
+        }
+    }
+}
+
 impl Origin {
     fn new(source: &KeySource, around: &Environment) -> Self {
         match source {
@@ -248,5 +257,28 @@ impl Failure {
             | Self::Keys(_) => Some(FetchResult::BadKeys),
             Self::StillBad => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[tokio::test]
+    async fn keys_whose_refresh_panics_are_no_longer_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("jwks.json");
+        std::fs::write(&path, crate::token::samples::KEYS.jwks().to_string()).unwrap();
+        let around = Environment::new(Metrics::new().unwrap(), tokio::runtime::Handle::current(), Pace::default());
+        let held = Arc::new(HeldKeys::new());
+        let day = Duration::from_secs(24 * 60 * 60);
+        let refresh = Refresh::new(&"issuer".into(), &KeySource::File(path), day, Arc::clone(&held), &around);
+        assert!(held.at_hand().is_some());
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _refresh = refresh;
+            panic!("on purpose");
+        }));
+        assert!(panicked.is_err() && held.at_hand().is_none());
     }
 }

@@ -46,6 +46,10 @@ pub(super) enum WebFault {
     TooLong(usize),
 }
 
+/// For how long a connection is kept that nobody uses: less than common servers do, so that none is
+/// taken up just when its server closes it.
+const IDLE: Duration = Duration::from_secs(4);
+
 impl Web {
     pub(super) fn new(pace: Pace) -> Self {
         Self { pace, plain: OnceLock::new(), trusting: OnceLock::new() }
@@ -103,6 +107,7 @@ impl Web {
             .no_proxy()
             .referer(false)
             .pool_max_idle_per_host(16)
+            .pool_idle_timeout(IDLE)
             .user_agent(concat!("scopegate/", env!("CARGO_PKG_VERSION")))
     }
 }
