@@ -14,6 +14,8 @@ mod scopes;
 mod server;
 mod services;
 mod take;
+#[cfg(test)]
+mod tests;
 mod upstreams;
 mod values;
 
