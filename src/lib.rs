@@ -13,6 +13,7 @@
 //! - `demo` is a development issuer and an echo upstream.
 //! - `cli` has a file for each command.
 
+pub mod cli;
 pub mod config;
 pub mod policy;
 pub mod token;

@@ -9,6 +9,7 @@ mod claims;
 mod clients;
 mod headers;
 mod issuers;
+mod keys;
 mod names;
 mod scopes;
 mod server;

@@ -22,10 +22,7 @@ fn read(text: &str) -> Result<Configuration, Problems> {
 
 /// What is said of a file: `line:column: message; help` for each problem.
 fn said_of(text: &str) -> Vec<String> {
-    let problems = match read(text) {
-        Ok(_) => return vec!["nothing is wrong".to_owned()],
-        Err(problems) => problems,
-    };
+    let Err(problems) = read(text) else { return vec!["nothing is wrong".to_owned()] };
     problems.list().iter().map(|problem| problem.to_string().replacen("gateway.yaml:", "", 1)).collect()
 }
 

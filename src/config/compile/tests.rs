@@ -14,7 +14,7 @@ use super::super::{
 };
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, CertificateRule, ClientType, InsufficientScopeStatus, Marks, PolicySpec,
-    Reach, ScopeNames, UndefinedScopes, UnregisteredClients, UpstreamId,
+    Reach, ScopeName, ScopeNames, UndefinedScopes, UnregisteredClients, UpstreamId,
 };
 use crate::token::{ClaimPath, ClaimPaths, DpopRules, IssuerRules, ScopeSyntax, TokenType};
 
@@ -185,7 +185,7 @@ fn the_clients_are_what_the_file_says() {
     let clients = spec.clients.unwrap();
     let [acme, browser, job] = &*clients else { panic!("{clients:?}") };
     assert_eq!((acme.id.as_str(), &acme.account), ("acme-integration", &Account::parse("acme")));
-    let ceiling = acme.scopes.as_ref().unwrap().iter().map(|scope| scope.as_str());
+    let ceiling = acme.scopes.as_ref().unwrap().iter().map(ScopeName::as_str);
     assert_eq!(ceiling.collect::<Vec<_>>(), ["default-data-read", "certificate:approve"]);
     assert_eq!([acme.client_type, browser.client_type], [ClientType::Confidential, ClientType::Public]);
     let mut sha256 = [0; 32];
