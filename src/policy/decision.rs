@@ -212,11 +212,9 @@ impl<'r> Asking<'_, 'r> {
     /// The account that the request names, as this service's pattern reads its path.
     fn account(&self, candidate: &Candidate<'r, '_>, found: &Match<'_>) -> Named<'r> {
         let segments = found.entry.account_segments.iter();
-        segments.fold(candidate.named, |named, place| {
-            match self.request.target.judged().split('/').nth(usize::from(*place)) {
-                Some(segment) => named.and(NamedAccount::encoded(segment)),
-                None => named,
-            }
+        segments.fold(candidate.named, |named, place| match self.request.target.segment(usize::from(*place)) {
+            Some(segment) => named.and(NamedAccount::encoded(segment)),
+            None => named,
         })
     }
 

@@ -77,8 +77,7 @@ impl Claims {
     /// # Errors
     /// The first of these that is not so, in this order.
     pub(super) fn judge(self, rules: &IssuerRules, now: UnixTime) -> Result<Caller, TokenFault> {
-        let ours = |audience: &Box<str>| rules.audiences.contains(audience);
-        if self.audience.is_some_and(|audience| !audience.iter().any(ours)) {
+        if self.audience.is_some_and(|named| !named.iter().any(|audience| rules.audiences.contains(audience))) {
             return Err(TokenFault::AudienceMismatch);
         }
         check_times(&self.caller, rules, now)?;

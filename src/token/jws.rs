@@ -129,3 +129,80 @@ fn media_type(text: &str) -> Box<str> {
     let text = text.to_ascii_lowercase();
     text.strip_prefix("application/").unwrap_or(&text).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::token::jwk;
+
+    const PAYLOAD: &str =
+        "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+
+    /// Whether the example holds, by itself and not with another byte at the end of its signature.
+    #[track_caller]
+    fn check(jwk: &Value, expected: Algorithm, header: &str, signature: &str) {
+        let key = jwk::parse(&json::object(jwk.to_string().as_bytes()).unwrap()).ok().unwrap().material.decoding_key();
+        let token = format!("{header}.{PAYLOAD}.{signature}");
+        let mut jws = Jws::parse(&token).unwrap();
+        assert_eq!(jws.header.algorithm, Some(expected));
+        assert_eq!(jws.payload.get("iss"), Some(&Json::String("joe".into())));
+        assert!(jws.is_signed_by(&key, expected));
+        for other in SUPPORTED.into_iter().filter(|other| *other != expected) {
+            assert!(!jws.is_signed_by(&key, other), "{other:?}");
+        }
+        *jws.signature.last_mut().unwrap() ^= 1;
+        assert!(!jws.is_signed_by(&key, expected));
+    }
+
+    /// RFC 7515 appendixes A.1 to A.3.
+    #[test]
+    fn the_examples_of_rfc_7515_hold() {
+        let secret = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+        check(
+            &json!({ "kty": "oct", "k": secret }),
+            Algorithm::HS256,
+            "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9",
+            "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        );
+        let n = concat!(
+            "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZ",
+            "S-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2",
+            "R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcD",
+            "TW9gb54h4FRWyuXpoQ",
+        );
+        let signature = concat!(
+            "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CU",
+            "Ar7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_d",
+            "O--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0ig",
+            "cN_IoypGlUPQGe77Rw",
+        );
+        check(&json!({ "kty": "RSA", "n": n, "e": "AQAB" }), Algorithm::RS256, "eyJhbGciOiJSUzI1NiJ9", signature);
+        check(
+            &json!({
+                "kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+                "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+            }),
+            Algorithm::ES256,
+            "eyJhbGciOiJFUzI1NiJ9",
+            "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
+        );
+    }
+
+    /// RFC 8037 appendix A.4, whose payload is a text and no object.
+    #[test]
+    fn the_example_of_rfc_8037_holds() {
+        let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+        let key = jwk::parse(&json::object(jwk.to_string().as_bytes()).unwrap()).ok().unwrap().material.decoding_key();
+        let signature = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+        let jws = |signed| Jws {
+            header: Header { algorithm: Some(Algorithm::EdDSA), kid: None, typ: None, jwk: None },
+            payload: Object::new(),
+            signed,
+            signature: base64url::decode(signature).unwrap(),
+        };
+        assert!(jws("eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc").is_signed_by(&key, Algorithm::EdDSA));
+        assert!(!jws("eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmd").is_signed_by(&key, Algorithm::EdDSA));
+    }
+}

@@ -273,10 +273,9 @@ fn in_jwks(bytes: &[u8]) -> Result<Vec<Found>, InvalidKeySet> {
     let mut set = json::object(bytes).map_err(|fault| InvalidKeySet::Json(fault.text()))?;
     match set.remove("keys") {
         Some(Json::Array(keys)) => Ok(keys.into_iter().map(in_entry).collect()),
-        Some(_) => Err(InvalidKeySet::NoKeys),
         None if set.contains_key("kty") => Err(InvalidKeySet::SingleKey),
         None if set.contains_key("jwks_uri") => Err(InvalidKeySet::Discovery),
-        None => Err(InvalidKeySet::NoKeys),
+        Some(_) | None => Err(InvalidKeySet::NoKeys),
     }
 }
 
@@ -298,3 +297,6 @@ fn in_pem(bytes: &[u8]) -> Result<Vec<Found>, InvalidKeySet> {
         .collect();
     if found.is_empty() { Err(InvalidKeySet::Neither) } else { Ok(found) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,12 +22,10 @@ pub(in crate::token) fn check(token: &str, expected: Result<(), TokenFault>) {
 
 #[track_caller]
 pub(in crate::token) fn check_under(token: &str, rules: &IssuerRules, keys: &KeySet, expected: Result<(), TokenFault>) {
-    let found = judge(token, rules, keys).map(drop).map_err(|fault| match fault {
-        TokenFault::Malformed(why) => {
-            assert!(!why.is_empty());
-            MALFORMED
-        }
-        other => other,
+    let found = judge(token, rules, keys).map(drop).map_err(|fault| {
+        let TokenFault::Malformed(why) = fault else { return fault };
+        assert!(!why.is_empty());
+        MALFORMED
     });
     assert_eq!(found, expected, "{token}");
 }
