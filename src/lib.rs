@@ -16,6 +16,7 @@
 pub mod admin;
 pub mod config;
 pub mod demo;
+pub mod issuer;
 pub mod policy;
 pub mod record;
 pub mod token;
