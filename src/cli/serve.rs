@@ -16,14 +16,14 @@ use super::running::Running;
 use crate::reload::{NotLoaded, load};
 
 /// The thing asked about is bad.
-const BAD: u8 = 1;
+pub(super) const BAD: u8 = 1;
 /// Usage, or a file that cannot be read.
-const UNUSABLE: u8 = 2;
+pub(super) const UNUSABLE: u8 = 2;
 
 /// How long requests that are under way may take to end once the process is told to.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long tasks that serve no requests may take to end.
-const END: Duration = Duration::from_secs(1);
+pub(super) const END: Duration = Duration::from_secs(1);
 
 /// Serve requests as a policy file says.
 #[derive(Debug, Args)]
@@ -70,7 +70,7 @@ impl Serve {
 }
 
 /// The signals that a gateway listens to.
-struct Signals {
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
@@ -85,7 +85,7 @@ enum End {
 
 impl Signals {
     /// Within a runtime.
-    fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -106,7 +106,7 @@ impl Signals {
 }
 
 /// A second signal cuts the grace short.
-fn until_end(runtime: &Runtime, mut signals: Signals, running: Running) {
+pub(super) fn until_end(runtime: &Runtime, mut signals: Signals, running: Running) {
     let end = runtime.block_on(signals.end(|| running.refresh()));
     tracing::info!(?end, "ending");
     let hurry = Arc::new(AtomicBool::new(end == End::Fast));
@@ -120,7 +120,7 @@ fn until_end(runtime: &Runtime, mut signals: Signals, running: Running) {
 }
 
 /// For all that serves no requests: issuers, admin, signals.
-fn control_runtime() -> io::Result<Runtime> {
+pub(super) fn control_runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()
 }
 
@@ -137,7 +137,7 @@ pub(super) fn is_styled() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-fn fail(code: u8, text: &str) -> ExitCode {
+pub(super) fn fail(code: u8, text: &str) -> ExitCode {
     // Without standard error there is nobody to tell.
     let _ = io::stderr().write_all(text.as_bytes());
     ExitCode::from(code)
