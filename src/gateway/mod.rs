@@ -15,6 +15,8 @@ mod log;
 mod metadata;
 mod proxy;
 mod server;
+#[cfg(test)]
+mod socket_tests;
 mod trace;
 mod upstream;
 
