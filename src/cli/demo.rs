@@ -98,20 +98,19 @@ impl Demo {
     }
 
     fn introduction(&self, url: &str, places: &Places, stage: &Stage) -> String {
-        let mut text = format!("Scopegate's demo on {}\n\n  gateway   {url}\n", self.config.display());
-        for issuer in stage.issuer_urls() {
-            text += &format!("  issuer    {issuer}\n");
-        }
-        for upstream in &places.upstreams {
-            text += &format!("  upstream  http://{upstream}\n");
-        }
+        let mut lines = vec![format!("Scopegate's demo on {}\n", self.config.display())];
+        let mut tell = |what: &str, place: &str| lines.push(format!("  {what:<9} {place}"));
+        tell("gateway", url);
+        stage.issuer_urls().for_each(|issuer| tell("issuer", issuer));
+        places.upstreams.iter().for_each(|upstream| tell("upstream", &format!("http://{upstream}")));
         if let Some(admin) = places.admin {
-            text += &format!("  admin     http://{admin}, with /healthz /readyz /metrics /policy\n");
+            tell("admin", &format!("http://{admin}, with /healthz /readyz /metrics /policy"));
         }
         if let Some(audit) = &places.audit {
-            text += &format!("  audit     {}\n", audit.display());
+            tell("audit", &audit.display().to_string());
         }
-        text + "\nWhat it has just been asked, and what it said:\n"
+        lines.push("\nWhat it has just been asked, and what it said:\n".to_owned());
+        lines.join("\n")
     }
 }
 

@@ -21,7 +21,7 @@ use super::scope;
 use super::token_endpoint::{Granted, Refusal, TokenRequest, judge};
 use crate::token::{IssuerRules, ScopeSyntax};
 
-/// What [`required_scopes`] gives for these scopes, by the policy that is in force.
+/// What [`required_scopes`](super::required_scopes) gives for these scopes, by the policy that is in force.
 pub type RequiredScopes = Arc<dyn Fn(&[String]) -> Vec<String> + Send + Sync>;
 
 /// One issuer of the file, played by the demo.

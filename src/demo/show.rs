@@ -14,7 +14,7 @@ impl Tour {
         for seen in &self.acts {
             if seen.act.product != product {
                 product = seen.act.product;
-                text += &format!("\n{product}\n");
+                text = text + "\n" + product + "\n";
             }
             text += &heading(seen);
             for ask in &seen.asks {
