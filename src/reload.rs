@@ -329,3 +329,129 @@ fn sha256(text: &str) -> [u8; 32] {
     // INVARIANT: a SHA-256 digest has 32 bytes.
     digest.as_ref().try_into().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::issuer::Issuers;
+    use crate::record::{AuditGuard, AuditSink, Metrics};
+
+    struct Stage {
+        watch: Watch,
+        directory: tempfile::TempDir,
+        _guard: AuditGuard,
+        _runtime: tokio::runtime::Runtime,
+    }
+
+    fn policy(path: &str) -> String {
+        format!(
+            "version: 1\nlisteners: [{{ address: 127.0.0.1:0 }}]\nupstreams: {{ b: {{ servers: [\"127.0.0.1:1\"] }} }}\n\
+             apis:\n  - name: a\n    base_path: /\n    upstream: b\n    public: [\"GET {path}\"]\n"
+        )
+    }
+
+    impl Stage {
+        fn start() -> Self {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("gateway.yaml");
+            std::fs::write(&path, policy("/first")).unwrap();
+            let metrics = Metrics::new().unwrap();
+            let (audit, guard) = AuditSink::open(Some(&directory.path().join("audit")), &metrics).unwrap();
+            let issuers = Issuers::new(Arc::clone(&metrics), runtime.handle().clone());
+            let gateway = Arc::new(Gateway::new(load(&path).unwrap(), issuers, metrics, audit));
+            let status = Arc::new(Status { source: path, last_error: Mutex::default() });
+            Self { watch: Watch::new(gateway, status), directory, _guard: guard, _runtime: runtime }
+        }
+
+        fn write(&self, text: &str) {
+            std::fs::write(&self.watch.status.source, text).unwrap();
+        }
+
+        /// `counts`: accepted, refused and unchanged so far.
+        #[track_caller]
+        fn check(&self, generation: u64, error: Option<&str>, counts: [u32; 3]) {
+            assert_eq!(self.watch.gateway.current().number, generation);
+            let said = self.watch.status.last_error();
+            assert!(said.as_deref().is_none_or(|said| error.is_some_and(|error| said.contains(error))), "{said:?}");
+            assert_eq!(said.is_some(), error.is_some());
+            let text = self.watch.gateway.metrics().render().unwrap();
+            for (result, count) in ["accepted", "refused", "unchanged"].into_iter().zip(counts) {
+                let sample = format!("scopegate_policy_reloads_total{{result=\"{result}\"}} {count}\n");
+                assert!(text.contains(&sample), "{sample}{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_good_text_takes_the_place_of_the_one_in_force_once() {
+        let mut stage = Stage::start();
+        stage.watch.look();
+        stage.check(1, None, [0, 0, 0]);
+        stage.write(&policy("/second"));
+        stage.watch.look();
+        stage.check(2, None, [1, 0, 0]);
+        stage.watch.look();
+        stage.watch.read(false);
+        stage.check(2, None, [1, 0, 0]);
+    }
+
+    #[test]
+    fn a_bad_text_is_refused_once_and_shown_until_it_is_mended() {
+        let mut stage = Stage::start();
+        for bad in ["", "version: 1\nlisteners: [{ addr", &policy("/first").replace("upstream: b", "upstream: c")] {
+            stage.write(bad);
+            stage.watch.look();
+            stage.watch.look();
+        }
+        stage.check(1, Some("`c`"), [0, 3, 0]);
+        // Asked, it says so again.
+        stage.watch.read(true);
+        stage.check(1, Some("`c`"), [0, 4, 0]);
+        stage.write(&policy("/first"));
+        stage.watch.look();
+        stage.check(1, None, [0, 4, 1]);
+        stage.watch.read(true);
+        stage.check(1, None, [0, 4, 2]);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_refused_once_and_the_policy_stays() {
+        let mut stage = Stage::start();
+        let away = stage.directory.path().join("away");
+        std::fs::rename(&stage.watch.status.source, &away).unwrap();
+        stage.watch.look();
+        stage.watch.look();
+        stage.check(1, Some("cannot read"), [0, 1, 0]);
+        std::fs::rename(&away, &stage.watch.status.source).unwrap();
+        stage.watch.look();
+        stage.check(1, None, [0, 1, 1]);
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_refused_and_says_so() {
+        let mut stage = Stage::start();
+        stage.write(&format!("threads: 63\n{}", policy("/first")));
+        stage.watch.look();
+        stage.check(1, Some("restart"), [0, 1, 0]);
+    }
+
+    #[test]
+    fn the_thread_sees_changes_and_ends_with_its_owner() {
+        let stage = Stage::start();
+        let gateway = Arc::clone(&stage.watch.gateway);
+        let reload = Reload::start(&stage.watch.status.source, Arc::clone(&gateway)).unwrap();
+        stage.write(&policy("/second"));
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while gateway.current().number == 1 {
+            assert!(std::time::Instant::now() < deadline);
+            thread::yield_now();
+        }
+        let weak = Arc::downgrade(reload.status());
+        drop(reload);
+        while weak.strong_count() > 0 {
+            assert!(std::time::Instant::now() < deadline);
+            thread::yield_now();
+        }
+    }
+}
