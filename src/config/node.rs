@@ -112,6 +112,9 @@ fn remedy(text: &str, place: usize) -> Option<String> {
     if nearby.contains(&Some('\t')) {
         return Some("indent with spaces: YAML takes no tabs there".to_owned());
     }
+    if nearby == [Some(':'), Some('[')] {
+        return Some("put an IPv6 address in quotes".to_owned());
+    }
     if let Some(bracket @ ('{' | '}')) = nearby[0] {
         return Some(format!("put a text that has `{bracket}` in quotes when it stands within brackets"));
     }

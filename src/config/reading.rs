@@ -11,7 +11,7 @@ use serde::forward_to_deserialize_any;
 
 use super::document::Document;
 use super::entry::{Entry, ONE_OR_MANY};
-use super::finding::{At, Finding, Findings, Quoted};
+use super::finding::{At, Finding, Findings, Place, Quoted};
 use super::node::Node;
 use super::suggest;
 
@@ -141,7 +141,7 @@ impl Keys<'_> {
         }
         if let Some(first) = self.seen.get(&key) {
             let finding = Finding::at_key(here, format!("the key {} is repeated", Quoted(&key)));
-            return Err((finding.first(self.at.nth(*first).path()).help("keep one of them"), None));
+            return Err((finding.first(Place::Key(self.at.nth(*first).path())).help("keep one of them"), None));
         }
         self.seen.insert(key.clone(), place);
         Ok(key)

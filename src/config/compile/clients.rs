@@ -125,5 +125,5 @@ fn certificate_rule(document: document::Certificate, at: At<'_>, findings: &mut 
     parsed(sha256, sha256_at, findings, values::sha256)
         .map(CertificateRule::Sha256)
         .or_else(|| parsed(subject, subject_at, findings, values::text).map(CertificateRule::Subject))
-        .or_else(|| parsed(dns, dns_at, findings, values::host).map(CertificateRule::SanDns))
+        .or_else(|| parsed(dns, dns_at, findings, values::dns_name).map(CertificateRule::SanDns))
 }

@@ -82,7 +82,7 @@ fn listener(document: document::Listener, at: At<'_>, findings: &mut Findings) -
         let finding = Finding::at_key(at.key("http2"), "`http2: true` is not supported yet");
         findings.add(finding.help("remove the key"));
     }
-    if document.tls.is_there() {
+    if optional(document.tls, at.key("tls"), findings).is_some() {
         let finding = Finding::at_key(at.key("tls"), "`tls` is not supported yet");
         findings.add(finding.help("remove the key, and end TLS in front of the gateway"));
     }

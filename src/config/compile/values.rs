@@ -108,6 +108,17 @@ pub(super) fn host(text: &str) -> Result<Box<str>, Wrong> {
     Ok(text.to_ascii_lowercase().into())
 }
 
+/// A DNS name, lower case.
+pub(super) fn dns_name(text: &str) -> Result<Box<str>, Wrong> {
+    match split_port(text) {
+        Some((name, None)) if !name.starts_with('[') => Ok(name.to_ascii_lowercase().into()),
+        Some(_) | None => {
+            let help = "write a name such as `acme.example.com`";
+            Err(Wrong::new(format!("{} is not a DNS name", Quoted(text)), help))
+        }
+    }
+}
+
 /// Where to listen.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Wrong> {
     text.parse().map_err(|_| {
