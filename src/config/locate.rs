@@ -99,8 +99,8 @@ impl<'t> Lines<'t> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::PathStep;
     use super::*;
+    use crate::config::finding::PathStep;
 
     #[track_caller]
     fn check(text: &str, place: &Place, expected: (usize, usize)) {

@@ -2,12 +2,12 @@
 
 use http::header::{self, HeaderName};
 
-use super::super::document;
-use super::super::entry::Entry;
-use super::super::finding::{At, Finding, Findings, Place, Quoted};
 use super::take::{Wrong, optional, parsed};
 use super::values;
 use crate::config::IdentityHeaders;
+use crate::config::document;
+use crate::config::entry::Entry;
+use crate::config::finding::{At, Finding, Findings, Place, Quoted};
 
 /// Headers that mean something to HTTP, to authentication or to the gateway itself.
 const TAKEN: [HeaderName; 20] = [

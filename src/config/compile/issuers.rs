@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 
-use super::super::document;
-use super::super::entry::{Entry, List};
-use super::super::finding::{At, Finding, Findings, Place, Quoted};
-use super::super::suggest;
 use super::take::{Firsts, Wrong, at_least_one, items, optional, parsed, required};
 use super::{claims, keys, values};
 use crate::config::Issuer;
+use crate::config::document;
+use crate::config::entry::{Entry, List};
+use crate::config::finding::{At, Finding, Findings, Place, Quoted};
+use crate::config::suggest;
 use crate::token::{DpopRules, IssuerRules, ScopeSyntax, TokenType};
 
 /// The issuers, and what other parts of the file must know of them.

@@ -2,8 +2,8 @@
 
 use hashbrown::HashMap;
 
-use super::super::finding::{At, Finding, Findings, Place, Quoted};
-use super::super::suggest;
+use crate::config::finding::{At, Finding, Findings, Place, Quoted};
+use crate::config::suggest;
 use crate::policy::{ScopeName, ScopeNames};
 
 /// The names that the apis define.

@@ -2,10 +2,10 @@
 
 use hashbrown::HashMap;
 
-use super::super::entry::List;
-use super::super::finding::{At, Finding, Findings, Place, Quoted};
-use super::super::suggest;
 use super::take::{Wrong, items, parsed};
+use crate::config::entry::List;
+use crate::config::finding::{At, Finding, Findings, Place, Quoted};
+use crate::config::suggest;
 use crate::policy::{AccountSource, BasePath, InvalidPattern, MethodSet, PathFault, Pattern, Service};
 
 /// What the services of a list must be beside services.

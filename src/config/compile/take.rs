@@ -5,8 +5,8 @@ use std::hash::Hash;
 
 use hashbrown::HashMap;
 
-use super::super::entry::{Entry, List, OneOrMany};
-use super::super::finding::{At, Finding, Findings, Place};
+use crate::config::entry::{Entry, List, OneOrMany};
+use crate::config::finding::{At, Finding, Findings, Place};
 
 /// What is wrong with a value, and what would be right.
 #[derive(Debug, PartialEq, Eq)]

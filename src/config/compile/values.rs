@@ -7,9 +7,9 @@ use std::time::Duration;
 use http::header::HeaderName;
 use ipnet::IpNet;
 
-use super::super::finding::Quoted;
 use super::take::Wrong;
 use crate::config::ServerAddress;
+use crate::config::finding::Quoted;
 
 /// Longer than anything that is waited for, and short enough for every clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
