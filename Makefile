@@ -5,16 +5,21 @@ CARGO := cargo
 # So that a rustup that is installed but not on the PATH is found.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test release lint bench scale setup
+.PHONY: help run test test-idp release lint bench scale setup
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## build and start the demo: gateway, development issuer and echo upstream in one process
 	$(CARGO) run --quiet -- demo
 
 test: setup ## every test
 	$(CARGO) test
+
+test-idp: setup ## the gateway against a certified identity provider; needs Node.js
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.19 or later first" >&2; exit 1; }
+	npm ci --prefix tests/idp --silent
+	$(CARGO) test --test idp -- --nocapture
 
 release: setup ## the optimised binary, target/release/scopegate
 	$(CARGO) build --release
