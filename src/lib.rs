@@ -13,6 +13,13 @@
 //! - `demo` is a development issuer and an echo upstream.
 //! - `cli` has a file for each command.
 
+pub mod admin;
+pub mod cli;
 pub mod config;
+pub mod demo;
+pub mod gateway;
+pub mod issuer;
 pub mod policy;
+pub mod record;
+pub mod reload;
 pub mod token;

@@ -1,0 +1,257 @@
+//! Steps 4 to 7 of the decision: whose token is it, is it good, is it shown by whom it is bound to?
+//!
+//! A token that was found good before is in the cache, and what that verdict rests on is asked
+//! again on every hit: `judge`. Others are verified or asked about: `learn`.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use super::authenticated::{Authenticated, Evidence, Voucher};
+use super::introspect::Introspector;
+use super::keys::{IssuerKeys, KeyStanding, Refetched};
+use super::set::IssuerSet;
+use super::state::IssuerState;
+use crate::policy::{Caller, Certificate, Denial, Policy, TokenFault, UnixTime};
+use crate::record::CacheResult;
+use crate::token::{Credential, Jwt, Verified, check_times};
+
+/// What a request shows of its caller.
+#[derive(Debug, Clone, Copy)]
+pub struct Presented<'r> {
+    /// The token, and how it was sent.
+    pub credential: Credential<'r>,
+    /// The TLS client certificate, if one was presented.
+    pub certificate: Option<&'r Certificate>,
+    /// The `DPoP` header's value, if there is one.
+    pub proof: Option<&'r str>,
+    /// The request's method.
+    pub method: &'r str,
+    /// What a proof's `htu` must be: scheme, host and path.
+    pub url: &'r str,
+}
+
+/// A question about a token.
+#[derive(Clone, Copy)]
+struct Asked<'r> {
+    token: &'r str,
+    policy: &'r Policy,
+    generation: u64,
+    now: UnixTime,
+}
+
+/// A token that is good, and whose it is.
+struct Known<'s> {
+    state: &'s IssuerState,
+    found: Arc<Authenticated>,
+}
+
+/// What becomes of what was found of a token once.
+enum Judged<'s> {
+    /// It stands.
+    Good(Known<'s>),
+    /// The policy is another: this is what it makes of it.
+    Remade(Known<'s>),
+    /// It rests on something that is no more.
+    Outdated,
+    /// The token is no longer good.
+    Refused(Denial),
+}
+
+impl IssuerSet {
+    /// Steps 4 to 7 of the decision. With a token that was found good before, it never waits.
+    ///
+    /// # Errors
+    /// The first step that refuses.
+    pub async fn authenticate(
+        &self,
+        presented: &Presented<'_>,
+        policy: &Policy,
+        generation: u64,
+        now: UnixTime,
+    ) -> Result<Arc<Authenticated>, Denial> {
+        let asked = Asked { token: presented.credential.token, policy, generation, now };
+        let known = match self.recall(&asked) {
+            Some(recalled) => recalled?,
+            // On the heap, so that what every request carries along stays small.
+            None => Box::pin(self.learn(&asked)).await?,
+        };
+        self.check_binding(presented, known.found.caller.binding, known.state.rules(), now)?;
+        Ok(known.found)
+    }
+
+    /// What the cache has to say of a token, if anything that stands.
+    fn recall(&self, asked: &Asked<'_>) -> Option<Result<Known<'_>, Denial>> {
+        let Some(found) = self.memory.tokens.find(asked.token) else {
+            self.around.metrics.token_cache(CacheResult::Miss);
+            return None;
+        };
+        let (result, known) = match self.judge(found, asked) {
+            Judged::Good(known) => (CacheResult::Hit, Some(Ok(known))),
+            Judged::Refused(denial) => (CacheResult::Hit, Some(Err(denial))),
+            Judged::Remade(known) => (CacheResult::Stale, Some(Ok(known))),
+            Judged::Outdated => (CacheResult::Stale, None),
+        };
+        self.around.metrics.token_cache(result);
+        known
+    }
+
+    /// Whether what was found of a token still stands, in the order of the decision.
+    fn judge(&self, found: Arc<Authenticated>, asked: &Asked<'_>) -> Judged<'_> {
+        let evidence = &found.evidence;
+        let Some(state) = self.state(evidence.issuer) else { return self.outdated(&found, asked) };
+        match &evidence.voucher {
+            Voucher::Answer(good_until) if asked.now < *good_until => {}
+            Voucher::Answer(_) => return self.outdated(&found, asked),
+            Voucher::Key(key, seen) => match state.keys.as_ref().map(|keys| keys.held().check(*key, seen)) {
+                Some(KeyStanding::Good) => {}
+                Some(KeyStanding::Gone) | None => return self.outdated(&found, asked),
+                Some(KeyStanding::Unavailable) => return Judged::Refused(Denial::IssuerUnavailable),
+            },
+        }
+        if let Err(fault) = check_times(&found.caller, state.rules(), asked.now) {
+            return Judged::Refused(fault.into());
+        }
+        if let Err(denial) = self.check_revoked(&found.caller, &evidence.not_revoked) {
+            return Judged::Refused(denial);
+        }
+        if evidence.generation == asked.generation {
+            return Judged::Good(Known { state, found });
+        }
+        match self.remake(&found, asked) {
+            Ok(found) => Judged::Remade(Known { state, found }),
+            Err(fault) => Judged::Refused(fault.into()),
+        }
+    }
+
+    fn outdated(&self, found: &Arc<Authenticated>, asked: &Asked<'_>) -> Judged<'static> {
+        self.memory.tokens.forget(asked.token, found);
+        Judged::Outdated
+    }
+
+    /// What another generation makes of a caller. What an earlier one makes of it is not kept.
+    fn remake(&self, found: &Authenticated, asked: &Asked<'_>) -> Result<Arc<Authenticated>, TokenFault> {
+        let evidence = found.evidence.for_generation(asked.generation);
+        let remade = Arc::new(self.make(found.caller.clone(), evidence, asked)?);
+        if found.evidence.generation < asked.generation {
+            self.memory.tokens.put(asked.token, Arc::clone(&remade));
+        }
+        Ok(remade)
+    }
+
+    /// Finds out about a token that the cache does not have.
+    async fn learn(&self, asked: &Asked<'_>) -> Result<Known<'_>, Denial> {
+        if !Jwt::looks_like(asked.token) {
+            let Some((state, introspector)) = self.introspecting() else {
+                return Err(TokenFault::Malformed("it is no JWT, and no issuer takes other tokens").into());
+            };
+            return self.introspect(asked, state, introspector).await;
+        }
+        let jwt = Jwt::parse(asked.token)?;
+        let state = self.issued_by(jwt.issuer()).ok_or(TokenFault::IssuerUnknown)?;
+        let Some(keys) = &state.keys else {
+            let introspector = state.introspection.as_ref().ok_or(Denial::IssuerUnavailable)?;
+            return self.introspect(asked, state, introspector).await;
+        };
+        jwt.check_header(state.rules())?;
+        let first = self.verify(asked, &jwt, state, keys).await;
+        let Err(denial) = first else { return first };
+        if !could_be_cured(&denial, &jwt, keys) {
+            return Err(denial);
+        }
+        match keys.refetch(jwt.kid()).await {
+            Refetched::Again => self.verify(asked, &jwt, state, keys).await,
+            Refetched::InVain => Err(denial),
+            Refetched::Unavailable => Err(Denial::IssuerUnavailable),
+        }
+    }
+
+    /// Verifies a JWT, or waits for whoever does so already.
+    async fn verify<'s>(
+        &'s self,
+        asked: &Asked<'_>,
+        jwt: &Jwt<'_>,
+        state: &'s IssuerState,
+        keys: &IssuerKeys,
+    ) -> Result<Known<'s>, Denial> {
+        match self.memory.tokens.find_or_turn(asked.token).await {
+            Err(turn) => {
+                // INVARIANT: nothing is awaited while the turn is held.
+                let found = Arc::new(self.verify_now(asked, jwt, state, keys)?);
+                turn.put(Arc::clone(&found));
+                Ok(Known { state, found })
+            }
+            Ok(found) => match self.judge(found, asked) {
+                Judged::Good(known) | Judged::Remade(known) => Ok(known),
+                Judged::Refused(denial) => Err(denial),
+                Judged::Outdated => Ok(Known { state, found: Arc::new(self.verify_now(asked, jwt, state, keys)?) }),
+            },
+        }
+    }
+
+    fn verify_now(
+        &self,
+        asked: &Asked<'_>,
+        jwt: &Jwt<'_>,
+        state: &IssuerState,
+        keys: &IssuerKeys,
+    ) -> Result<Authenticated, Denial> {
+        let (set, version) = keys.held().at_hand().ok_or(Denial::IssuerUnavailable)?;
+        let Verified { caller, key } = jwt.verify(state.rules(), &set, asked.now)?;
+        self.find_good(caller, Voucher::Key(key, AtomicU64::new(version)), state, asked)
+    }
+
+    async fn introspect<'s>(
+        &'s self,
+        asked: &Asked<'_>,
+        state: &'s IssuerState,
+        introspector: &Introspector,
+    ) -> Result<Known<'s>, Denial> {
+        let told = introspector.ask(asked.token, asked.now).await;
+        let answer = told.answer.as_ref().map_err(Clone::clone)?;
+        // Another request that waited for the same answer may have made of it what is asked here.
+        if let Some(found) = self.memory.tokens.find(asked.token)
+            && let Judged::Good(known) | Judged::Remade(known) = self.judge(found, asked)
+        {
+            return Ok(known);
+        }
+        let voucher = Voucher::Answer(answer.good_until);
+        let found = Arc::new(self.find_good(answer.caller.clone(), voucher, state, asked)?);
+        if asked.now < answer.good_until {
+            self.memory.tokens.put(asked.token, Arc::clone(&found));
+        }
+        Ok(Known { state, found })
+    }
+
+    /// A caller that was just vouched for, unless its token is revoked.
+    fn find_good(
+        &self,
+        caller: Caller,
+        voucher: Voucher,
+        state: &IssuerState,
+        asked: &Asked<'_>,
+    ) -> Result<Authenticated, Denial> {
+        let not_revoked = AtomicU64::new(0);
+        self.check_revoked(&caller, &not_revoked)?;
+        let evidence = Evidence { issuer: state.id, voucher, generation: asked.generation, not_revoked };
+        Ok(self.make(caller, evidence, asked)?)
+    }
+
+    fn make(&self, caller: Caller, evidence: Evidence, asked: &Asked<'_>) -> Result<Authenticated, TokenFault> {
+        let made = Authenticated::new(caller, asked.policy, evidence)?;
+        let defined = made.caller.scopes.iter().filter_map(|name| asked.policy.scope_named(name));
+        for scope in defined.filter_map(|id| asked.policy.scope(id)) {
+            self.around.metrics.scope_seen(&scope.name, made.caller.expires_at);
+        }
+        Ok(made)
+    }
+
+    fn check_revoked(&self, caller: &Caller, seen: &AtomicU64) -> Result<(), Denial> {
+        self.revoked.as_ref().map_or(Ok(()), |list| list.check(caller, seen))
+    }
+}
+
+/// Whether newer keys could make the token good: none that has its `kid` is in use, or it has none.
+fn could_be_cured(denial: &Denial, jwt: &Jwt<'_>, keys: &IssuerKeys) -> bool {
+    let faults = [TokenFault::KeyUnknown, TokenFault::SignatureInvalid];
+    faults.map(Denial::Token).contains(denial) && !jwt.kid().is_some_and(|kid| keys.held().knows(kid))
+}

@@ -1,0 +1,131 @@
+//! The I/O side of identity: whose token a request carries, and whether it is good now.
+//!
+//! - `authenticate` is steps 4 to 7 of the decision, with `binding` for the last; `authenticated` is
+//!   what they find, `cache` where that is kept.
+//! - `set` is the issuers of one generation, `state` one of them.
+//! - `keys` is an issuer's keys as requests see them, `refresh` the task that fetches them,
+//!   `attempts` its fetches one after another, `unknown` when a token may set one off.
+//! - `introspect` asks an issuer about an opaque token, `flights` so that nobody asks twice, with the
+//!   credentials of `secret`.
+//! - `revoked` is the list of revoked tokens, `replay` the memory of proofs, `nonce` what proofs may
+//!   be asked to contain.
+//! - `web` and `file` are where bytes come from, `pace` how often, `environment` what is shared.
+//!
+//! What a key set, a token or a proof is good for is `token`'s; what a caller may do is `policy`'s.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::runtime::Handle;
+
+mod attempts;
+mod authenticate;
+mod authenticated;
+mod binding;
+mod cache;
+mod environment;
+mod file;
+mod flights;
+mod introspect;
+mod keys;
+mod nonce;
+mod pace;
+mod refresh;
+mod replay;
+mod revoked;
+mod secret;
+mod set;
+mod sha256;
+mod state;
+mod unknown;
+mod web;
+
+pub use authenticate::Presented;
+pub use authenticated::{Authenticated, IdentityValues};
+pub use set::IssuerSet;
+
+use self::cache::TokenCache;
+use self::environment::Environment;
+use self::nonce::Nonces;
+use self::pace::Pace;
+use self::replay::Replays;
+use self::revoked::RevokedList;
+use self::state::IssuerState;
+use crate::config::Settings;
+use crate::record::Metrics;
+
+#[cfg(test)]
+mod tests;
+
+/// How many bytes verified tokens may take.
+const CACHE: usize = 64 * 1024 * 1024;
+
+/// The issuers of the process. What they know outlives a generation: keys, verified tokens, proofs.
+pub struct Issuers {
+    around: Environment,
+    memory: Arc<Memory>,
+    /// Who is at work for some generation. It is locked while settings are taken into use, and never
+    /// while something of it is dropped.
+    at_work: Mutex<AtWork>,
+}
+
+/// What is remembered across generations.
+struct Memory {
+    tokens: TokenCache,
+    replays: Replays,
+    nonces: Nonces,
+}
+
+#[derive(Default)]
+struct AtWork {
+    states: Vec<Weak<IssuerState>>,
+    revoked: Weak<RevokedList>,
+}
+
+impl Issuers {
+    /// Without any issuer. Background tasks run on `runtime`, which should serve no requests.
+    pub fn new(metrics: Arc<Metrics>, runtime: Handle) -> Arc<Self> {
+        Self::paced(metrics, runtime, Pace::default(), CACHE)
+    }
+
+    fn paced(metrics: Arc<Metrics>, runtime: Handle, pace: Pace, cache: usize) -> Arc<Self> {
+        let memory = Memory { tokens: TokenCache::new(cache), replays: Replays::new(), nonces: Nonces::new() };
+        Arc::new(Self {
+            around: Environment::new(metrics, runtime, pace),
+            memory: Arc::new(memory),
+            at_work: Mutex::default(),
+        })
+    }
+
+    /// The issuers of one generation. Those whose settings did not change stay as they are, and
+    /// where only the rules did, the keys stay; others start anew, and their keys are there after
+    /// the first good fetch. Key files, secrets and the list of revoked tokens are read here: it
+    /// blocks as long as that takes.
+    pub fn adopt(self: &Arc<Self>, settings: &Settings) -> IssuerSet {
+        let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier: Vec<_> = at_work.states.iter().filter_map(Weak::upgrade).collect();
+        let states: Box<[_]> = settings
+            .issuers
+            .iter()
+            .map(|issuer| match earlier.iter().find(|state| state.is_of(issuer)) {
+                Some(state) => Arc::clone(state),
+                None => Arc::new(IssuerState::start(issuer, &earlier, &self.around)),
+            })
+            .collect();
+        let list = at_work.revoked.upgrade();
+        let revoked = settings.revocations.as_deref().map(|path| match &list {
+            Some(list) if list.is_of(path) => Arc::clone(list),
+            Some(_) | None => Arc::new(RevokedList::start(path, &self.around)),
+        });
+        let others = earlier.iter().filter(|state| !states.iter().any(|own| Arc::ptr_eq(own, state)));
+        at_work.states = others.chain(&states).map(Arc::downgrade).collect();
+        at_work.revoked = revoked.as_ref().map(Arc::downgrade).unwrap_or_default();
+        drop(at_work);
+        IssuerSet { states, revoked, memory: Arc::clone(&self.memory), around: self.around.clone() }
+    }
+}
+
+impl std::fmt::Debug for Issuers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Issuers").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,61 @@
+//! The issuers of one generation.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::introspect::Introspector;
+use super::revoked::RevokedList;
+use super::state::IssuerState;
+use super::{Memory, environment::Environment};
+use crate::policy::UnixTime;
+
+/// The issuers of one generation. An issuer's refresh ends with the last set that has it.
+pub struct IssuerSet {
+    pub(super) states: Box<[Arc<IssuerState>]>,
+    pub(super) revoked: Option<Arc<RevokedList>>,
+    pub(super) memory: Arc<Memory>,
+    pub(super) around: Environment,
+}
+
+impl IssuerSet {
+    /// Whether every issuer has had keys (or needs none) and the list of revoked tokens, if there is
+    /// one, was read. Once true it stays true.
+    pub fn are_ready(&self) -> bool {
+        self.states.iter().all(|state| state.is_ready()) && self.revoked.as_ref().is_none_or(|list| list.is_ready())
+    }
+
+    /// What [`IssuerSet::are_ready`] waits for: issuers by name, and the list of revoked tokens.
+    pub fn waiting_for(&self) -> Vec<String> {
+        let issuers =
+            self.states.iter().filter(|state| !state.is_ready()).map(|state| state.rules().issuer.to_string());
+        let list = self.revoked.iter().filter(|list| !list.is_ready()).map(|_| "revocations".to_owned());
+        issuers.chain(list).collect()
+    }
+
+    /// The nonce for an answer that asks for one, or renews it (RFC 9449 sections 8 and 9).
+    pub fn proof_nonce(&self, now: UnixTime) -> Option<HeaderValue> {
+        HeaderValue::try_from(self.memory.nonces.give(now)?).ok()
+    }
+
+    /// The state of that number, if the generation has it.
+    pub(super) fn state(&self, id: u64) -> Option<&IssuerState> {
+        self.states.iter().find(|state| state.id == id).map(|state| &**state)
+    }
+
+    /// The issuer of a token's `iss`, compared exactly.
+    pub(super) fn issued_by(&self, issuer: &str) -> Option<&IssuerState> {
+        self.states.iter().find(|state| *state.rules().issuer == *issuer).map(|state| &**state)
+    }
+
+    /// The issuer of opaque tokens, which do not say whose they are: the one that can be asked.
+    pub(super) fn introspecting(&self) -> Option<(&IssuerState, &Introspector)> {
+        self.states.iter().find_map(|state| Some((&**state, state.introspection.as_ref()?)))
+    }
+}
+
+impl std::fmt::Debug for IssuerSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.states.iter().map(|state| &state.rules().issuer)).finish()
+    }
+}

@@ -1,0 +1,54 @@
+//! One issuer at work: its rules, its keys, its introspection.
+
+use std::sync::Arc;
+
+use super::environment::Environment;
+use super::introspect::Introspector;
+use super::keys::{IssuerKeys, unique};
+use crate::config;
+use crate::token::IssuerRules;
+
+/// One issuer at work. It is shared by the generations whose settings for it are equal, and ends
+/// with the last of them.
+pub(super) struct IssuerState {
+    /// Of this state and no other, before or after: verdicts of another state do not stand.
+    pub(super) id: u64,
+    settings: config::Issuer,
+    pub(super) keys: Option<Arc<IssuerKeys>>,
+    pub(super) introspection: Option<Introspector>,
+}
+
+impl IssuerState {
+    /// Takes an issuer's settings into use. `earlier` are those at work, of which the keys are
+    /// shared where they are fetched alike. It reads files, and blocks as long as that takes.
+    pub(super) fn start(settings: &config::Issuer, earlier: &[Arc<Self>], around: &Environment) -> Self {
+        let keys = settings.keys.as_ref().map(|source| {
+            let (issuer, stale) = (&settings.rules.issuer, settings.stale_keys_for);
+            let same =
+                earlier.iter().filter_map(|state| state.keys.as_ref()).find(|keys| keys.are_of(issuer, source, stale));
+            same.map_or_else(|| Arc::new(IssuerKeys::start(issuer, source, stale, around)), Arc::clone)
+        });
+        let introspection = settings.introspection.as_ref();
+        Self {
+            id: unique(),
+            settings: settings.clone(),
+            keys,
+            introspection: introspection.map(|settings_for| Introspector::start(settings_for, &settings.rules, around)),
+        }
+    }
+
+    /// Whether it is what [`IssuerState::start`] would make of these settings.
+    pub(super) fn is_of(&self, settings: &config::Issuer) -> bool {
+        self.settings == *settings
+    }
+
+    /// What its tokens must be.
+    pub(super) fn rules(&self) -> &IssuerRules {
+        &self.settings.rules
+    }
+
+    /// Whether it has had keys, or needs none.
+    pub(super) fn is_ready(&self) -> bool {
+        self.keys.as_ref().is_none_or(|keys| keys.held().ever())
+    }
+}

@@ -1,0 +1,308 @@
+//! Every metric of the process, in one registry, and the handles that others move them by.
+//!
+//! Names and labels are part of what users rely on. The series of an api or scope are made and
+//! dropped with the policies that have it (`labels`).
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use hashbrown::HashMap;
+use prometheus::{
+    GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
+};
+use thiserror::Error;
+
+use super::audit::Dropped;
+use super::labels::{Names, Series};
+use super::line::decision;
+use super::register::Register;
+use super::result::{CacheResult, FetchResult, ReloadResult};
+use crate::policy::{ApiName, Reason, ScopeName, UnixTime};
+
+/// Every metric of the process.
+pub struct Metrics {
+    registry: Registry,
+    decisions: IntCounterVec,
+    decision_seconds: Histogram,
+    request_seconds: HistogramVec,
+    policy_generation: IntGauge,
+    reloads: [IntCounter; 3],
+    token_cache: [IntCounter; 3],
+    issuer_fetches: IntCounterVec,
+    issuer_keys_age: GaugeVec,
+    scope_last_expiry: IntGaugeVec,
+    audit_dropped: IntCounter,
+    state: Mutex<State>,
+}
+
+/// The registry refused a metric: two have one name, which is a mistake of this program.
+#[derive(Debug, Error)]
+#[error("the metrics cannot be registered: {0}")]
+pub struct MetricsUnmade(#[from] prometheus::Error);
+
+/// What is turned into samples only when they are asked for, and who uses which series.
+#[derive(Default)]
+struct State {
+    keys_fetched: HashMap<Box<str>, SystemTime>,
+    apis: HashMap<ApiName, usize>,
+    scopes: HashMap<ScopeName, ScopeUse>,
+    dropped: Option<Dropped>,
+}
+
+/// How many policies have a scope, and the greatest expiry seen.
+#[derive(Default)]
+struct ScopeUse {
+    policies: usize,
+    last_expiry: Option<UnixTime>,
+}
+
+const DECISIONS: &str = "Requests, by api (empty where none was found), decision and reason code.";
+const DECISION: &str = "Time from a request's head to its decision, in seconds.";
+const REQUEST: &str = "Time from a request's head to the end of its answer, in seconds.";
+const GENERATION: &str = "Running number of the policy in force since the start of the process.";
+const RELOADS: &str = "Reloads of the policy, by what became of them.";
+const TOKEN_CACHE: &str = "Requests with a token, by what the cache of verified tokens had for it.";
+const FETCHES: &str = "Fetches of an issuer's keys, by what became of them.";
+const KEYS_AGE: &str = "Time since an issuer's keys were last fetched and found good, in seconds.";
+const SCOPE_EXPIRY: &str = "Latest expiry among the good tokens seen with a scope, in Unix time (seconds).";
+const AUDIT_DROPPED: &str = "Audit lines lost because the queue was full or they could not be written.";
+const BUILD: &str = "Always 1; the label is the version that runs.";
+
+/// From a cached verdict, a microsecond, to a signature and a remote introspection.
+const DECISION_BUCKETS: [f64; 16] = [
+    0.000_001, 0.000_002, 0.000_003, 0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.005,
+    0.02, 0.1, 0.5, 2.0,
+];
+/// From a refusal to an upstream that takes its time.
+const REQUEST_BUCKETS: [f64; 16] =
+    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
+
+impl Metrics {
+    /// Makes and registers every metric.
+    ///
+    /// # Errors
+    /// If two have one name; it never happens with those below.
+    pub fn new() -> Result<Arc<Self>, MetricsUnmade> {
+        let register = Register::new();
+        let reloads = register.counters("policy_reloads_total", RELOADS, &["result"])?;
+        let cache = register.counters("token_cache_total", TOKEN_CACHE, &["result"])?;
+        register.numbers("build_info", BUILD, "version")?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let metrics = Self {
+            decisions: register.counters("decisions_total", DECISIONS, &["api", "decision", "reason"])?,
+            decision_seconds: register.histogram("decision_seconds", DECISION, &DECISION_BUCKETS)?,
+            request_seconds: register.histograms("request_seconds", REQUEST, &REQUEST_BUCKETS, "api")?,
+            policy_generation: register.number("policy_generation", GENERATION)?,
+            reloads: ReloadResult::ALL.map(|result| reloads.with_label_values(&[result.as_str()])),
+            token_cache: CacheResult::ALL.map(|result| cache.with_label_values(&[result.as_str()])),
+            issuer_fetches: register.counters("issuer_fetches_total", FETCHES, &["issuer", "result"])?,
+            issuer_keys_age: register.gauges("issuer_keys_age_seconds", KEYS_AGE, "issuer")?,
+            scope_last_expiry: register.numbers("scope_last_expiry_seconds", SCOPE_EXPIRY, "scope")?,
+            audit_dropped: register.counter("audit_dropped_total", AUDIT_DROPPED)?,
+            state: Mutex::default(),
+            registry: register.registry(),
+        };
+        Ok(Arc::new(metrics))
+    }
+
+    /// All samples, in the text format 0.0.4.
+    ///
+    /// # Errors
+    /// If they cannot be written in it.
+    pub fn render(&self) -> Result<String, MetricsUnmade> {
+        let state = self.state();
+        let now = SystemTime::now();
+        for (issuer, at) in &state.keys_fetched {
+            let age = now.duration_since(*at).unwrap_or_default();
+            self.issuer_keys_age.with_label_values(&[issuer]).set(age.as_secs_f64());
+        }
+        for (scope, seen) in &state.scopes {
+            if let Some(UnixTime(expiry)) = seen.last_expiry {
+                let expiry = i64::try_from(expiry).unwrap_or(i64::MAX);
+                self.scope_last_expiry.with_label_values(&[scope.as_str()]).set(expiry);
+            }
+        }
+        if let Some(dropped) = &state.dropped {
+            self.audit_dropped.inc_by(dropped.count().saturating_sub(self.audit_dropped.get()));
+        }
+        Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+
+    /// The issuer's keys were fetched (or read) and found good.
+    pub fn issuer_keys_fetched(&self, issuer: &str, at: SystemTime) {
+        self.state().keys_fetched.insert(issuer.into(), at);
+    }
+
+    /// The issuer is in no policy any more.
+    pub fn issuer_forgotten(&self, issuer: &str) {
+        let mut state = self.state();
+        state.keys_fetched.remove(issuer);
+        // That there was no such series is as good.
+        let _ = self.issuer_keys_age.remove_label_values(&[issuer]);
+        for result in FetchResult::ALL {
+            let _ = self.issuer_fetches.remove_label_values(&[issuer, result.as_str()]);
+        }
+    }
+
+    /// A fetch of the issuer's keys has ended.
+    pub fn issuer_fetch(&self, issuer: &str, result: FetchResult) {
+        self.issuer_fetches.with_label_values(&[issuer, result.as_str()]).inc();
+    }
+
+    /// The cache of verified tokens was asked.
+    pub fn token_cache(&self, result: CacheResult) {
+        let [hit, miss, stale] = &self.token_cache;
+        match result {
+            CacheResult::Hit => hit.inc(),
+            CacheResult::Miss => miss.inc(),
+            CacheResult::Stale => stale.inc(),
+        }
+    }
+
+    /// This generation is in force.
+    pub fn policy_generation(&self, number: u64) {
+        self.policy_generation.set(i64::try_from(number).unwrap_or(i64::MAX));
+    }
+
+    /// A reload has ended.
+    pub fn policy_reload(&self, result: ReloadResult) {
+        let [accepted, refused, unchanged] = &self.reloads;
+        match result {
+            ReloadResult::Accepted => accepted.inc(),
+            ReloadResult::Refused => refused.inc(),
+            ReloadResult::Unchanged => unchanged.inc(),
+        }
+    }
+
+    /// A good token carries the scope until then. Scopes that no policy has are passed over.
+    pub fn scope_seen(&self, scope: &ScopeName, expires_at: UnixTime) {
+        if let Some(seen) = self.state().scopes.get_mut(scope) {
+            seen.last_expiry = seen.last_expiry.max(Some(expires_at));
+        }
+    }
+
+    pub(super) fn count_dropped(&self, dropped: Dropped) {
+        self.state().dropped = Some(dropped);
+    }
+
+    pub(super) fn decision_seconds(&self) -> Histogram {
+        self.decision_seconds.clone()
+    }
+
+    /// The series of the api of this name; of none, if it is empty.
+    pub(super) fn series(&self, api: &str) -> Series {
+        let decision = |reason: &Reason| self.decisions.with_label_values(&[api, decision(*reason), reason.as_str()]);
+        Series {
+            decisions: Reason::ALL.iter().map(decision).collect(),
+            request_seconds: self.request_seconds.with_label_values(&[api]),
+        }
+    }
+
+    /// The series of each api, which stay until as many policies have released its name as have
+    /// taken it into use.
+    pub(super) fn take_into_use(&self, names: &Names) -> Box<[Series]> {
+        let mut state = self.state();
+        for scope in &names.scopes {
+            state.scopes.entry(scope.clone()).or_default().policies += 1;
+        }
+        for api in &names.apis {
+            *state.apis.entry(api.clone()).or_default() += 1;
+        }
+        // Still under the lock, so that a release beside it cannot remove what is made here.
+        names.apis.iter().map(|api| self.series(api.as_str())).collect()
+    }
+
+    /// The other half of [`Metrics::take_into_use`].
+    pub(super) fn release(&self, names: &Names) {
+        let mut state = self.state();
+        for api in &names.apis {
+            if let Some(policies) = state.apis.get_mut(api) {
+                *policies -= 1;
+                if *policies == 0 {
+                    state.apis.remove(api);
+                    self.remove_series(api.as_str());
+                }
+            }
+        }
+        for scope in &names.scopes {
+            if let Some(seen) = state.scopes.get_mut(scope) {
+                seen.policies -= 1;
+                if seen.policies == 0 {
+                    state.scopes.remove(scope);
+                    let _ = self.scope_last_expiry.remove_label_values(&[scope.as_str()]);
+                }
+            }
+        }
+    }
+
+    fn remove_series(&self, api: &str) {
+        // That there was no such series is as good.
+        let _ = self.request_seconds.remove_label_values(&[api]);
+        for reason in Reason::ALL {
+            let _ = self.decisions.remove_label_values(&[api, decision(*reason), reason.as_str()]);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Labels;
+    use crate::record::outcome::tests::policy;
+
+    #[test]
+    fn every_metric_has_its_name_and_labels() {
+        let metrics = Metrics::new().unwrap();
+        let policy = policy();
+        let _labels = Labels::new(&metrics, &policy);
+        metrics.issuer_keys_fetched("https://i", SystemTime::now());
+        metrics.issuer_fetch("https://i", FetchResult::BadKeys);
+        metrics.token_cache(CacheResult::Stale);
+        metrics.policy_generation(3);
+        metrics.policy_reload(ReloadResult::Refused);
+        let scope = ScopeName::parse("orders.read").unwrap();
+        metrics.scope_seen(&scope, UnixTime(1_700_000_000));
+        metrics.scope_seen(&scope, UnixTime(1_600_000_000));
+        metrics.scope_seen(&ScopeName::parse("nobody.knows").unwrap(), UnixTime(1));
+        let text = metrics.render().unwrap();
+        for sample in [
+            "scopegate_decisions_total{api=\"orders\",decision=\"deny\",reason=\"scope_insufficient\"} 0\n",
+            "scopegate_decision_seconds_count 0\n",
+            "scopegate_decision_seconds_bucket{le=\"0.000001\"} 0\n",
+            "scopegate_request_seconds_count{api=\"orders\"} 0\n",
+            "scopegate_policy_generation 3\n",
+            "scopegate_policy_reloads_total{result=\"refused\"} 1\n",
+            "scopegate_policy_reloads_total{result=\"accepted\"} 0\n",
+            "scopegate_token_cache_total{result=\"stale\"} 1\n",
+            "scopegate_token_cache_total{result=\"hit\"} 0\n",
+            "scopegate_issuer_keys_age_seconds{issuer=\"https://i\"} 0",
+            "scopegate_issuer_fetches_total{issuer=\"https://i\",result=\"bad_keys\"} 1\n",
+            "scopegate_scope_last_expiry_seconds{scope=\"orders.read\"} 1700000000\n",
+            "scopegate_audit_dropped_total 0\n",
+            concat!("scopegate_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"),
+        ] {
+            assert!(text.contains(sample), "{sample} is not in\n{text}");
+        }
+        assert!(!text.contains("nobody.knows"));
+    }
+
+    #[test]
+    fn an_issuer_that_is_forgotten_leaves_no_series() {
+        let metrics = Metrics::new().unwrap();
+        metrics.issuer_keys_fetched("https://i", SystemTime::UNIX_EPOCH);
+        metrics.issuer_fetch("https://i", FetchResult::Good);
+        assert_eq!(metrics.render().unwrap().matches("https://i").count(), 2);
+        metrics.issuer_forgotten("https://i");
+        assert!(!metrics.render().unwrap().contains("https://i"));
+    }
+}

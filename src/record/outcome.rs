@@ -1,0 +1,153 @@
+//! What became of one request.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use super::{AuditSink, Labels};
+use crate::policy::{ApiId, Policy, Reason, ScopeSet};
+
+/// What became of one request: all that metrics and the audit line say of it.
+#[derive(Debug, Clone)]
+pub struct Outcome<'a> {
+    /// When the decision was made.
+    pub time: SystemTime,
+    /// `X-Request-Id`.
+    pub request_id: &'a str,
+    /// The generation that decided.
+    pub generation: u64,
+    /// The api, where one was found.
+    pub api: Option<ApiId>,
+    /// Why; it also says whether the request was allowed.
+    pub reason: Reason,
+    /// Of a token that was good.
+    pub issuer: Option<&'a str>,
+    /// Of a token that was good.
+    pub client: Option<&'a str>,
+    /// Of a token that was good.
+    pub subject: Option<&'a str>,
+    /// The account that the request asked for.
+    pub account: Option<Cow<'a, str>>,
+    /// The scopes and privileges held; `None` without a good token.
+    pub scopes: Option<HeldScopes<'a>>,
+    /// The scope or privilege that granted.
+    pub granted_by: Option<&'a str>,
+    /// The service that matched, as the file writes it.
+    pub service: Option<&'a str>,
+    /// As sent.
+    pub method: &'a str,
+    /// As sent, without its query; what is not UTF-8 replaced.
+    pub path: &'a str,
+    /// Of the answer that the client got; 0 where it got none.
+    pub status: u16,
+    /// What failed between here and the upstream.
+    pub upstream_error: Option<&'static str>,
+    /// From the request's head to the decision, without waiting for an issuer.
+    pub decision_time: Duration,
+    /// From the request's head to the end of the answer.
+    pub request_time: Duration,
+}
+
+/// The scopes that a caller holds, in the words of the policy that gave them their numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct HeldScopes<'a> {
+    /// Whose numbering it is.
+    pub policy: &'a Policy,
+    /// The scopes and privileges.
+    pub held: &'a ScopeSet,
+}
+
+impl<'a> HeldScopes<'a> {
+    /// Their names, in the order of the file.
+    pub fn names(self) -> impl Iterator<Item = &'a str> {
+        self.held.iter().filter_map(move |id| self.policy.scope(id)).map(|scope| scope.name.as_str())
+    }
+}
+
+/// Tells metrics and audit of a request; once a request, and it never blocks.
+pub fn record(outcome: &Outcome<'_>, labels: &Labels, audit: &AuditSink) {
+    labels.count(outcome);
+    audit.write(outcome);
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::policy::{
+        AccountWhenAbsent, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Marks, PolicySpec, Reach, ScopeName,
+        ScopeSpec, UpstreamId,
+    };
+
+    fn scope(name: &str) -> ScopeSpec {
+        ScopeSpec {
+            name: ScopeName::parse(name).unwrap(),
+            display_name: None,
+            description: None,
+            reach: Reach::Any,
+            marks: Marks::default(),
+            services: vec![],
+            except: vec![],
+            privileges: vec![],
+        }
+    }
+
+    /// Apis of these names, each with the scopes `NAME.read` and `NAME.write`.
+    pub(crate) fn policy_of(apis: &[&str]) -> Policy {
+        let api = |name: &&str| ApiSpec {
+            name: ApiName::parse(name).unwrap(),
+            display_name: None,
+            base_path: BasePath::default(),
+            hosts: vec![],
+            upstream: UpstreamId(0),
+            account: vec![],
+            account_when_absent: AccountWhenAbsent::Deny,
+            insufficient_scope_status: InsufficientScopeStatus::Forbidden,
+            public: vec![],
+            scopes: vec![scope(&format!("{name}.read")), scope(&format!("{name}.write"))],
+        };
+        Policy::compile(PolicySpec { apis: apis.iter().map(api).collect(), ..PolicySpec::default() }).unwrap()
+    }
+
+    pub(crate) fn policy() -> Policy {
+        policy_of(&["orders"])
+    }
+
+    /// Of a request that was allowed, with everything there is to say.
+    pub(crate) fn outcome(policy: &Policy) -> Outcome<'_> {
+        Outcome {
+            time: SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789),
+            request_id: "b3c1",
+            generation: 7,
+            api: Some(ApiId(0)),
+            reason: Reason::Granted,
+            issuer: Some("https://login.example.com"),
+            client: Some("acme-integration"),
+            subject: Some("s-1"),
+            account: Some(Cow::Borrowed("acme")),
+            scopes: None,
+            granted_by: policy.scopes().first().map(|scope| scope.name.as_str()),
+            service: Some("GET /orders/{account}/**"),
+            method: "GET",
+            path: "/orders/acme/1",
+            status: 200,
+            upstream_error: None,
+            decision_time: Duration::from_nanos(2_900),
+            request_time: Duration::from_micros(4_321),
+        }
+    }
+
+    #[test]
+    fn one_outcome_moves_the_metrics_and_writes_one_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        let metrics = crate::record::Metrics::new().unwrap();
+        let policy = policy();
+        let labels = Labels::new(&metrics, &policy);
+        let (audit, guard) = AuditSink::open(Some(&path), &metrics).unwrap();
+        record(&outcome(&policy), &labels, &audit);
+        drop(guard);
+        assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 1);
+        let text = metrics.render().unwrap();
+        let sample = "scopegate_decisions_total{api=\"orders\",decision=\"allow\",reason=\"granted\"} 1\n";
+        assert!(text.contains(sample), "{text}");
+    }
+}
