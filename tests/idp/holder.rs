@@ -22,8 +22,15 @@ impl Holder {
 
     /// A `DPoP` proof (RFC 9449 section 4.2) for one request, with an access token if it carries one.
     pub(crate) fn proof(&self, method: &str, url: &str, access_token: Option<&str>) -> String {
+        self.proof_with_nonce(method, url, access_token, None)
+    }
+
+    pub(crate) fn proof_with_nonce(&self, method: &str, url: &str, token: Option<&str>, nonce: Option<&str>) -> String {
         let mut claims = json!({ "jti": unique(), "htm": method, "htu": url, "iat": now() });
-        if let Some(token) = access_token {
+        if let Some(nonce) = nonce {
+            claims["nonce"] = nonce.into();
+        }
+        if let Some(token) = token {
             claims["ath"] = encode(digest(&SHA256, token.as_bytes()).as_ref()).into();
         }
         self.sign(&json!({ "alg": "ES256", "typ": "dpop+jwt", "jwk": self.jwk() }), &claims)

@@ -137,7 +137,8 @@ impl Provider {
     }
 
     fn control(&self, method: &str, target: &str) -> Value {
-        let response = ask(self.control, &format!("{method} {target} HTTP/1.1\r\nHost: control\r\nContent-Length: 0\r\n\r\n"));
+        let response =
+            ask(self.control, &format!("{method} {target} HTTP/1.1\r\nHost: control\r\nContent-Length: 0\r\n\r\n"));
         assert_eq!(response.status, 200, "{target}: {}", response.json());
         response.json()
     }
@@ -176,20 +177,29 @@ impl Provider {
             client("acme", json!({ "client_secret": SECRET })),
             client("beta", json!({ "client_secret": SECRET, "account_id": "beta" })),
             client("operator", json!({ "client_secret": SECRET, "account_id": null, "scope": "data-read data-all" })),
-            client("assertive", json!({
-                "token_endpoint_auth_method": "private_key_jwt", "jwks": { "keys": [self.holder.jwk()] },
-            })),
+            client(
+                "assertive",
+                json!({
+                    "token_endpoint_auth_method": "private_key_jwt", "jwks": { "keys": [self.holder.jwk()] },
+                })
+            ),
             client("prover", json!({ "client_secret": SECRET, "dpop_bound_access_tokens": true })),
-            client("certified", json!({
-                "token_endpoint_auth_method": "tls_client_auth",
-                "tls_client_auth_san_dns": "certified.example.com",
-                "tls_client_certificate_bound_access_tokens": true,
-            })),
-            client("self-certified", json!({
-                "token_endpoint_auth_method": "self_signed_tls_client_auth",
-                "jwks": { "keys": [self.self_certified.jwk()] },
-                "tls_client_certificate_bound_access_tokens": true,
-            })),
+            client(
+                "certified",
+                json!({
+                    "token_endpoint_auth_method": "tls_client_auth",
+                    "tls_client_auth_san_dns": "certified.example.com",
+                    "tls_client_certificate_bound_access_tokens": true,
+                })
+            ),
+            client(
+                "self-certified",
+                json!({
+                    "token_endpoint_auth_method": "self_signed_tls_client_auth",
+                    "jwks": { "keys": [self.self_certified.jwk()] },
+                    "tls_client_certificate_bound_access_tokens": true,
+                })
+            ),
             client("gateway", json!({ "client_secret": SECRET, "grant_types": [] })),
         ])
     }

@@ -68,8 +68,7 @@ impl Provider {
             None => (self.issuer(), builder),
         };
         let url = format!("{origin}{path}");
-        let mut request =
-            builder.build().unwrap().post(&url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let mut request = builder.build().unwrap().post(&url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         // Nothing that is sent needs any other escape.
         let mut form = form.replace(' ', "+");
         if tls.is_some() {
@@ -97,9 +96,9 @@ impl Provider {
 
 /// A JWT's header and claims.
 pub(crate) fn parts(token: &str) -> (Value, Value) {
-    let mut parts = token.split('.').map(|part| {
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).unwrap_or(Value::Null)
-    });
+    let mut parts = token
+        .split('.')
+        .map(|part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).unwrap_or(Value::Null));
     (parts.next().expect("a header"), parts.next().expect("claims"))
 }
 
