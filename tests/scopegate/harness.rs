@@ -46,7 +46,7 @@ impl Gateway {
     }
 
     pub(crate) fn start_with(policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
-        let gateway = Self::launch(policy, upstream, prepare);
+        let mut gateway = Self::launch(policy, upstream, prepare);
         gateway.wait_until_ready();
         gateway
     }
@@ -142,14 +142,15 @@ impl Gateway {
         self.process.log.lock().unwrap().clone()
     }
 
-    pub(crate) fn wait_until_ready(&self) {
+    pub(crate) fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let ready = TcpStream::connect(self.admin).is_ok() && self.admin("/readyz").status == 200;
             if ready && TcpStream::connect(self.address).is_ok() {
                 return;
             }
-            assert!(Instant::now() < deadline, "the gateway is not ready; it said:\n{}", self.log());
+            let waiting = Instant::now() < deadline && self.is_running();
+            assert!(waiting, "the gateway is not ready; it said:\n{}", self.log());
             thread::sleep(Duration::from_millis(10));
         }
     }
