@@ -17,8 +17,8 @@ test: setup ## every test
 	$(CARGO) test
 
 test-idp: setup ## the gateway against a certified identity provider; needs Node.js
-	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.19 or later first" >&2; exit 1; }
-	npm ci --prefix tests/idp --silent
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.20 or later first" >&2; exit 1; }
+	npm ci --prefix tests/idp --loglevel=error
 	$(CARGO) test --test idp -- --nocapture
 
 release: setup ## the optimised binary, target/release/scopegate
@@ -27,6 +27,7 @@ release: setup ## the optimised binary, target/release/scopegate
 lint: setup ## format, lints and docs, as the pipeline has them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- --deny warnings
+	$(CARGO) clippy --test idp -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --document-private-items
 
 bench: setup ## instruction counts (needs valgrind), then timings

@@ -1,6 +1,5 @@
 //! Tokens that are bound to a key or a certificate: the right one opens, and nothing else does.
 
-use crate::certificates::Certified;
 use crate::gateway::{TARGET, ask_with_proof, check, get_with_proof, policy, start, start_on, url};
 use crate::harness::{Gateway, Response};
 use crate::holder::Holder;
@@ -102,33 +101,5 @@ fn a_certificate_bound_token_needs_its_certificate_as_a_trusted_proxy_tells_of_i
             let unreadable = get_with_certificate(&gateway, &token, ":AAAA:");
             assert!(unreadable.status == 400 || unreadable.status == 401, "{unreadable:?}");
         }
-    }
-}
-
-#[test]
-fn a_token_that_is_bound_twice_needs_both() {
-    let provider = Provider::start();
-    let gateway = start(&provider);
-    let (holder, other) = (Holder::new(), Holder::new());
-    let wanted = Wanted { client: "certified", holder: Some(&holder), ..Wanted::default() };
-    let token = provider.token(wanted);
-    let binding = &crate::tokens::parts(&token).1["cnf"];
-    assert!(binding["jkt"].is_string() && binding["x5t#S256"].is_string(), "{binding}");
-    let ask = |holder: Option<&Holder>, certificate: Option<&Certified>| {
-        let mut headers = vec![("Authorization", format!("DPoP {token}"))];
-        headers.extend(holder.map(|holder| ("DPoP", holder.proof("GET", &url(TARGET), Some(&token)))));
-        headers.extend(certificate.map(|certificate| ("Client-Cert", certificate.header())));
-        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        gateway.ask("GET", TARGET, &headers)
-    };
-    let (own, others) = (Some(&provider.certified), Some(&provider.self_certified));
-    check("both", &ask(Some(&holder), own), 200, "");
-    for (what, response) in [
-        ("the proof alone", ask(Some(&holder), None)),
-        ("the certificate alone", ask(None, own)),
-        ("another's certificate", ask(Some(&holder), others)),
-        ("another's key", ask(Some(&other), own)),
-    ] {
-        check(what, &response, 401, "binding_mismatch");
     }
 }

@@ -91,7 +91,7 @@ impl Provider {
             .stdout(Stdio::piped())
             .stderr(self.open_log())
             .spawn()
-            .unwrap_or_else(|error| panic!("node cannot be started ({error}): install Node.js 20.19 or later"));
+            .unwrap_or_else(|error| panic!("node cannot be started ({error}): install Node.js 20.20 or later"));
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let listens = lines.any(|line| line == "listening");
         let since = Instant::now();
@@ -129,6 +129,11 @@ impl Provider {
     /// Makes answers to this path come that much later.
     pub(crate) fn slow(&self, path: &str, milliseconds: u64) {
         self.control("POST", &format!("/slow?path={path}&ms={milliseconds}"));
+    }
+
+    /// Makes it say how long its keys are fresh, until it is stopped.
+    pub(crate) fn say_fresh_for(&self, seconds: u32) {
+        self.control("POST", &format!("/fresh?seconds={seconds}"));
     }
 
     /// How many requests for this path it has had since it was started.

@@ -72,7 +72,7 @@ impl Provider {
         // Nothing that is sent needs any other escape.
         let mut form = form.replace(' ', "+");
         if tls.is_some() {
-            form += &format!("&client_id={client}");
+            form = form + "&client_id=" + client;
         } else if client == "assertive" {
             let assertion = self.holder.assertion(client, &self.issuer());
             form += "&client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer&client_assertion=";
