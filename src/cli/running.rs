@@ -80,6 +80,11 @@ impl Running {
         Ok(Self { gateway, server, reload, admin, _audit: guard })
     }
 
+    /// The gateway itself.
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
     /// Where it listens, in the order of the file.
     pub fn addresses(&self) -> &[SocketAddr] {
         self.server.addresses()

@@ -9,11 +9,14 @@ mod claims;
 mod clients;
 mod headers;
 mod issuers;
+mod keys;
 mod names;
 mod scopes;
 mod server;
 mod services;
 mod take;
+#[cfg(test)]
+mod tests;
 mod upstreams;
 mod values;
 

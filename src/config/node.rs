@@ -112,6 +112,9 @@ fn remedy(text: &str, place: usize) -> Option<String> {
     if nearby.contains(&Some('\t')) {
         return Some("indent with spaces: YAML takes no tabs there".to_owned());
     }
+    if let Some(bracket @ ('{' | '}')) = nearby[0] {
+        return Some(format!("put a text that has `{bracket}` in quotes when it stands within brackets"));
+    }
     let is_special = |character: &char| matches!(character, '*' | '&' | '!' | '%' | '@' | '`');
     let character = nearby.into_iter().flatten().find(is_special)?;
     Some(format!("put a text that begins with `{character}` in quotes"))
@@ -223,7 +226,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(text: &str, expected: Result<Node, (usize, &str, Option<&str>)>) {
+    fn check(text: &str, expected: &Result<Node, (usize, &str, Option<&str>)>) {
         let seen = parse(text);
         let seen = seen.as_ref().map_err(|finding| {
             let Place::Byte(place) = finding.place else { panic!("{finding:?}") };
@@ -238,22 +241,22 @@ mod tests {
 
     #[test]
     fn values_are_what_yaml_says_they_are() {
-        check("", Ok(Node::Null));
-        check("# nothing\n", Ok(Node::Null));
-        check("~", Ok(Node::Null));
-        check("true", Ok(Node::Bool(true)));
-        check("yes", Ok(text("yes")));
-        check("'5'", Ok(text("5")));
-        check("5", Ok(Node::Whole(5)));
-        check("-5", Ok(Node::Number("-5".into())));
-        check("0.5", Ok(Node::Number("0.5".into())));
-        check("36893488147419103232", Ok(Node::Number("36893488147419103232".into())));
-        check("!secret x", Ok(Node::Tagged("secret".into())));
-        check("--- a\n...\n", Ok(text("a")));
-        check("a\r\n", Ok(text("a")));
+        check("", &Ok(Node::Null));
+        check("# nothing\n", &Ok(Node::Null));
+        check("~", &Ok(Node::Null));
+        check("true", &Ok(Node::Bool(true)));
+        check("yes", &Ok(text("yes")));
+        check("'5'", &Ok(text("5")));
+        check("5", &Ok(Node::Whole(5)));
+        check("-5", &Ok(Node::Number("-5".into())));
+        check("0.5", &Ok(Node::Number("0.5".into())));
+        check("36893488147419103232", &Ok(Node::Number("36893488147419103232".into())));
+        check("!secret x", &Ok(Node::Tagged("secret".into())));
+        check("--- a\n...\n", &Ok(text("a")));
+        check("a\r\n", &Ok(text("a")));
         let repeated = vec![(text("a"), Node::Null), (text("a"), Node::List(vec![Node::Null, text("x")]))];
-        check("a:\na: [~, x]\n", Ok(Node::Mapping(repeated)));
-        check("[&a x, *a]", Ok(Node::List(vec![text("x"), text("x")])));
+        check("a:\na: [~, x]\n", &Ok(Node::Mapping(repeated)));
+        check("[&a x, *a]", &Ok(Node::List(vec![text("x"), text("x")])));
     }
 
     #[test]
@@ -261,17 +264,17 @@ mod tests {
         let quotes = Some("put a text that begins with `*` in quotes");
         check(
             "- * /x",
-            Err((
+            &Err((
                 3,
                 "this is not YAML: did not find expected alphabetic or numeric character, while scanning an alias",
                 quotes,
             )),
         );
-        check("é: *x", Err((4, "this is not YAML: unknown anchor", quotes)));
+        check("é: *x", &Err((4, "this is not YAML: unknown anchor", quotes)));
         let tabs = Some("indent with spaces: YAML takes no tabs there");
         check(
             "a:\r\n\t- b",
-            Err((
+            &Err((
                 4,
                 "this is not YAML: found character that cannot start any token, while scanning for the next token",
                 tabs,
@@ -279,20 +282,20 @@ mod tests {
         );
         check(
             "a: [",
-            Err((4, "this is not YAML: did not find expected node content, while parsing a flow node", None)),
+            &Err((4, "this is not YAML: did not find expected node content, while parsing a flow node", None)),
         );
         check(
             "a: \u{1b}",
-            Err((
+            &Err((
                 3,
                 "the character \\u{1b} cannot stand in a YAML file",
                 Some("remove it, or write it as `\"\\x1B\"` in double quotes"),
             )),
         );
         let second = Some("keep one document: remove this `---` or what is before it");
-        check("é: b\n---\nc: d", Err((6, "a second document begins here", second)));
+        check("é: b\n---\nc: d", &Err((6, "a second document begins here", second)));
         let cycle = Some("put a text that begins with `&` in quotes");
-        check("a: &a [*a]", Err((3, "this is not YAML: recursion limit exceeded", cycle)));
+        check("a: &a [*a]", &Err((3, "this is not YAML: recursion limit exceeded", cycle)));
     }
 
     #[test]
@@ -306,7 +309,7 @@ mod tests {
         });
         check(
             &laughs,
-            Err((0, "aliases repeat more than a file of this size may", Some("write out what the aliases stand for"))),
+            &Err((0, "aliases repeat more than a file of this size may", Some("write out what the aliases stand for"))),
         );
     }
 }

@@ -188,9 +188,12 @@ impl<'t> Lines<'t> {
     fn spot(&self, finding: &Finding, places: &Places) -> Spot {
         match finding.place {
             Place::Byte(byte) => self.byte(byte),
-            Place::Value(_) | Place::Key(_) => {
-                places.spot(&finding.place).unwrap_or(Spot { line: 1, start: 0, end: 0 })
-            }
+            Place::Value(_) | Place::Key(_) => match places.spot(&finding.place) {
+                Some(spot) if spot.line <= self.starts.len() => spot,
+                // What is left out at the very end is on the line after it.
+                Some(_) => self.byte(self.text.len()),
+                None => self.byte(0),
+            },
         }
     }
 

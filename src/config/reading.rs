@@ -181,7 +181,10 @@ impl<'de> Deserializer<'de> for Reading<'_> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        let Node::Bool(value) = self.node else { return Err(self.unexpected("`true` or `false`", None)) };
+        let Node::Bool(value) = self.node else {
+            let is_quoted = matches!(&self.node, Node::Text(text) if matches!(&**text, "true" | "false"));
+            return Err(self.unexpected("`true` or `false`", is_quoted.then_some("write it without quotes")));
+        };
         Self::settle(self.at, self.findings, visitor.visit_bool(value))
     }
 

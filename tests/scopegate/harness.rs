@@ -400,13 +400,14 @@ fn document(address: SocketAddr, admin: SocketAddr, upstream: &str, policy: &str
     )
 }
 
-/// An address that nothing listens on; each is given out once a process.
+/// An address that nothing listens on; each is given out once a process. Its port is below those that
+/// systems give to outgoing connections, so that none of another test takes it meanwhile.
 pub(crate) fn free_address() -> SocketAddr {
     static GIVEN: LazyLock<Mutex<Vec<SocketAddr>>> = LazyLock::new(Mutex::default);
     loop {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(10_000..32_000)));
         let mut given = GIVEN.lock().unwrap();
-        if !given.contains(&address) {
+        if !given.contains(&address) && TcpListener::bind(address).is_ok() {
             given.push(address);
             return address;
         }
