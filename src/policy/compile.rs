@@ -1,5 +1,7 @@
 //! A policy, indexed: made once for each generation, then only read.
 
+use std::ops::Range;
+
 use hashbrown::HashMap;
 use http::header::HeaderName;
 use matchit::Router;
@@ -66,12 +68,17 @@ pub struct Api {
     pub upstream: UpstreamId,
     /// The status of a missing scope.
     pub insufficient_scope_status: InsufficientScopeStatus,
-    pub(super) account: Box<[AccountSource]>,
-    pub(super) account_when_absent: AccountWhenAbsent,
+    /// Where requests name their account; all that are present must agree.
+    pub account: Box<[AccountSource]>,
+    /// What a request that names no account comes to.
+    pub account_when_absent: AccountWhenAbsent,
     /// Its required scopes, in the order of the file.
     pub required: ScopeIds,
-    pub(super) hosts: Box<[Box<str>]>,
+    /// The hosts that it is for, lower case; empty: every host.
+    pub hosts: Box<[Box<str>]>,
     pub(super) root: NodeId,
+    /// The numbers of its services, which follow each other.
+    pub(super) services: Range<u32>,
 }
 
 /// A scope or privilege, compiled.

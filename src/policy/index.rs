@@ -40,6 +40,7 @@ impl Index {
 
     pub(super) fn add_api(&mut self, spec: ApiSpec) -> Result<(), Unindexable> {
         let id = ApiId(count(self.apis.len())?);
+        let first = count(self.services.len())?;
         let base = spec.base_path;
         let root = Root { base: &base, node: self.trie.root().ok_or(Unindexable::TooMany)? };
         for service in spec.public {
@@ -65,6 +66,7 @@ impl Index {
             required,
             hosts: spec.hosts.into(),
             root,
+            services: first..count(self.services.len())?,
         });
         Ok(())
     }

@@ -134,6 +134,11 @@ impl<E> TrieBuilder<E> {
 }
 
 impl<E> Trie<E> {
+    /// Every entry, in no order that means anything.
+    pub(super) fn entries(&self) -> &[E] {
+        &self.entries
+    }
+
     /// Shows `found` every entry whose pattern matches the target's path from segment `depth` on.
     // Its depth is that of the deepest pattern, which `Pattern` bounds.
     pub(super) fn walk<'t>(&'t self, at: NodeId, target: &Target<'_>, depth: usize, found: &mut impl FnMut(&'t E)) {
