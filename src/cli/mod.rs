@@ -2,7 +2,10 @@
 
 mod check;
 mod demo;
+mod file;
+mod paint;
 mod running;
+mod scopes;
 mod serve;
 
 use std::ffi::OsStr;
@@ -28,6 +31,8 @@ pub enum Command {
     Demo(demo::Arguments),
     /// Report all that is wrong with a gateway.yaml.
     Check(check::Arguments),
+    /// Show which scopes and privileges grant each endpoint.
+    Scopes(scopes::Arguments),
 }
 
 /// How a command ended.
@@ -58,6 +63,7 @@ impl Command {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
             Self::Check(arguments) => check::run(&arguments),
+            Self::Scopes(arguments) => scopes::run(&arguments),
         }
     }
 }

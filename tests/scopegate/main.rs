@@ -27,5 +27,6 @@ mod random_policies;
 mod reasons;
 mod reference;
 mod reload;
+mod scopes;
 mod signer;
 mod sources;
