@@ -25,6 +25,7 @@ mod scope_set;
 mod spec;
 mod standing;
 mod target;
+mod trace;
 mod trie;
 
 pub use account::{Account, AccountSource, AccountWhenAbsent, NamedAccount};
@@ -46,3 +47,4 @@ pub use spec::{
 };
 pub use standing::Standing;
 pub use target::Target;
+pub use trace::{Considered, Fate};
