@@ -19,6 +19,7 @@ mod metadata;
 mod outbound;
 mod problem;
 mod proxy;
+mod rehearsal;
 mod server;
 #[cfg(test)]
 mod socket_tests;
@@ -26,4 +27,5 @@ mod trace;
 mod upstream;
 
 pub use generation::{Gateway, Generation, NeedsRestart, Replaced};
+pub use rehearsal::{Head, Rehearsal};
 pub use server::{CannotServe, Server};

@@ -30,7 +30,7 @@ mod spki;
 
 pub use bearer::{Credential, Scheme, credential};
 pub use binding::check_binding;
-pub use certificate::{InvalidCertificate, certificate_from_der, certificate_from_header};
+pub use certificate::{InvalidCertificate, certificate_from_der, certificate_from_header, certificate_from_pem};
 pub use claims::check_times;
 pub use dpop::{Proof, ProofRequest};
 pub use introspection::{introspected, is_introspection_answer};
