@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod explain;
 mod file;
 mod paint;
 mod running;
@@ -31,6 +32,8 @@ pub enum Command {
     Demo(demo::Arguments),
     /// Report all that is wrong with a gateway.yaml.
     Check(check::Arguments),
+    /// Tell why a request is let through or refused.
+    Explain(Box<explain::Arguments>),
     /// Show which scopes and privileges grant each endpoint.
     Scopes(scopes::Arguments),
 }
@@ -63,6 +66,7 @@ impl Command {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
             Self::Check(arguments) => check::run(&arguments),
+            Self::Explain(arguments) => explain::run(&arguments),
             Self::Scopes(arguments) => scopes::run(&arguments),
         }
     }

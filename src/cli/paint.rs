@@ -57,19 +57,18 @@ pub(super) fn plain(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// The text broken at spaces into lines of at most `width` characters, each after `indent` spaces.
-pub(super) fn wrapped(text: &str, indent: usize, width: usize) -> String {
-    let mut lines = String::new();
-    let mut length = usize::MAX;
-    for word in text.split(' ') {
+/// The text broken at spaces into lines of at most [`WIDTH`] characters: the first after `indent`
+/// spaces, the others after `hanging`.
+pub(super) fn wrapped(text: &str, indent: usize, hanging: usize) -> String {
+    let mut lines = " ".repeat(indent);
+    let mut length = indent;
+    for (place, word) in text.split(' ').enumerate() {
         let word_length = word.chars().count();
-        if length.saturating_add(1 + word_length) > width {
-            if !lines.is_empty() {
-                lines.push('\n');
-            }
-            lines.extend(std::iter::repeat_n(' ', indent));
-            length = indent;
-        } else {
+        if place > 0 && length + 1 + word_length > WIDTH {
+            lines.push('\n');
+            lines.push_str(&" ".repeat(hanging));
+            length = hanging;
+        } else if place > 0 {
             lines.push(' ');
             length += 1;
         }
@@ -85,8 +84,9 @@ mod tests {
 
     #[test]
     fn lines_break_at_spaces_and_long_words_stand_alone() {
-        assert_eq!(wrapped("a bc def ghij", 2, 8), "  a bc\n  def\n  ghij");
-        assert_eq!(wrapped("abcdefghij k", 0, 5), "abcdefghij\nk");
+        let (long, word) = ("x".repeat(76), "y".repeat(90));
+        assert_eq!(wrapped(&format!("a {long} b c"), 2, 4), format!("  a {long}\n    b c"));
+        assert_eq!(wrapped(&format!("a {word} b"), 0, 1), format!("a\n {word}\n b"));
         assert_eq!(wrapped("", 2, 8), "  ");
     }
 

@@ -19,6 +19,7 @@
 mod allocations;
 mod checking;
 mod demo;
+mod explaining;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
 mod harness;

@@ -52,19 +52,19 @@ apis:
 "#;
 
 /// What is sent and what must come back.
-struct Case {
-    reason: Reason,
-    request: Request,
+pub(crate) struct Case {
+    pub(crate) reason: Reason,
+    pub(crate) request: Request,
     status: u16,
     /// `WWW-Authenticate`, in full; `None`: there is none.
     challenge: Option<&'static str>,
 }
 
 #[derive(Clone)]
-struct Request {
-    method: &'static str,
-    target: &'static str,
-    headers: Vec<(String, String)>,
+pub(crate) struct Request {
+    pub(crate) method: &'static str,
+    pub(crate) target: &'static str,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 const RESOURCE: &str = r#"resource_metadata="https://api.example.com/.well-known/oauth-protected-resource""#;
@@ -126,7 +126,7 @@ fn allowed_requests_reach_the_upstream_with_the_callers_identity() {
     assert_eq!(of("public")["client"], json!(null));
 }
 
-fn start() -> Gateway {
+pub(crate) fn start() -> Gateway {
     Gateway::start_in(POLICY, |folder| {
         let revoked = json!({ "jti": "revoked", "iss": "https://issuer.example", "exp": now() + 3600 });
         std::fs::write(folder.join("revoked.jsonl"), format!("{revoked}\n")).unwrap();
@@ -157,7 +157,7 @@ fn check(case: &Case, response: &Response) {
     }
 }
 
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let invalid = |description: &str| -> Option<&'static str> {
         let text = format!(r#"Bearer error="invalid_token", error_description="{description}", {RESOURCE}"#);
         Some(text.leak())
@@ -273,31 +273,31 @@ fn over(mut claims: Value, name: &str, value: &str) -> Value {
     claims
 }
 
-fn token(claims: Value) -> String {
+pub(crate) fn token(claims: Value) -> String {
     Signer::shared().token(claims)
 }
 
-fn plain(method: &'static str, target: &'static str) -> Request {
+pub(crate) fn plain(method: &'static str, target: &'static str) -> Request {
     Request { method, target, headers: vec![] }
 }
 
-fn get(target: &'static str, token: String) -> Request {
+pub(crate) fn get(target: &'static str, token: String) -> Request {
     plain("GET", target).and("Authorization", &format!("Bearer {token}"))
 }
 
 impl Request {
-    fn and(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn and(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    fn with_method(mut self, method: &'static str) -> Self {
+    pub(crate) fn with_method(mut self, method: &'static str) -> Self {
         self.method = method;
         self
     }
 }
 
-fn send(gateway: &Gateway, request: &Request) -> Response {
+pub(crate) fn send(gateway: &Gateway, request: &Request) -> Response {
     let headers: Vec<_> = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     gateway.ask(request.method, request.target, &headers)
 }

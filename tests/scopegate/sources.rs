@@ -11,7 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["policy", "token"]),
     ("workbench", &["policy", "token", "config"]),
     ("issuer", &["policy", "token", "config", "record"]),
-    ("gateway", &["policy", "token", "config", "record", "issuer"]),
+    ("gateway", &["policy", "token", "config", "workbench", "record", "issuer"]),
     ("reload", &["policy", "config", "record", "issuer", "gateway"]),
     ("admin", &["policy", "config", "record", "issuer", "gateway", "reload"]),
     ("demo", &["policy", "token", "config", "record", "issuer", "gateway", "reload", "admin"]),

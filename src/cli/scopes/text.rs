@@ -36,7 +36,7 @@ impl Section<'_> {
             Some(display_name) => format!("{name}  {}", plain(display_name)),
             None => name.to_string(),
         }];
-        lines.extend(self.facts(api).iter().map(|fact| self.paint.dim(wrapped(fact, 2, WIDTH)).to_string()));
+        lines.extend(self.facts(api).iter().map(|fact| self.paint.dim(wrapped(fact, 2, 4)).to_string()));
         lines.push(String::new());
         lines.extend(self.map.endpoints.iter().flat_map(|endpoint| self.endpoint(endpoint)));
         for scope in self.map.idle.iter().filter_map(|id| self.view.policy().scope(*id)) {
@@ -90,7 +90,7 @@ impl Section<'_> {
             Some(scope) => {
                 let line = format!("    {scope:width$}  {remarks}", width = self.name_width);
                 let fits = line.chars().count() <= WIDTH;
-                if fits { line } else { format!("    {scope}\n{}", wrapped(&remarks, 8, WIDTH)) }
+                if fits { line } else { format!("    {scope}\n{}", wrapped(&remarks, 8, 8)) }
             }
         }
     }

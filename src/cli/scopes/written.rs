@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{View, reach_words};
-use crate::policy::{MethodSet, Reach, Role};
+use crate::policy::{MethodSet, Policy, Reach, Role};
 use crate::workbench::{Access, ApiMap, Endpoint};
 
 #[derive(Serialize)]
@@ -85,7 +85,7 @@ fn mapped_access<'a>(view: &'a View<'a>, access: &'a Access<'a>) -> MappedAccess
         scope: scope.map(|scope| scope.name.as_str()),
         includes: scope.and_then(|scope| scope.includes).map(|id| view.name(id)),
         api: policy.api(access.through.api).map_or("", |api| api.name.as_str()),
-        accounts: reach.map(|reach| match reach {
+        accounts: reach.filter(|_| names_account(policy, access)).map(|reach| match reach {
             Reach::Own => "own",
             Reach::Any => "any",
         }),
@@ -96,6 +96,10 @@ fn mapped_access<'a>(view: &'a View<'a>, access: &'a Access<'a>) -> MappedAccess
         deprecated: scope.is_some_and(|scope| scope.marks.deprecated),
         confidential_only,
     }
+}
+
+fn names_account(policy: &Policy, access: &Access<'_>) -> bool {
+    policy.api(access.through.api).is_some_and(|api| !api.account.is_empty())
 }
 
 /// By name; `*` alone for every method. Methods that have no name are of none but every.
