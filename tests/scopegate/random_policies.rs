@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use scopegate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiName, ApiSpec, BasePath, Basis, Binding, Caller, Certificate,
-    CertificateRule, ClientId, ClientSpec, ClientType, Denial, Identity, Injection, InsufficientScopeStatus, Marks,
-    MethodSet, Permit, Policy, PolicySpec, PrivilegeSpec, Reach, Request, ScopeIds, ScopeName, ScopeNames, ScopeSpec,
-    Service, Target, UndefinedScopes, UnixTime, UnregisteredClients, UpstreamId,
+    CertificateRule, ClientId, ClientSpec, ClientType, Denial, Fate, Identity, Injection, InsufficientScopeStatus,
+    Marks, MethodSet, Permit, Policy, PolicySpec, PrivilegeSpec, Reach, Request, Role, ScopeIds, ScopeName, ScopeNames,
+    ScopeSpec, Service, Target, UndefinedScopes, UnixTime, UnregisteredClients, UpstreamId,
 };
 
 use crate::reference::{self, Answer, Asked};
@@ -34,6 +34,78 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_each_service_comes_to_agrees_with_the_decision(
+        policy in policy(),
+        caller in caller(),
+        requests in vec(asked(), 6),
+    ) {
+        let policy = Policy::compile(policy).unwrap();
+        for asked in &requests {
+            with_request(asked, |request| check_considered(&policy, request, &caller, asked))?;
+        }
+    }
+}
+
+fn check_considered(
+    policy: &Policy,
+    request: Request<'_>,
+    caller: &Caller,
+    asked: &Asked,
+) -> Result<(), TestCaseError> {
+    let certificate = certificate(asked.query.is_some());
+    let standing = policy.standing(caller);
+    let identity = Identity::Known { standing: &standing, certificate: certificate.as_ref() };
+    let Ok(route) = policy.find(request) else { return Ok(()) };
+    let considered = policy.consider(&request, Some((&standing, certificate.as_ref())));
+    let lost = |fate: &Fate| matches!(fate, Fate::OtherMethod | Fate::Excepted(_));
+    match policy.decide(&route, identity) {
+        Ok(permit) => {
+            let by = considered.iter().find(|considered| considered.listing.id == permit.service()).unwrap();
+            prop_assert_eq!(&by.fate, &Fate::Permits);
+            prop_assert_eq!(by.listing.api, permit.api());
+            let named = by.named.first().map(|(_, account)| account.clone());
+            if permit.basis() != Basis::Public {
+                prop_assert_eq!(named, permit.account().map(|account| account.text().into_owned()));
+            }
+        }
+        Err(Denial::RouteUnknown | Denial::MethodNotAllowed { .. }) => {
+            prop_assert!(considered.iter().all(|considered| lost(&considered.fate)), "{considered:?}");
+        }
+        Err(Denial::ScopeInsufficient { api, alternatives }) => {
+            let own = considered.iter().filter(|considered| considered.listing.api == api && !lost(&considered.fate));
+            let mut needed: ScopeIds = own
+                .clone()
+                .filter_map(|considered| match considered.listing.role {
+                    Role::Grant { scope, .. } => Some(scope),
+                    Role::Public | Role::Except { .. } => None,
+                })
+                .collect();
+            needed.sort_unstable();
+            needed.dedup();
+            prop_assert_eq!(needed, alternatives);
+            prop_assert!(own.clone().all(|considered| considered.fate == Fate::NotHeld), "{considered:?}");
+        }
+        Err(
+            denial @ (Denial::ClientTypeRejected { .. }
+            | Denial::AccountMissing { .. }
+            | Denial::AccountAmbiguous { .. }
+            | Denial::AccountForbidden { .. }),
+        ) => {
+            prop_assert!(considered.iter().any(|considered| considered.fate == Fate::Refused(denial.clone())));
+        }
+        Err(Denial::ScopeRequired { .. }) => {}
+        Err(_) => {
+            let asked = |fate: &Fate| lost(fate) || *fate == Fate::NotAsked;
+            prop_assert!(considered.iter().all(|considered| asked(&considered.fate)), "{considered:?}");
+        }
+    }
+    Ok(())
 }
 
 #[test]
@@ -77,6 +149,20 @@ fn the_random_cases_reach_every_answer_of_the_decision() {
 }
 
 fn decide(policy: &Policy, asked: &Asked, caller: Option<&Caller>, certificate: Option<&Certificate>) -> Answer {
+    with_request(asked, |request| {
+        let standing = caller.map(|caller| policy.standing(caller));
+        let identity = match &standing {
+            Some(standing) => Identity::Known { standing, certificate },
+            None => Identity::Absent,
+        };
+        match policy.find(request).and_then(|route| policy.decide(&route, identity)) {
+            Ok(permit) => allowed(policy, &permit),
+            Err(denial) => Answer::Denied { reason: denial.reason().as_str(), detail: detail(policy, &denial) },
+        }
+    })
+}
+
+fn with_request<T>(asked: &Asked, ask: impl FnOnce(Request<'_>) -> T) -> T {
     let raw = match &asked.query {
         Some(query) => format!("{}?{query}", asked.path),
         None => asked.path.clone(),
@@ -88,15 +174,7 @@ fn decide(policy: &Policy, asked: &Asked, caller: Option<&Caller>, certificate: 
     }
     let request =
         Request { method: MethodSet::of_request(&asked.method), target: &target, host: &asked.host, headers: &headers };
-    let standing = caller.map(|caller| policy.standing(caller));
-    let identity = match &standing {
-        Some(standing) => Identity::Known { standing, certificate },
-        None => Identity::Absent,
-    };
-    match policy.find(request).and_then(|route| policy.decide(&route, identity)) {
-        Ok(permit) => allowed(policy, &permit),
-        Err(denial) => Answer::Denied { reason: denial.reason().as_str(), detail: detail(policy, &denial) },
-    }
+    ask(request)
 }
 
 fn allowed(policy: &Policy, permit: &Permit<'_>) -> Answer {
