@@ -8,6 +8,7 @@ mod paint;
 mod running;
 mod scopes;
 mod serve;
+mod test;
 
 use std::ffi::OsStr;
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ pub enum Command {
     Check(check::Arguments),
     /// Tell why a request is let through or refused.
     Explain(Box<explain::Arguments>),
+    /// Hold a policy against what a file of tests expects of it.
+    Test(test::Arguments),
     /// Show which scopes and privileges grant each endpoint.
     Scopes(scopes::Arguments),
 }
@@ -67,6 +70,7 @@ impl Command {
             Self::Demo(arguments) => demo::run(&arguments),
             Self::Check(arguments) => check::run(&arguments),
             Self::Explain(arguments) => explain::run(&arguments),
+            Self::Test(arguments) => test::run(&arguments),
             Self::Scopes(arguments) => scopes::run(&arguments),
         }
     }

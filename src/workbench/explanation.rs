@@ -56,8 +56,8 @@ pub struct Asked {
     pub judged: Option<String>,
     /// The host that it was asked of.
     pub host: Option<String>,
-    /// When, in RFC 3339.
-    pub at: String,
+    /// When, in RFC 3339, where that counts.
+    pub at: Option<String>,
 }
 
 /// What was found of a token.
@@ -112,8 +112,8 @@ pub struct CallerStory {
     pub accounts: Vec<String>,
     /// The scopes that the token carries, or that these include.
     pub scopes: Vec<ScopeStory>,
-    /// How long the token is good.
-    pub expires: String,
+    /// How long the token is good, where it was one.
+    pub expires: Option<String>,
 }
 
 /// A scope of a token.
@@ -204,8 +204,8 @@ pub struct Question<'q> {
     pub target: &'q str,
     /// Its `Host`, if it can be shown.
     pub host: Option<&'q str>,
-    /// When it comes.
-    pub now: UnixTime,
+    /// When it comes, where that counts.
+    pub now: Option<UnixTime>,
     /// Where its token is from.
     pub kind: TokenKind,
     /// What was found of it.
@@ -238,9 +238,11 @@ impl Explanation {
                 target: target.to_owned(),
                 judged: rehearsed.target.clone(),
                 host: host.map(str::to_owned),
-                at: moment(now),
+                at: now.map(moment),
             },
-            caller: rehearsed.caller.as_ref().map(|(caller, standing)| caller_story(policy, caller, standing, now)),
+            caller: rehearsed.caller.as_ref().map(|(caller, standing)| {
+                caller_story(policy, caller, standing, now.filter(|_| kind == TokenKind::Sent))
+            }),
             services: rehearsed.considered.iter().map(|considered| service_story(policy, considered, &facts)).collect(),
             required_scopes: required_scopes(policy, rehearsed),
             answer: match &rehearsed.ending {
@@ -273,7 +275,7 @@ fn token_story(kind: TokenKind, checks: TokenChecks, reason: Reason) -> TokenSto
     TokenStory { kind, claims: checks.claims, checks: checks.checks.into_iter().map(made).collect() }
 }
 
-fn caller_story(policy: &Policy, caller: &Caller, standing: &Standing, now: UnixTime) -> CallerStory {
+fn caller_story(policy: &Policy, caller: &Caller, standing: &Standing, now: Option<UnixTime>) -> CallerStory {
     let listed = caller.client.as_deref().and_then(|id| policy.client(id));
     let scopes = caller.scopes.iter().map(|name| scope_story(policy, standing, name, listed.is_some()));
     let mut scopes: Vec<_> = scopes.collect();
@@ -294,7 +296,7 @@ fn caller_story(policy: &Policy, caller: &Caller, standing: &Standing, now: Unix
         subject: caller.subject.as_deref().map(str::to_owned),
         accounts: standing.accounts().iter().map(ToString::to_string).collect(),
         scopes,
-        expires: format!("{}, {}", moment(caller.expires_at), since(caller.expires_at, now)),
+        expires: now.map(|now| format!("{}, {}", moment(caller.expires_at), since(caller.expires_at, now))),
     }
 }
 

@@ -3,6 +3,7 @@
 //! It takes apart what `policy` and `token` decide, and decides nothing itself. Pure: files are
 //! read and results printed by `cli`.
 
+mod coverage;
 mod explanation;
 mod moments;
 mod rehearsed;
@@ -10,6 +11,7 @@ mod scope_map;
 mod token_checks;
 mod why;
 
+pub use coverage::{Coverage, Uncovered};
 pub use explanation::{
     AnswerStory, Asked, CallerStory, CheckStory, Explanation, ForwardStory, NamedStory, Question, RequiredScope,
     ScopeStory, ServiceStory, TokenKind, TokenStory,

@@ -31,3 +31,4 @@ mod reload;
 mod scopes;
 mod signer;
 mod sources;
+mod testing;

@@ -117,7 +117,7 @@ fn explain(arguments: &Arguments, configuration: &Configuration) -> Result<Expla
         method: asked.method.as_str(),
         target: &arguments.path,
         host: asked.host(),
-        now: asked.now,
+        now: Some(asked.now),
         kind: match &asked.credentials {
             Credentials::Claims(_) => TokenKind::Claims,
             Credentials::Sent => TokenKind::Sent,

@@ -29,8 +29,12 @@ fn request(asked: &Asked, paint: Paint) -> Vec<String> {
     if let Some(judged) = asked.judged.as_ref().filter(|judged| **judged != asked.target) {
         lines.push(format!("  judged and forwarded as {judged}"));
     }
-    let host = asked.host.as_deref().map_or(String::new(), |host| format!("to {}, ", plain(host)));
-    lines.push(paint.dim(format!("  {host}at {}", asked.at)).to_string());
+    let host = asked.host.as_deref().map(|host| format!("to {}", plain(host)));
+    let at = asked.at.as_ref().map(|at| format!("at {at}"));
+    let facts: Vec<_> = host.into_iter().chain(at).collect();
+    if !facts.is_empty() {
+        lines.push(paint.dim(format!("  {}", facts.join(", "))).to_string());
+    }
     lines
 }
 
