@@ -14,9 +14,12 @@
 //! - `cli` has a file for each command.
 
 pub mod admin;
+pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod gateway;
 pub mod issuer;
 pub mod policy;
 pub mod record;
+pub mod reload;
 pub mod token;

@@ -4,6 +4,7 @@
 //! address is meant for the machine itself or a network of its own.
 
 mod answer;
+mod live;
 
 use std::io;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::record::MetricsUnmade;
+
+pub use live::Live;
 
 /// What the admin endpoints tell of.
 pub trait AdminState: Send + Sync + 'static {

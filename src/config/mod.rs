@@ -1,10 +1,58 @@
-//! `gateway.yaml`: text to [`Policy`](crate::policy::Policy) and [`Settings`], or what is wrong with it.
+//! `gateway.yaml`: text to [`Policy`](crate::policy::Policy) and [`Settings`], or all that is wrong with it.
 //!
-//! It reads no file but through the text it is given, and opens nothing that the text names.
+//! The text becomes a tree (`node`), the tree a [`Document`](document::Document) of the file's shape
+//! (`reading`), and the document what it means (`compile`). Each reports what it finds and goes on;
+//! `problem` then shows all of it at its lines. Nothing that the text names is opened here.
 
+mod compile;
+mod document;
+mod entry;
+mod finding;
+mod node;
+mod places;
+mod problem;
+mod reading;
 mod settings;
+mod source;
+mod suggest;
+#[cfg(test)]
+mod tests;
 
+use std::path::Path;
+
+use crate::policy::Policy;
+
+pub use compile::compile;
+pub use problem::{Problem, Problems};
 pub use settings::{
     Audit, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ResourceMetadata, ServerAddress, Settings,
     Upstream,
 };
+pub use source::{SourceFile, Unreadable};
+
+/// A file's text, and what to call it.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// The file's path as messages name it.
+    pub shown: &'a str,
+    /// What relative paths in the file are relative to.
+    pub directory: &'a Path,
+    /// What it says.
+    pub text: &'a str,
+}
+
+/// All that a file means.
+#[derive(Debug)]
+pub struct Configuration {
+    /// What decisions depend on.
+    pub policy: Policy,
+    /// All else.
+    pub settings: Settings,
+    /// SHA-256 of the text.
+    pub sha256: [u8; 32],
+}
+
+/// The text without a byte order mark at its beginning.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}

@@ -25,6 +25,14 @@ impl IssuerSet {
         self.states.iter().all(|state| state.is_ready()) && self.revoked.as_ref().is_none_or(|list| list.is_ready())
     }
 
+    /// What [`IssuerSet::are_ready`] waits for: issuers by name, and the list of revoked tokens.
+    pub fn waiting_for(&self) -> Vec<String> {
+        let issuers =
+            self.states.iter().filter(|state| !state.is_ready()).map(|state| state.rules().issuer.to_string());
+        let list = self.revoked.iter().filter(|list| !list.is_ready()).map(|_| "revocations".to_owned());
+        issuers.chain(list).collect()
+    }
+
     /// The nonce for an answer that asks for one, or renews it (RFC 9449 sections 8 and 9).
     pub fn proof_nonce(&self, now: UnixTime) -> Option<HeaderValue> {
         HeaderValue::try_from(self.memory.nonces.give(now)?).ok()

@@ -196,7 +196,7 @@ impl<'r> Asking<'_, 'r> {
             return Err(Denial::ClientTypeRejected { api });
         }
         let permit = |account, inject| Ok(Permit::new(api, found.entry.service, found.basis(), account, inject));
-        match (self.account(candidate, found), reach) {
+        match (candidate.account(self.request, found), reach) {
             (Named::Several, Reach::Own | Reach::Any) => Err(Denial::AccountAmbiguous { api }),
             (Named::One(account), Reach::Any) => permit(Some(account), None),
             (Named::Nothing, Reach::Any) => permit(None, None),
@@ -207,17 +207,6 @@ impl<'r> Asking<'_, 'r> {
                 None => Err(Denial::AccountMissing { api }),
             },
         }
-    }
-
-    /// The account that the request names, as this service's pattern reads its path.
-    fn account(&self, candidate: &Candidate<'r, '_>, found: &Match<'_>) -> Named<'r> {
-        let segments = found.entry.account_segments.iter();
-        segments.fold(candidate.named, |named, place| {
-            match self.request.target.judged().split('/').nth(usize::from(*place)) {
-                Some(segment) => named.and(NamedAccount::encoded(segment)),
-                None => named,
-            }
-        })
     }
 
     fn is_own(&self, account: &NamedAccount<'_>) -> bool {

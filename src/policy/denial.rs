@@ -145,6 +145,12 @@ pub enum HeaderFault {
     /// A header that the decision uses more than once, such as `DPoP`.
     #[error("a header that is needed once is given more than once")]
     SeveralOfOne,
+    /// The body's length is given twice, or in a coding other than `chunked` alone.
+    #[error("the length of the body is given in a way that servers read differently")]
+    Framing,
+    /// A trusted proxy's certificate header that holds no certificate.
+    #[error("the certificate header cannot be read")]
+    CertificateUnreadable,
 }
 
 /// What is wrong with a token; each is answered 401 `invalid_token` (RFC 6750 section 3.1).

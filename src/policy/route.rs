@@ -63,6 +63,28 @@ impl<'r> Route<'r, '_> {
     pub fn nearest_api(&self) -> Option<ApiId> {
         self.candidates.first().map(|candidate| candidate.id)
     }
+
+    /// The account that the request asks for, as the first service that matches reads it; for
+    /// records of what was refused.
+    #[must_use]
+    pub fn asked_account(&self) -> Option<NamedAccount<'r>> {
+        let candidate = self.candidates.first()?;
+        match candidate.account(&self.request, candidate.matches.first()?) {
+            Named::One(account) => Some(account),
+            Named::Nothing | Named::Several => None,
+        }
+    }
+}
+
+impl<'r> Candidate<'r, '_> {
+    /// The account that the request names, as this service's pattern reads its path.
+    pub(super) fn account(&self, request: &Request<'r>, found: &Match<'_>) -> Named<'r> {
+        let segments = found.entry.account_segments.iter();
+        segments.fold(self.named, |named, place| match request.target.judged().split('/').nth(usize::from(*place)) {
+            Some(segment) => named.and(NamedAccount::encoded(segment)),
+            None => named,
+        })
+    }
 }
 
 impl Policy {

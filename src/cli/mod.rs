@@ -1,0 +1,7 @@
+//! The commands: a file each.
+
+mod running;
+mod serve;
+
+pub use running::{CannotRun, Running};
+pub use serve::Serve;

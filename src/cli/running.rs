@@ -1,0 +1,130 @@
+//! A whole gateway of this process: issuers, proxy, admin endpoints and the watch over its file.
+//!
+//! It can stand beside other tasks; what signals do to it is `serve`'s.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::admin::{self, Live};
+use crate::config::Configuration;
+use crate::gateway::{CannotServe, Gateway, Server};
+use crate::issuer::Issuers;
+use crate::record::{AuditGuard, AuditSink, Metrics, MetricsUnmade};
+use crate::reload::Reload;
+
+/// A gateway at work. It ends when it is stopped or dropped.
+#[derive(Debug)]
+pub struct Running {
+    gateway: Arc<Gateway>,
+    server: Server,
+    reload: Reload,
+    admin: Option<Admin>,
+    /// The last to go: what the others have said is written when it is dropped.
+    _audit: AuditGuard,
+}
+
+/// Why a gateway cannot start.
+#[derive(Debug, Error)]
+pub enum CannotRun {
+    /// Its listeners or threads cannot be had.
+    #[error(transparent)]
+    Serve(#[from] CannotServe),
+    /// The admin address cannot be had.
+    #[error("cannot listen on the admin address {address}: {error}")]
+    Admin {
+        /// As the file has it.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The audit file cannot be opened.
+    #[error("cannot open the audit file: {0}")]
+    Audit(io::Error),
+    /// The metrics cannot be made.
+    #[error(transparent)]
+    Metrics(#[from] MetricsUnmade),
+    /// The file cannot be watched.
+    #[error("cannot start the thread that watches the file: {0}")]
+    Reload(io::Error),
+}
+
+#[derive(Debug)]
+struct Admin {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts a gateway on what `path` was found to say. Tasks that serve no requests run on
+    /// `runtime`. It blocks until it listens.
+    ///
+    /// # Errors
+    /// If something that it needs cannot be had.
+    pub fn start(path: &Path, configuration: Configuration, runtime: &Handle) -> Result<Self, CannotRun> {
+        let metrics = Metrics::new()?;
+        let settings = &configuration.settings;
+        let (audit, guard) = AuditSink::open(settings.audit.file.as_deref(), &metrics).map_err(CannotRun::Audit)?;
+        let admin = settings.admin.map(|address| Admin::bind(address, runtime)).transpose()?;
+        let issuers = Issuers::new(Arc::clone(&metrics), runtime.clone());
+        let gateway = Arc::new(Gateway::new(configuration, issuers, metrics, audit));
+        let server = Server::start(Arc::clone(&gateway))?;
+        let reload = Reload::start(path, Arc::clone(&gateway)).map_err(CannotRun::Reload)?;
+        let live = Live { gateway: Arc::clone(&gateway), file: Arc::clone(reload.status()) };
+        let admin = admin.map(|(address, listener)| Admin::start(address, listener, live, runtime));
+        Ok(Self { gateway, server, reload, admin, _audit: guard })
+    }
+
+    /// Where it listens, in the order of the file.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.server.addresses()
+    }
+
+    /// Where its admin endpoints are, if anywhere.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
+    }
+
+    /// Has the policy file read again, and the audit file opened again.
+    pub fn refresh(&self) {
+        self.reload.ask();
+        if let Err(error) = self.gateway.audit().reopen() {
+            tracing::error!(%error, "the audit file cannot be opened again; lines go on to where they went");
+        }
+    }
+
+    /// Takes no more requests, waits for those under way until `give_up` says otherwise, and ends.
+    /// It blocks.
+    pub fn stop(self, give_up: impl Fn() -> bool) {
+        self.server.stop(give_up);
+        if let Some(admin) = self.admin {
+            admin.task.abort();
+        }
+    }
+}
+
+impl Admin {
+    fn bind(address: SocketAddr, runtime: &Handle) -> Result<(SocketAddr, tokio::net::TcpListener), CannotRun> {
+        let bound = || {
+            let listener = TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            let _context = runtime.enter();
+            Ok((listener.local_addr()?, tokio::net::TcpListener::from_std(listener)?))
+        };
+        bound().map_err(|error| CannotRun::Admin { address, error })
+    }
+
+    fn start(address: SocketAddr, listener: tokio::net::TcpListener, live: Live, runtime: &Handle) -> Self {
+        let task = runtime.spawn(async move {
+            if let Err(error) = admin::serve(listener, Arc::new(live)).await {
+                tracing::error!(%error, "the admin endpoints have ended");
+            }
+        });
+        Self { address, task }
+    }
+}

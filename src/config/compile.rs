@@ -1,0 +1,179 @@
+//! The document to what it means: [`PolicySpec`] and [`Settings`], a file for each part of it.
+//!
+//! Each part reports what is wrong with it and leaves out what it cannot read, so that all that is
+//! wrong comes out in one run. What is left then is not the file, and is thrown away.
+
+mod accounts;
+mod apis;
+mod claims;
+mod clients;
+mod headers;
+mod issuers;
+mod names;
+mod scopes;
+mod server;
+mod services;
+mod take;
+mod upstreams;
+mod values;
+
+use std::path::Path;
+
+use aws_lc_rs::digest;
+
+use super::document::{self, Document};
+use super::entry::Entry;
+use super::finding::{At, Finding, Findings, Place};
+use super::source::LARGEST;
+use super::{Audit, Configuration, Problems, ResourceMetadata, Settings, Source, node, reading};
+use crate::policy::{Policy, PolicySpec, ScopeNames, UndefinedScopes, UnregisteredClients};
+
+/// Reads a file's text.
+///
+/// # Errors
+/// All that is wrong with it, at least up to a thousand things.
+pub fn compile(source: &Source<'_>) -> Result<Configuration, Problems> {
+    let mut findings = Findings::default();
+    match configuration(source, &mut findings) {
+        Some(configuration) if findings.is_empty() => Ok(configuration),
+        Some(_) | None => Err(Problems::locate(findings, source)),
+    }
+}
+
+fn configuration(source: &Source<'_>, findings: &mut Findings) -> Option<Configuration> {
+    if source.text.len() > LARGEST {
+        findings.add(Finding::placed(Place::Byte(0), "the file is larger than 64 MiB").help("make it smaller"));
+        return None;
+    }
+    let node = match node::parse(super::without_mark(source.text)) {
+        Ok(node) => node,
+        Err(finding) => {
+            findings.add(finding);
+            return None;
+        }
+    };
+    let document = reading::document(node, findings)?;
+    let (spec, settings) = meaning(document, source.directory, findings);
+    if !findings.is_empty() {
+        return None;
+    }
+    match Policy::compile(spec) {
+        Ok(policy) => Some(Configuration { policy, settings, sha256: sha256(source.text) }),
+        Err(unindexable) => {
+            findings.add(Finding::new(At::ROOT, unindexable.to_string()));
+            None
+        }
+    }
+}
+
+fn sha256(text: &str) -> [u8; 32] {
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    let mut bytes = [0; 32];
+    bytes.iter_mut().zip(digest.as_ref()).for_each(|(byte, digested)| *byte = *digested);
+    bytes
+}
+
+/// What the document means, whole if nothing was found.
+fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (PolicySpec, Settings) {
+    let root = At::ROOT;
+    server::check_version(document.version, root.key("version"), findings);
+    server::refuse_removal_guard(document.removal_guard, root.key("removal_guard"), findings);
+    let addresses = server::addresses(document.listeners, document.admin, root, findings);
+    let upstreams = upstreams::upstreams(document.upstreams, root.key("upstreams"), findings);
+    let issuers = issuers::issuers(document.issuers, root.key("issuers"), directory, findings);
+    let forward = take::optional(document.forward_authorization, root.key("forward_authorization"), findings);
+    let context = apis::Context {
+        upstreams: &upstreams,
+        privilege_syntax: issuers.privilege_syntax,
+        forward_authorization: forward.unwrap_or(true),
+    };
+    let asks_for_tokens = apis::have_scopes(&document.apis);
+    let apis = apis::apis(document.apis, root.key("apis"), context, findings);
+    if !issuers.any && asks_for_tokens {
+        let finding = Finding::new(root.key("issuers"), "`issuers` is missing, so no token could be verified");
+        findings.add(finding.help("write who signs the tokens: `issuers: [{ issuer: …, audiences: […], keys: … }]`"));
+    }
+    let scope_names = scope_names(document.scope_names, root.key("scope_names"), findings);
+    let clients = clients::clients(document.clients, root.key("clients"), &apis.names, scope_names, findings);
+    let account_headers: Vec<_> = apis.specs.iter().flat_map(|api| accounts::headers(&api.account)).cloned().collect();
+    let identity = root.key("identity_headers");
+    let settings = Settings {
+        threads: server::threads(document.threads, root.key("threads"), findings),
+        listeners: addresses.listeners,
+        admin: addresses.admin,
+        upstreams: upstreams.list,
+        issuers: issuers.list,
+        identity_headers: headers::identity_headers(document.identity_headers, &account_headers, identity, findings),
+        forward_authorization: apis.forward_authorization,
+        resource_metadata: resource_metadata(document.resource_metadata, root.key("resource_metadata"), findings),
+        revocations: revocations(document.revocations, root.key("revocations"), directory, findings),
+        trusted_proxies: server::trusted_proxies(document.trusted_proxies, root.key("trusted_proxies"), findings),
+        audit: audit(document.audit, root.key("audit"), directory, findings),
+    };
+    let spec = PolicySpec {
+        apis: apis.specs,
+        clients,
+        unregistered_clients: unregistered(document.unregistered_clients, root.key("unregistered_clients"), findings),
+        undefined_scopes: undefined(document.undefined_scopes, root.key("undefined_scopes"), findings),
+        scope_names,
+    };
+    (spec, settings)
+}
+
+fn scope_names(entry: Entry<document::ScopeNames>, at: At<'_>, findings: &mut Findings) -> ScopeNames {
+    match take::optional(entry, at, findings) {
+        Some(document::ScopeNames::CaseSensitive) | None => ScopeNames::CaseSensitive,
+        Some(document::ScopeNames::CaseInsensitive) => ScopeNames::CaseInsensitive,
+    }
+}
+
+fn undefined(entry: Entry<document::UndefinedScopes>, at: At<'_>, findings: &mut Findings) -> UndefinedScopes {
+    match take::optional(entry, at, findings) {
+        Some(document::UndefinedScopes::Ignore) | None => UndefinedScopes::Ignore,
+        Some(document::UndefinedScopes::Reject) => UndefinedScopes::Reject,
+    }
+}
+
+fn unregistered(
+    entry: Entry<document::UnregisteredClients>,
+    at: At<'_>,
+    findings: &mut Findings,
+) -> UnregisteredClients {
+    match take::optional(entry, at, findings) {
+        Some(document::UnregisteredClients::Refuse) | None => UnregisteredClients::Refuse,
+        Some(document::UnregisteredClients::Allow) => UnregisteredClients::Allow,
+    }
+}
+
+fn resource_metadata(
+    entry: Entry<document::ResourceMetadata>,
+    at: At<'_>,
+    findings: &mut Findings,
+) -> Option<ResourceMetadata> {
+    let document = take::optional(entry, at, findings)?;
+    let at = at.key("resource");
+    let text =
+        take::required(document.resource, at, "write the api's own URL, such as `https://api.example.com`", findings);
+    take::parsed(text, at, findings, values::url).map(|resource| ResourceMetadata { resource })
+}
+
+fn revocations(
+    entry: Entry<document::Revocations>,
+    at: At<'_>,
+    directory: &Path,
+    findings: &mut Findings,
+) -> Option<std::path::PathBuf> {
+    let document = take::optional(entry, at, findings)?;
+    let at = at.key("file");
+    let text = take::required(document.file, at, "write the file that lists revoked tokens", findings);
+    take::parsed(text, at, findings, |text| values::file(text, directory))
+}
+
+fn audit(entry: Entry<document::Audit>, at: At<'_>, directory: &Path, findings: &mut Findings) -> Audit {
+    let document = take::optional(entry, at, findings).unwrap_or_default();
+    // `json` is the one format that there is.
+    take::optional(document.format, at.key("format"), findings);
+    let at = at.key("file");
+    let file = take::optional(document.file, at, findings);
+    Audit { file: take::parsed(file, at, findings, |text| values::file(text, directory)) }
+}

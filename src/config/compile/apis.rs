@@ -1,0 +1,154 @@
+//! `apis`: groups of scopes in front of one upstream.
+
+use super::super::document;
+use super::super::entry::{Entry, List};
+use super::super::finding::{At, Finding, Findings, Quoted};
+use super::super::suggest;
+use super::names::DefinedNames;
+use super::services::{Terms, remedy, services};
+use super::take::{Firsts, RENAME, Wrong, at_least_one, checked, items, optional, parsed, required};
+use super::upstreams::Upstreams;
+use super::{accounts, scopes, values};
+use crate::policy::{ApiName, ApiSpec, BasePath, InsufficientScopeStatus, UpstreamId};
+
+/// What apis are read with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) upstreams: &'a Upstreams,
+    /// Whether some issuer's tokens write scopes with their privileges.
+    pub(super) privilege_syntax: bool,
+    /// Whether `Authorization` goes on where an api does not say.
+    pub(super) forward_authorization: bool,
+}
+
+/// The apis, and what other parts of the file must know of them.
+#[derive(Debug)]
+pub(super) struct Apis {
+    pub(super) specs: Vec<ApiSpec>,
+    pub(super) forward_authorization: Vec<bool>,
+    pub(super) names: DefinedNames,
+}
+
+/// Whether some api has scopes, as far as they can be read.
+pub(super) fn have_scopes(list: &List<document::Api>) -> bool {
+    let Entry::Given(entries) = list else { return false };
+    entries.iter().any(|entry| matches!(entry, Entry::Given(api) if !is_empty(&api.scopes)))
+}
+
+pub(super) fn apis(list: List<document::Api>, at: At<'_>, context: Context<'_>, findings: &mut Findings) -> Apis {
+    let mut apis = Apis { specs: Vec::new(), forward_authorization: Vec::new(), names: DefinedNames::new() };
+    apis.names.complete = match &list {
+        Entry::Given(entries) => entries.iter().all(|entry| matches!(entry, Entry::Given(_))),
+        Entry::Absent | Entry::Empty | Entry::Faulty => false,
+    };
+    let mut firsts = Firsts::new();
+    let help = "write `apis: [{ name: …, upstream: …, scopes: […] }]`";
+    for (place, mut document) in at_least_one(list, at, help, findings) {
+        let here = at.nth(place);
+        let forward =
+            optional(std::mem::take(&mut document.forward_authorization), here.key("forward_authorization"), findings);
+        if let Entry::Given(name) = &document.name {
+            firsts.note(name.clone(), here.key("name"), &format!("the api {}", Quoted(name)), RENAME, findings);
+        }
+        let Some(spec) = api(document, here, context, &mut apis.names, findings) else { continue };
+        apis.specs.push(spec);
+        apis.forward_authorization.push(forward.unwrap_or(context.forward_authorization));
+    }
+    apis
+}
+
+fn api(
+    document: document::Api,
+    at: At<'_>,
+    context: Context<'_>,
+    names: &mut DefinedNames,
+    findings: &mut Findings,
+) -> Option<ApiSpec> {
+    let name = required(document.name, at.key("name"), "write what messages and metrics call it", findings);
+    let name = parsed(name, at.key("name"), findings, api_name);
+    let base_path = base_path(document.base_path, at.key("base_path"), findings);
+    let hosts = at.key("hosts");
+    let host_list = items(document.hosts, hosts, findings).into_iter();
+    let host_list = host_list.filter_map(|(place, text)| parsed(Some(text), hosts.nth(place), findings, values::host));
+    let host_list = host_list.collect();
+    let upstream = upstream(document.upstream, context.upstreams, at.key("upstream"), findings);
+    let account = accounts::sources(document.account, at.key("account"), findings);
+    let absent = at.key("account_when_absent");
+    let account_when_absent = accounts::when_absent(document.account_when_absent, account.as_deref(), absent, findings);
+    let is_empty = is_empty(&document.scopes) && is_empty(&document.public);
+    if is_empty {
+        let finding = Finding::new(at, "this api has neither `scopes` nor `public`, so no request to it can pass");
+        findings.add(finding.help("give it scopes with services"));
+    }
+    let terms = Terms { base_path: base_path.as_ref(), shown_account: None };
+    let public = services(document.public, at.key("public"), terms, findings);
+    let ground = scopes::Ground {
+        base_path: base_path.as_ref(),
+        account: account.as_deref(),
+        privilege_syntax: context.privilege_syntax,
+    };
+    let scopes = scopes::scopes(document.scopes, at.key("scopes"), ground, names, findings);
+    let display_name = optional(document.display_name, at.key("display_name"), findings).map(Into::into);
+    let status = optional(document.insufficient_scope_status, at.key("insufficient_scope_status"), findings);
+    let status = checked(status, at.key("insufficient_scope_status"), findings, insufficient_scope_status);
+    Some(ApiSpec {
+        name: name?,
+        display_name,
+        base_path: base_path?,
+        hosts: host_list,
+        upstream: upstream?,
+        account: account?,
+        account_when_absent,
+        insufficient_scope_status: status.unwrap_or_default(),
+        public,
+        scopes,
+    })
+}
+
+fn is_empty<T>(list: &List<T>) -> bool {
+    match list {
+        Entry::Absent | Entry::Empty => true,
+        Entry::Faulty => false,
+        Entry::Given(entries) => entries.is_empty(),
+    }
+}
+
+fn api_name(text: &str) -> Result<ApiName, Wrong> {
+    ApiName::parse(text).map_err(|invalid| {
+        let help = "letters, digits, `-`, `_` and `.` make a name";
+        Wrong::new(format!("{} is not an api's name: {invalid}", Quoted(text)), help)
+    })
+}
+
+fn base_path(entry: Entry<String>, at: At<'_>, findings: &mut Findings) -> Option<BasePath> {
+    if matches!(entry, Entry::Absent) {
+        return Some(BasePath::default());
+    }
+    parsed(optional(entry, at, findings), at, findings, |text| {
+        BasePath::parse(text).map_err(|invalid| {
+            Wrong::new(format!("{} is not a base path: {invalid}", Quoted(text)), remedy(&invalid, text))
+        })
+    })
+}
+
+fn upstream(entry: Entry<String>, known: &Upstreams, at: At<'_>, findings: &mut Findings) -> Option<UpstreamId> {
+    let name = required(entry, at, "write the name of one of `upstreams`", findings)?;
+    let id = known.ids.get(&*name).copied();
+    if id.is_none() && known.complete {
+        let finding = Finding::new(at, format!("there is no upstream {}", Quoted(&name)));
+        let names = known.ids.keys().map(|name| &**name);
+        findings.add(match suggest::nearest(&name, names) {
+            Some(near) => finding.help(suggest::perhaps(near)),
+            None => finding.help("add it to `upstreams`, or name one that is there"),
+        });
+    }
+    id
+}
+
+fn insufficient_scope_status(status: u64) -> Result<InsufficientScopeStatus, Wrong> {
+    match status {
+        403 => Ok(InsufficientScopeStatus::Forbidden),
+        401 => Ok(InsufficientScopeStatus::Unauthorized),
+        other => Err(Wrong::new(format!("`{other}` does not answer a missing scope"), "write `403` or `401`")),
+    }
+}

@@ -1,0 +1,246 @@
+//! `issuers`: who signs or vouches for tokens, and what their tokens must be.
+
+use std::mem::take;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jsonwebtoken::Algorithm;
+
+use super::super::document;
+use super::super::entry::{Entry, List};
+use super::super::finding::{self, At, Finding, Findings, Quoted};
+use super::super::suggest;
+use super::take::{Firsts, Wrong, at_least_one, items, optional, parsed, required};
+use super::{claims, values};
+use crate::config::{Introspection, Issuer, KeySource};
+use crate::token::{DpopRules, IssuerRules, ScopeSyntax, TokenType};
+
+/// The issuers, and what other parts of the file must know of them.
+#[derive(Debug)]
+pub(super) struct Issuers {
+    pub(super) list: Vec<Issuer>,
+    /// Whether some issuer's tokens write scopes with their privileges.
+    pub(super) privilege_syntax: bool,
+    /// Whether the file has any, good or not.
+    pub(super) any: bool,
+}
+
+/// Every asymmetric algorithm that is supported.
+const ASYMMETRIC: [(&str, Algorithm); 9] = [
+    ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256),
+    ("PS384", Algorithm::PS384),
+    ("PS512", Algorithm::PS512),
+    ("ES256", Algorithm::ES256),
+    ("ES384", Algorithm::ES384),
+    ("EdDSA", Algorithm::EdDSA),
+];
+const SYMMETRIC: [(&str, Algorithm); 3] =
+    [("HS256", Algorithm::HS256), ("HS384", Algorithm::HS384), ("HS512", Algorithm::HS512)];
+
+const LONGEST_LEEWAY: u64 = 5 * 60;
+
+pub(super) fn issuers(list: List<document::Issuer>, at: At<'_>, directory: &Path, findings: &mut Findings) -> Issuers {
+    let any = match &list {
+        Entry::Given(entries) => !entries.is_empty(),
+        Entry::Faulty => true,
+        Entry::Absent | Entry::Empty => false,
+    };
+    let mut issuers = Issuers { list: Vec::new(), privilege_syntax: false, any };
+    let mut names = Firsts::new();
+    let mut introspects = None;
+    for (place, document) in items(list, at, findings) {
+        let here = at.nth(place);
+        issuers.privilege_syntax |= matches!(document.scope_syntax, Entry::Given(document::ScopeSyntax::Privileges));
+        if let Entry::Given(name) = &document.issuer {
+            names.note(
+                name.clone(),
+                here.key("issuer"),
+                &format!("the issuer {}", Quoted(name)),
+                "remove one of them",
+                findings,
+            );
+        }
+        if document.introspection.is_there() {
+            note_introspection(&mut introspects, here.key("introspection"), findings);
+        }
+        issuers.list.extend(issuer(document, here, directory, findings));
+    }
+    issuers
+}
+
+fn note_introspection(first: &mut Option<finding::Path>, at: At<'_>, findings: &mut Findings) {
+    match first {
+        None => *first = Some(at.path()),
+        Some(first) => {
+            let finding = Finding::at_key(at, "a second issuer has `introspection`").first(first.clone());
+            findings.add(finding.help("keep one: an opaque token names no issuer, so only one can be asked"));
+        }
+    }
+}
+
+fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings: &mut Findings) -> Option<Issuer> {
+    if !document.keys.is_there() && !document.introspection.is_there() {
+        let finding = Finding::new(at, "this issuer has neither `keys` nor `introspection`");
+        findings.add(finding.help("write `keys: { url: https://… }` or `keys: { file: … }`"));
+    }
+    let keys = keys(take(&mut document.keys), at.key("keys"), directory, findings);
+    let introspection = introspection(take(&mut document.introspection), at.key("introspection"), directory, findings);
+    let stale = at.key("stale_keys_for");
+    let stale_keys_for = optional(take(&mut document.stale_keys_for), stale, findings);
+    let stale_keys_for = parsed(stale_keys_for, stale, findings, values::duration);
+    Some(Issuer {
+        rules: Arc::new(rules(document, at, findings)?),
+        keys,
+        stale_keys_for: stale_keys_for.unwrap_or(Duration::from_secs(24 * 60 * 60)),
+        introspection,
+    })
+}
+
+fn rules(document: document::Issuer, at: At<'_>, findings: &mut Findings) -> Option<IssuerRules> {
+    let name = at.key("issuer");
+    let help = "write exactly the `iss` of its tokens, such as `https://login.example.com`";
+    let issuer = required(document.issuer, name, help, findings);
+    let issuer = parsed(issuer, name, findings, values::text);
+    let list = at.key("audiences");
+    let help = "write what its tokens' `aud` must have, such as `[https://api.example.com]`";
+    let audiences = at_least_one(document.audiences, list, help, findings);
+    let audiences = audiences.into_iter();
+    let audiences = audiences.filter_map(|(place, text)| parsed(Some(text), list.nth(place), findings, values::text));
+    let audiences = audiences.collect();
+    let token_type = match optional(document.token_type, at.key("token_type"), findings) {
+        Some(document::TokenType::Require) => TokenType::Require,
+        Some(document::TokenType::Prefer) | None => TokenType::Prefer,
+        Some(document::TokenType::Off) => TokenType::Off,
+    };
+    let scope_syntax = match optional(document.scope_syntax, at.key("scope_syntax"), findings) {
+        Some(document::ScopeSyntax::Words) | None => ScopeSyntax::Words,
+        Some(document::ScopeSyntax::Privileges) => ScopeSyntax::Privileges,
+    };
+    let leeway = optional(document.leeway, at.key("leeway"), findings);
+    Some(IssuerRules {
+        audiences,
+        algorithms: algorithms(document.algorithms, at.key("algorithms"), findings),
+        token_type,
+        leeway: parsed(leeway, at.key("leeway"), findings, leeway_seconds).unwrap_or(30),
+        claims: claims::claims(document.claims, at.key("claims"), findings),
+        scope_syntax,
+        dpop: dpop(document.dpop, at.key("dpop"), findings),
+        issuer: Arc::from(issuer?),
+    })
+}
+
+fn leeway_seconds(text: &str) -> Result<u64, Wrong> {
+    match values::seconds(text)? {
+        seconds if seconds > LONGEST_LEEWAY => Err(Wrong::new(
+            format!("a leeway of {seconds} seconds lets tokens live on for too long"),
+            "5 minutes are the most; clocks that differ by more must be set right",
+        )),
+        seconds => Ok(seconds),
+    }
+}
+
+fn algorithms(list: List<String>, at: At<'_>, findings: &mut Findings) -> Box<[Algorithm]> {
+    if !list.is_there() {
+        optional(list, at, findings);
+        return ASYMMETRIC.iter().map(|(_, algorithm)| *algorithm).collect();
+    }
+    let named = at_least_one(list, at, "name one, or remove the key for every asymmetric one", findings);
+    let mut algorithms = Vec::new();
+    for (place, name) in named {
+        let Some(algorithm) = parsed(Some(name), at.nth(place), findings, algorithm) else { continue };
+        if !algorithms.contains(&algorithm) {
+            algorithms.push(algorithm);
+        }
+    }
+    let is_symmetric = |algorithm: &Algorithm| SYMMETRIC.iter().any(|(_, symmetric)| symmetric == algorithm);
+    if algorithms.iter().any(is_symmetric) && !algorithms.iter().all(is_symmetric) {
+        let finding = Finding::new(at, "symmetric and asymmetric algorithms are mixed");
+        findings.add(finding.help("keep one kind: with both, a public key could be taken for a secret"));
+    }
+    algorithms.into()
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, Wrong> {
+    let known = || ASYMMETRIC.iter().chain(&SYMMETRIC);
+    if let Some((_, algorithm)) = known().find(|(known, _)| **known == *name) {
+        return Ok(*algorithm);
+    }
+    let help = match suggest::nearest(name, known().map(|(known, _)| *known)) {
+        Some(near) => suggest::perhaps(near),
+        None => {
+            format!("those that are supported are {}", known().map(|(known, _)| *known).collect::<Vec<_>>().join(", "))
+        }
+    };
+    Err(Wrong::new(format!("{} is not a signature algorithm that is supported", Quoted(name)), help))
+}
+
+fn keys(entry: Entry<document::Keys>, at: At<'_>, directory: &Path, findings: &mut Findings) -> Option<KeySource> {
+    let document = optional(entry, at, findings)?;
+    let discovers = optional(document.discover, at.key("discover"), findings) == Some(true);
+    if discovers {
+        let finding = Finding::at_key(at.key("discover"), "`discover` is not supported yet");
+        findings.add(finding.help("write `url` with the address of the keys"));
+    }
+    match (document.url.is_there(), document.file.is_there()) {
+        (true, true) => {
+            let finding = Finding::new(at, "`keys` has both `url` and `file`");
+            findings.add(finding.help("keep one of them"));
+            None
+        }
+        (false, false) => {
+            if !discovers {
+                let finding = Finding::new(at, "`keys` does not say where they are");
+                findings.add(finding.help("write `keys: { url: https://… }` or `keys: { file: … }`"));
+            }
+            None
+        }
+        (true, false) => {
+            let url = optional(document.url, at.key("url"), findings);
+            parsed(url, at.key("url"), findings, values::url).map(KeySource::Url)
+        }
+        (false, true) => {
+            let file = optional(document.file, at.key("file"), findings);
+            parsed(file, at.key("file"), findings, |file| values::file(file, directory)).map(KeySource::File)
+        }
+    }
+}
+
+fn introspection(
+    entry: Entry<document::Introspection>,
+    at: At<'_>,
+    directory: &Path,
+    findings: &mut Findings,
+) -> Option<Introspection> {
+    let document = optional(entry, at, findings)?;
+    let (url, id, secret, cache) =
+        (at.key("url"), at.key("client_id"), at.key("client_secret_file"), at.key("cache_for"));
+    let text =
+        required(document.url, url, "write the endpoint, such as `https://login.example.com/introspect`", findings);
+    let endpoint = parsed(text, url, findings, values::url);
+    let text = required(document.client_id, id, "write as whom the gateway asks", findings);
+    let client_id = parsed(text, id, findings, values::text);
+    let text = required(document.client_secret_file, secret, "write the file that holds the client's secret", findings);
+    let client_secret_file = parsed(text, secret, findings, |file| values::file(file, directory));
+    let text = optional(document.cache_for, cache, findings);
+    let cache_for = parsed(text, cache, findings, values::duration).unwrap_or(Duration::from_secs(30));
+    Some(Introspection { url: endpoint?, client_id: client_id?, client_secret_file: client_secret_file?, cache_for })
+}
+
+fn dpop(entry: Entry<document::Dpop>, at: At<'_>, findings: &mut Findings) -> Option<DpopRules> {
+    let document = optional(entry, at, findings)?;
+    let age = at.key("max_age");
+    let text = optional(document.max_age, age, findings);
+    let max_age = parsed(text, age, findings, |text| match values::seconds(text)? {
+        0 => Err(Wrong::new("no proof is that new", "write `1s` or more")),
+        seconds => Ok(seconds),
+    });
+    Some(DpopRules {
+        max_age: max_age.unwrap_or(60),
+        nonce: optional(document.nonce, at.key("nonce"), findings).unwrap_or(false),
+        required: optional(document.required, at.key("required"), findings).unwrap_or(false),
+    })
+}

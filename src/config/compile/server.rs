@@ -1,0 +1,102 @@
+//! The gateway itself: threads, listeners, the admin address, and which peers are believed.
+
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+
+use super::super::document;
+use super::super::entry::{Entry, List};
+use super::super::finding::{At, Finding, Findings};
+use super::take::{Firsts, Wrong, at_least_one, checked, items, optional, parsed, required};
+use super::values;
+use crate::config::Listener;
+
+/// More than any machine has cores for.
+const MOST_THREADS: u64 = 1024;
+
+/// Where the gateway listens.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    pub(super) listeners: Vec<Listener>,
+    pub(super) admin: Option<SocketAddr>,
+}
+
+pub(super) fn check_version(entry: Entry<u64>, at: At<'_>, findings: &mut Findings) {
+    let version = required(entry, at, "write `version: 1` as the first line", findings);
+    checked(version, at, findings, |version| match version {
+        1 => Ok(()),
+        other => Err(Wrong::new(format!("`{other}` is not a version that is known"), "write `version: 1`")),
+    });
+}
+
+/// The number of worker threads; that of the cores where the file does not say.
+pub(super) fn threads(entry: Entry<u64>, at: At<'_>, findings: &mut Findings) -> usize {
+    let threads = checked(optional(entry, at, findings), at, findings, |threads| match usize::try_from(threads) {
+        Ok(count) if (1..=MOST_THREADS).contains(&threads) => Ok(count),
+        Ok(_) | Err(_) => Err(Wrong::new(
+            format!("`{threads}` is not a number of threads"),
+            format!("write 1 to {MOST_THREADS}, or remove the key for as many as there are cores"),
+        )),
+    });
+    threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+pub(super) fn addresses(
+    listeners: List<document::Listener>,
+    admin: Entry<document::Admin>,
+    root: At<'_>,
+    findings: &mut Findings,
+) -> Addresses {
+    let at = root.key("listeners");
+    let mut firsts = Firsts::new();
+    let mut note = |address: SocketAddr, at: At<'_>, findings: &mut Findings| {
+        // Port 0 is a new one each time.
+        if address.port() != 0 {
+            firsts.note(address, at, &format!("the address `{address}`"), "write another address", findings);
+        }
+    };
+    let mut list = Vec::new();
+    for (place, document) in at_least_one(listeners, at, "write `listeners: [{ address: 0.0.0.0:8080 }]`", findings) {
+        let here = at.nth(place);
+        if let Some(listener) = listener(document, here, findings) {
+            note(listener.address, here.key("address"), findings);
+            list.push(listener);
+        }
+    }
+    let at = root.key("admin");
+    let admin = optional(admin, at, findings).and_then(|document| {
+        let at = at.key("address");
+        let text = required(document.address, at, "write `address: 127.0.0.1:9901`", findings);
+        let address = parsed(text, at, findings, values::socket_address)?;
+        note(address, at, findings);
+        Some(address)
+    });
+    Addresses { listeners: list, admin }
+}
+
+fn listener(document: document::Listener, at: At<'_>, findings: &mut Findings) -> Option<Listener> {
+    let here = at.key("address");
+    let text = required(document.address, here, "write `address: 0.0.0.0:8080`", findings);
+    let address = parsed(text, here, findings, values::socket_address);
+    if optional(document.http2, at.key("http2"), findings) == Some(true) {
+        let finding = Finding::at_key(at.key("http2"), "`http2: true` is not supported yet");
+        findings.add(finding.help("remove the key"));
+    }
+    if document.tls.is_there() {
+        let finding = Finding::at_key(at.key("tls"), "`tls` is not supported yet");
+        findings.add(finding.help("remove the key, and end TLS in front of the gateway"));
+    }
+    Some(Listener { address: address? })
+}
+
+pub(super) fn refuse_removal_guard(entry: Entry<bool>, at: At<'_>, findings: &mut Findings) {
+    if optional(entry, at, findings) == Some(true) {
+        let finding = Finding::at_key(at, "`removal_guard: true` is not supported yet");
+        findings.add(finding.help("remove the key"));
+    }
+}
+
+pub(super) fn trusted_proxies(list: List<String>, at: At<'_>, findings: &mut Findings) -> Vec<IpNet> {
+    let entries = items(list, at, findings).into_iter();
+    entries.filter_map(|(place, text)| parsed(Some(text), at.nth(place), findings, values::network)).collect()
+}

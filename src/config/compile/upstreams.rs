@@ -1,0 +1,69 @@
+//! `upstreams`: the unchanged servers behind.
+
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use super::super::document;
+use super::super::entry::{Entry, Named};
+use super::super::finding::{At, Finding, Findings, Quoted};
+use super::take::{at_least_one, optional, parsed, required};
+use super::values;
+use crate::config::Upstream;
+use crate::policy::{ApiName, UpstreamId};
+
+/// The upstreams, and what apis call them.
+#[derive(Debug)]
+pub(super) struct Upstreams {
+    pub(super) list: Vec<Upstream>,
+    /// Those too that have something wrong, so that no api is blamed for it.
+    pub(super) ids: HashMap<Box<str>, UpstreamId>,
+    /// Whether every name could be read.
+    pub(super) complete: bool,
+}
+
+pub(super) fn upstreams(entry: Entry<Named<document::Upstream>>, at: At<'_>, findings: &mut Findings) -> Upstreams {
+    let help = "write `upstreams: { name: { servers: [\"127.0.0.1:9000\"] } }`";
+    let mut upstreams = Upstreams { list: Vec::new(), ids: HashMap::new(), complete: true };
+    let Some(Named(entries)) = required(entry, at, help, findings) else {
+        return Upstreams { complete: false, ..upstreams };
+    };
+    if entries.is_empty() {
+        findings.add(Finding::new(at, "`upstreams` has no entry").help(help));
+    }
+    for ((name, entry), id) in entries.into_iter().zip((0..).map(UpstreamId)) {
+        let here = at.key(&name);
+        if let Err(invalid) = ApiName::parse(&name) {
+            let finding = Finding::at_key(here, format!("{} is not an upstream's name: {invalid}", Quoted(&name)));
+            findings.add(finding.help("letters, digits, `-`, `_` and `.` make a name"));
+        }
+        // INVARIANT: an upstream that is left out has been reported, so no id outlives the file's run.
+        if let Some(upstream) = upstream(&name, entry, here, findings) {
+            upstreams.list.push(upstream);
+        }
+        upstreams.ids.insert(name, id);
+    }
+    upstreams
+}
+
+fn upstream(name: &str, entry: Entry<document::Upstream>, at: At<'_>, findings: &mut Findings) -> Option<Upstream> {
+    let help = "write `servers: [\"127.0.0.1:9000\"]`";
+    let document = required(entry, at, help, findings)?;
+    let list = at.key("servers");
+    let servers = at_least_one(document.servers, list, help, findings);
+    let servers =
+        servers.into_iter().filter_map(|(place, text)| parsed(Some(text), list.nth(place), findings, values::server));
+    let servers = servers.collect();
+    let mut timeout = |entry, key, default| {
+        let at = at.key(key);
+        let text = optional(entry, at, findings);
+        parsed(text, at, findings, values::timeout).unwrap_or(Duration::from_secs(default))
+    };
+    Some(Upstream {
+        name: name.into(),
+        servers,
+        connect_timeout: timeout(document.connect_timeout, "connect_timeout", 2),
+        read_timeout: timeout(document.read_timeout, "read_timeout", 30),
+        write_timeout: timeout(document.write_timeout, "write_timeout", 30),
+    })
+}

@@ -1,0 +1,237 @@
+//! What is wrong with a file, for people: on which line, in which words, and how it is shown.
+
+use std::fmt::{self, Write};
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use thiserror::Error;
+
+use super::Source;
+use super::finding::{Finding, Findings, Path, Place};
+use super::places::{Places, Spot};
+
+/// All that is wrong with a file, in its order; never empty.
+#[derive(Debug, Clone, Error)]
+pub struct Problems {
+    file: Arc<str>,
+    list: Vec<Problem>,
+    beyond: usize,
+}
+
+/// One thing that is wrong with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, as it was named.
+    pub file: Arc<str>,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right, where that is known.
+    pub help: Option<String>,
+    excerpt: Option<Excerpt>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Excerpt {
+    line: Arc<str>,
+    /// In bytes.
+    start: usize,
+    end: usize,
+}
+
+/// A line longer than this is not shown.
+const LONGEST_EXCERPT: usize = 1 << 20;
+
+impl Problems {
+    /// Finds out where the findings are.
+    pub(super) fn locate(findings: Findings, source: &Source<'_>) -> Self {
+        let file: Arc<str> = source.shown.into();
+        let (kept, beyond) = findings.into_parts();
+        let text = super::without_mark(source.text);
+        let places = if kept.iter().any(needs_places) { Places::find(text) } else { Places::default() };
+        let lines = Lines::of(text);
+        let mut located: Vec<_> = kept.into_iter().map(|finding| (lines.spot(&finding, &places), finding)).collect();
+        located.sort_by_key(|(spot, _)| *spot);
+        let mut excerpts = Excerpts { lines: &lines, last: None };
+        let mut list: Vec<_> = located
+            .into_iter()
+            .map(|(spot, finding)| Problem {
+                file: file.clone(),
+                line: spot.line,
+                column: spot.start + 1,
+                message: message(&finding, &places),
+                help: finding.help,
+                excerpt: excerpts.excerpt(spot),
+            })
+            .collect();
+        // What stands behind an alias is met once for each time it is used.
+        list.dedup();
+        if list.is_empty() {
+            list.push(Problem::without_place(&file, "this file cannot be compiled, and it is not known why"));
+        }
+        Self { file, list, beyond }
+    }
+
+    /// In the order of the file.
+    pub fn list(&self) -> &[Problem] {
+        &self.list
+    }
+
+    /// All of them with the lines they are on, and how many there are; with terminal colours if `styled`.
+    pub fn render(&self, styled: bool) -> String {
+        let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
+        let mut text = String::new();
+        for problem in &self.list {
+            text.push_str(&problem.render(&renderer));
+            text.push_str("\n\n");
+        }
+        text.push_str(&self.count());
+        text.push('\n');
+        text
+    }
+
+    fn count(&self) -> String {
+        let total = self.list.len() + self.beyond;
+        let plural = if total == 1 { "" } else { "s" };
+        let mut count = format!("{total} problem{plural} in {}", self.file);
+        if self.beyond > 0 {
+            // Writing to a text cannot fail.
+            let _ = write!(count, ", of which {} are shown", self.list.len());
+        }
+        count
+    }
+}
+
+/// One line for each.
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.list.iter().try_for_each(|problem| writeln!(f, "{problem}"))?;
+        f.write_str(&self.count())
+    }
+}
+
+impl Problem {
+    fn without_place(file: &Arc<str>, message: &str) -> Self {
+        Self { file: file.clone(), line: 1, column: 1, message: message.to_owned(), help: None, excerpt: None }
+    }
+
+    fn render(&self, renderer: &Renderer) -> String {
+        let title = Level::ERROR.primary_title(&*self.message);
+        let group = match &self.excerpt {
+            Some(Excerpt { line, start, end }) => {
+                let snippet = Snippet::source(&**line).line_start(self.line).path(&*self.file);
+                title.element(snippet.annotation(AnnotationKind::Primary.span(*start..*end)))
+            }
+            None => title.element(Origin::path(&*self.file).line(self.line).char_column(self.column)),
+        };
+        let group = match &self.help {
+            Some(help) => group.element(Level::HELP.message(&**help)),
+            None => group,
+        };
+        renderer.render(&[group])
+    }
+}
+
+/// `gateway.yaml:3:5: message; help`
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
+        self.help.iter().try_for_each(|help| write!(f, "; {help}"))
+    }
+}
+
+fn needs_places(finding: &Finding) -> bool {
+    !matches!(finding.place, Place::Byte(_))
+}
+
+fn message(finding: &Finding, places: &Places) -> String {
+    let line = |first: &Path| places.spot(&Place::Key(first.clone())).map(|spot| spot.line);
+    match finding.first.as_ref().and_then(line) {
+        Some(line) => format!("{}, first on line {line}", finding.message),
+        None => finding.message.clone(),
+    }
+}
+
+/// A text by its lines, as YAML 1.2 section 5.4 breaks them.
+struct Lines<'t> {
+    text: &'t str,
+    /// The byte at which each begins.
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    fn of(text: &'t str) -> Self {
+        let mut starts = vec![0];
+        let mut bytes = text.bytes().enumerate().peekable();
+        while let Some((place, byte)) = bytes.next() {
+            let breaks = byte == b'\n' || byte == b'\r' && bytes.peek().is_none_or(|(_, next)| *next != b'\n');
+            if breaks {
+                starts.push(place + 1);
+            }
+        }
+        Self { text, starts }
+    }
+
+    /// The line, from 1, without its break.
+    fn line(&self, number: usize) -> &'t str {
+        let start = number.checked_sub(1).and_then(|place| self.starts.get(place));
+        let line = start.and_then(|start| match self.starts.get(number) {
+            Some(end) => self.text.get(*start..*end),
+            None => self.text.get(*start..),
+        });
+        line.unwrap_or_default().trim_end_matches(['\n', '\r'])
+    }
+
+    fn spot(&self, finding: &Finding, places: &Places) -> Spot {
+        match finding.place {
+            Place::Byte(byte) => self.byte(byte),
+            Place::Value(_) | Place::Key(_) => {
+                places.spot(&finding.place).unwrap_or(Spot { line: 1, start: 0, end: 0 })
+            }
+        }
+    }
+
+    /// Where a byte is; beyond the text, where its last line ends.
+    fn byte(&self, byte: usize) -> Spot {
+        let end = byte.min(self.text.trim_end().len());
+        let byte = (0..=end).rev().find(|byte| self.text.is_char_boundary(*byte)).unwrap_or_default();
+        let line = self.starts.partition_point(|start| *start <= byte);
+        let before = line.checked_sub(1).and_then(|place| self.text.get(*self.starts.get(place)?..byte));
+        let start = before.map_or(0, |before| before.chars().count());
+        Spot { line, start, end: start }
+    }
+}
+
+/// The lines of problems, each held once for all that are on it.
+struct Excerpts<'t> {
+    lines: &'t Lines<'t>,
+    last: Option<(usize, Arc<str>)>,
+}
+
+impl Excerpts<'_> {
+    fn excerpt(&mut self, spot: Spot) -> Option<Excerpt> {
+        let line = match &self.last {
+            Some((number, line)) if *number == spot.line => line.clone(),
+            Some(_) | None => {
+                let line = self.lines.line(spot.line);
+                if line.len() > LONGEST_EXCERPT {
+                    return None;
+                }
+                let line: Arc<str> = line.into();
+                self.last = Some((spot.line, line.clone()));
+                line
+            }
+        };
+        if line.is_empty() {
+            return None;
+        }
+        let byte = |place: usize| line.char_indices().nth(place).map_or(line.len(), |(byte, _)| byte);
+        let (start, end) = (byte(spot.start), byte(spot.end.max(spot.start + 1)));
+        // What goes on to the end of the line ends before a comment's or its break's blanks.
+        let end = line.get(start..end).map_or(end, |shown| (start + shown.trim_end().len()).max(start));
+        Some(Excerpt { line, start, end })
+    }
+}

@@ -1,0 +1,189 @@
+//! The policy in force and all that is prepared from it, and how another takes its place.
+//!
+//! A generation is immutable: a request takes one at its start and is judged, answered, forwarded and
+//! recorded by it. Reading the file is `reload`'s.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+
+use super::challenge::Challenges;
+use super::forward::Outbound;
+use super::metadata::Metadata;
+use super::upstream::Upstreams;
+use crate::config::{Configuration, Settings};
+use crate::issuer::{IssuerSet, Issuers};
+use crate::policy::Policy;
+use crate::record::{AuditSink, Labels, Metrics};
+
+/// What `DPoP` proofs may be signed with, as challenges and metadata list it.
+const PROOF_ALGORITHMS: &str = "ES256 ES384 EdDSA PS256 PS384 PS512 RS256 RS384 RS512";
+
+/// A policy in force, with all that is prepared from it.
+#[derive(Debug)]
+pub struct Generation {
+    /// Counted from 1 since the start of the process.
+    pub number: u64,
+    /// Of the text of its file.
+    pub sha256: [u8; 32],
+    /// When it was taken into use.
+    pub loaded_at: SystemTime,
+    /// What decides.
+    pub policy: Policy,
+    /// What decides nothing.
+    pub settings: Settings,
+    /// Who says whether a token is good.
+    pub issuers: IssuerSet,
+    /// Its series.
+    pub labels: Labels,
+    pub(super) challenges: Challenges,
+    pub(super) outbound: Outbound,
+    pub(super) metadata: Option<Metadata>,
+    pub(super) upstreams: Upstreams,
+}
+
+/// The gateway of this process: the generation in force, and what outlives generations.
+#[derive(Debug)]
+pub struct Gateway {
+    current: ArcSwap<Generation>,
+    /// Out of force, and kept until no request has them: dropping a large policy takes time that
+    /// no request should spend.
+    retired: Mutex<Vec<Arc<Generation>>>,
+    issuers: Arc<Issuers>,
+    metrics: Arc<Metrics>,
+    audit: AuditSink,
+    in_flight: AtomicUsize,
+}
+
+/// What became of a configuration that was to replace the one in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    /// It is in force, under this number.
+    By(u64),
+    /// It is the text in force.
+    Unchanged,
+}
+
+/// Keys that cannot change while the process runs.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{} cannot change while the gateway runs; restart it to take the change into use", .keys.join(", "))]
+pub struct NeedsRestart {
+    /// As the file names them, in backticks; never empty.
+    pub keys: Vec<&'static str>,
+}
+
+impl Gateway {
+    /// A gateway whose first generation is `configuration`. Names are resolved and files read: it
+    /// blocks as long as that takes.
+    #[must_use]
+    pub fn new(configuration: Configuration, issuers: Arc<Issuers>, metrics: Arc<Metrics>, audit: AuditSink) -> Self {
+        let first = Generation::new(1, configuration, &issuers, &metrics);
+        metrics.policy_generation(first.number);
+        Self {
+            current: ArcSwap::from_pointee(first),
+            retired: Mutex::default(),
+            issuers,
+            metrics,
+            audit,
+            in_flight: AtomicUsize::new(0),
+        }
+    }
+
+    /// The generation in force.
+    pub fn current(&self) -> Arc<Generation> {
+        self.current.load_full()
+    }
+
+    /// The process's metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Where audit lines go.
+    pub fn audit(&self) -> &AuditSink {
+        &self.audit
+    }
+
+    /// Puts another configuration in force, whole or not at all. Names are resolved and files read:
+    /// it blocks as long as that takes, and requests go on meanwhile.
+    ///
+    /// # Errors
+    /// If it differs in what is fixed while the process runs.
+    pub fn replace(&self, configuration: Configuration) -> Result<Replaced, NeedsRestart> {
+        // Held to the end, so that one replaces after another.
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current();
+        if configuration.sha256 == current.sha256 {
+            return Ok(Replaced::Unchanged);
+        }
+        check_fixed(&current.settings, &configuration.settings)?;
+        let next = Generation::new(current.number + 1, configuration, &self.issuers, &self.metrics);
+        let number = next.number;
+        retired.retain(is_used);
+        retired.push(self.current.swap(Arc::new(next)));
+        self.metrics.policy_generation(number);
+        Ok(Replaced::By(number))
+    }
+
+    /// What is to be done now and then: drops generations that no request has any more, and resolves
+    /// the names of servers again. It blocks as long as that takes.
+    pub fn tend(&self) {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).retain(is_used);
+        self.current().upstreams.resolve();
+    }
+
+    /// How many requests are between their head and the end of their answer.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    pub(super) fn enter(&self) {
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Generation {
+    fn new(number: u64, configuration: Configuration, issuers: &Arc<Issuers>, metrics: &Arc<Metrics>) -> Self {
+        let Configuration { policy, settings, sha256 } = configuration;
+        let takes_proofs = settings.issuers.iter().any(|issuer| issuer.rules.dpop.is_some());
+        let proof_algorithms = takes_proofs.then_some(PROOF_ALGORITHMS);
+        let metadata = settings.resource_metadata.as_ref();
+        let metadata = metadata.map(|resource| Metadata::new(resource, &settings, &policy, proof_algorithms));
+        Self {
+            number,
+            sha256,
+            loaded_at: SystemTime::now(),
+            challenges: Challenges::new(metadata.as_ref().map(Metadata::url), proof_algorithms),
+            outbound: Outbound::new(&settings, &policy),
+            upstreams: Upstreams::new(&settings),
+            issuers: issuers.adopt(&settings),
+            labels: Labels::new(metrics, &policy),
+            metadata,
+            policy,
+            settings,
+        }
+    }
+}
+
+/// Whether a request still has it.
+fn is_used(retired: &Arc<Generation>) -> bool {
+    Arc::strong_count(retired) > 1
+}
+
+fn check_fixed(running: &Settings, wanted: &Settings) -> Result<(), NeedsRestart> {
+    let fixed = [
+        ("`threads`", running.threads == wanted.threads),
+        ("`listeners`", running.listeners == wanted.listeners),
+        ("`admin`", running.admin == wanted.admin),
+        ("`audit`", running.audit == wanted.audit),
+    ];
+    let keys: Vec<_> = fixed.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect();
+    if keys.is_empty() { Ok(()) } else { Err(NeedsRestart { keys }) }
+}

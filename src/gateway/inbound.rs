@@ -1,0 +1,267 @@
+//! What a request's head says beside its target and its token, and whether it says it in one way.
+//!
+//! `policy` judges the headers that its decision uses; here are those that the transport and the
+//! forwarding use: framing, host, and what a trusted proxy tells of the client.
+
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use ipnet::IpNet;
+
+use crate::policy::{Certificate, HeaderFault, PathFault, Target};
+use crate::token::certificate_from_header;
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// More options in `Connection` are refused by pingora, after the decision.
+const MOST_OPTIONS: usize = 9;
+
+/// Who sent a request over the connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer {
+    pub(super) address: Option<IpAddr>,
+    /// Whether what it says of its own client is believed.
+    pub(super) trusted: bool,
+}
+
+impl Peer {
+    pub(super) fn new(address: Option<IpAddr>, trusted_proxies: &[IpNet]) -> Self {
+        let address = address.map(|address| address.to_canonical());
+        let trusted = address.is_some_and(|address| trusted_proxies.iter().any(|net| net.contains(&address)));
+        Self { address, trusted }
+    }
+}
+
+/// Refuses a target with a fragment, which pingora drops: it would judge less than was sent.
+///
+/// `head` is the request's head as it was read.
+pub(super) fn check_request_line(head: &[u8]) -> Result<(), PathFault> {
+    let line = head.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if line.contains(&b'#') { Err(PathFault::Fragment) } else { Ok(()) }
+}
+
+/// Refuses headers that could mean something else to the next server, and that the policy does not
+/// look at.
+pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), HeaderFault> {
+    check_framing(headers)?;
+    check_connection(headers)?;
+    if headers.get_all(&DPOP).iter().nth(1).is_some() {
+        return Err(HeaderFault::SeveralOfOne);
+    }
+    Ok(())
+}
+
+/// The `Host`, which must be there (RFC 9112 section 3.2) and be a host with or without a port.
+pub(super) fn host(headers: &HeaderMap) -> Result<&str, HeaderFault> {
+    let mut values = headers.get_all(HOST).iter();
+    let host = values.next().ok_or(HeaderFault::HostUnreadable)?;
+    if values.next().is_some() {
+        return Err(HeaderFault::SeveralHosts);
+    }
+    read_host(host).ok_or(HeaderFault::HostUnreadable)
+}
+
+/// The scheme that the client used: the listener's, or what a trusted proxy says.
+pub(super) fn scheme(headers: &HeaderMap, peer: Peer) -> &'static str {
+    match told(headers, peer, &X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+        Some(b"https") => "https",
+        Some(_) | None => "http",
+    }
+}
+
+/// The host that the client asked, if a trusted proxy says it.
+pub(super) fn told_host(headers: &HeaderMap, peer: Peer) -> Option<&HeaderValue> {
+    told(headers, peer, &X_FORWARDED_HOST).filter(|host| read_host(host).is_some())
+}
+
+/// The request's URL without its query as the client sees it: the `htu` of RFC 9449.
+pub(super) fn url(headers: &HeaderMap, peer: Peer, host: &str, target: &Target<'_>) -> String {
+    let host = told_host(headers, peer).and_then(|host| host.to_str().ok()).unwrap_or(host);
+    let scheme = scheme(headers, peer);
+    [scheme, "://", host, target.path()].concat()
+}
+
+/// The proof that came with the token (RFC 9449 section 4).
+pub(super) fn proof(headers: &HeaderMap) -> Option<&str> {
+    // A value that is not visible ASCII is no proof, and a text that is none is refused as one.
+    headers.get(&DPOP).map(|value| value.to_str().unwrap_or_default())
+}
+
+/// The client's certificate, as a trusted proxy tells it.
+pub(super) fn certificate(headers: &HeaderMap, peer: Peer) -> Result<Option<Certificate>, HeaderFault> {
+    if peer.trusted {
+        certificate_from_header(headers).map_err(|_| HeaderFault::CertificateUnreadable)
+    } else {
+        Ok(None)
+    }
+}
+
+/// The one value of a header that a trusted proxy set.
+fn told<'h>(headers: &'h HeaderMap, peer: Peer, name: &HeaderName) -> Option<&'h HeaderValue> {
+    if !peer.trusted {
+        return None;
+    }
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// RFC 9112 section 6: one length, or `chunked` and nothing else.
+fn check_framing(headers: &HeaderMap) -> Result<(), HeaderFault> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    if let Some(length) = lengths.next()
+        && (lengths.next().is_some() || length.is_empty() || !length.as_bytes().iter().all(u8::is_ascii_digit))
+    {
+        return Err(HeaderFault::Framing);
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next()
+        && (codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return Err(HeaderFault::Framing);
+    }
+    Ok(())
+}
+
+/// Refuses here what pingora would refuse after the decision: options that are no tokens, or too many.
+fn check_connection(headers: &HeaderMap) -> Result<(), HeaderFault> {
+    let mut options = 0;
+    for value in headers.get_all(CONNECTION) {
+        for option in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if HeaderName::from_bytes(option).is_err() && !option.is_empty() {
+                return Err(HeaderFault::ConnectionNames);
+            }
+            options += usize::from(!option.is_empty());
+        }
+    }
+    if options > MOST_OPTIONS { Err(HeaderFault::ConnectionNames) } else { Ok(()) }
+}
+
+/// A name, an address or a bracketed address, and a port where there is one; no user, no escapes.
+fn read_host(value: &HeaderValue) -> Option<&str> {
+    let text = value.to_str().ok()?;
+    let (name, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, rest)) => (address.parse::<std::net::Ipv6Addr>().ok().map(|_| ""), rest),
+        None => {
+            let end = text.find(':').unwrap_or(text.len());
+            let (name, port) = text.split_at(end);
+            let is_name =
+                !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+            (is_name.then_some(name), port)
+        }
+    };
+    let is_port = match port.strip_prefix(':') {
+        Some(digits) => digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()),
+        None => port.is_empty(),
+    };
+    name.filter(|_| is_port).map(|_| text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STRANGER: Peer = Peer { address: None, trusted: false };
+    const PROXY: Peer = Peer { address: None, trusted: true };
+
+    fn headers(list: &[(&str, &str)]) -> HeaderMap {
+        let parsed = |text: &str| HeaderName::from_bytes(text.as_bytes()).unwrap();
+        list.iter().map(|(name, value)| (parsed(name), value.parse().unwrap())).collect()
+    }
+
+    #[track_caller]
+    fn check(list: &[(&str, &str)], expected: Result<(), HeaderFault>) {
+        assert_eq!(check_headers(&headers(list)), expected, "{list:?}");
+    }
+
+    #[test]
+    fn a_length_is_given_once_and_plainly() {
+        check(&[("content-length", "5")], Ok(()));
+        check(&[("transfer-encoding", "Chunked")], Ok(()));
+        for list in [
+            &[("content-length", "5"), ("content-length", "5")][..],
+            &[("content-length", "5, 5")],
+            &[("content-length", "+5")],
+            &[("content-length", "")],
+            &[("content-length", "0x5")],
+            &[("transfer-encoding", "gzip, chunked")],
+            &[("transfer-encoding", "chunked, chunked")],
+            &[("transfer-encoding", "identity"), ("transfer-encoding", "chunked")],
+            &[("transfer-encoding", "xchunked")],
+        ] {
+            check(list, Err(HeaderFault::Framing));
+        }
+    }
+
+    #[test]
+    fn connection_options_are_tokens_and_few() {
+        for good in ["close", "Keep-Alive, Upgrade", "a,b,c,d,e,f,g,h,i", "", " , ,"] {
+            check(&[("connection", good)], Ok(()));
+        }
+        for bad in ["\"x-a\"", ":authority", "a b", "a,b,c,d,e,f,g,h,i,j"] {
+            check(&[("connection", bad)], Err(HeaderFault::ConnectionNames));
+        }
+    }
+
+    #[test]
+    fn two_proofs_are_ambiguous() {
+        check(&[("dpop", "a")], Ok(()));
+        check(&[("dpop", "a"), ("dpop", "a")], Err(HeaderFault::SeveralOfOne));
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_address_with_or_without_a_port() {
+        for good in ["a.example", "A-1.example:8080", "127.0.0.1", "[::1]", "[::1]:80", "under_score", "a:"] {
+            assert_eq!(host(&headers(&[("host", good)])), Ok(good));
+        }
+        for bad in
+            ["", ":80", "a b", "a/b", "a@b", "a%41", "a:b", "a:123456", "[::1", "[x]", "[::1]x", "::1", "a,b", "a\tb"]
+        {
+            assert_eq!(host(&headers(&[("host", bad)])), Err(HeaderFault::HostUnreadable), "{bad}");
+        }
+        assert_eq!(host(&HeaderMap::new()), Err(HeaderFault::HostUnreadable));
+        assert_eq!(host(&headers(&[("host", "a"), ("host", "a")])), Err(HeaderFault::SeveralHosts));
+    }
+
+    #[test]
+    fn a_fragment_is_refused_before_it_is_dropped() {
+        for (head, fault) in [
+            (&b"GET /a HTTP/1.1\r\nX: #\r\n\r\n"[..], false),
+            (b"GET /a#b HTTP/1.1\r\n\r\n", true),
+            (b"\r\nGET /a?b#c HTTP/1.1\n\n", true),
+        ] {
+            assert_eq!(check_request_line(head).is_err(), fault, "{}", head.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_tells_scheme_and_host() {
+        let target = Target::parse(b"/a?b").unwrap();
+        let told = headers(&[("x-forwarded-proto", "https"), ("x-forwarded-host", "api.example")]);
+        assert_eq!(url(&told, PROXY, "inner:80", &target), "https://api.example/a");
+        assert_eq!(url(&told, STRANGER, "inner:80", &target), "http://inner:80/a");
+        for (proto, host) in [("ftp", "a/b"), ("https, http", "a, b")] {
+            let told = headers(&[("x-forwarded-proto", proto), ("x-forwarded-host", host)]);
+            assert_eq!(url(&told, PROXY, "inner", &target), "http://inner/a");
+        }
+    }
+
+    #[test]
+    fn a_peer_is_trusted_by_its_network_however_its_address_is_written() {
+        let trusted: [IpNet; 2] = ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+        for (address, expected) in
+            [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("::1", true), ("11.0.0.1", false), ("::2", false)]
+        {
+            assert_eq!(Peer::new(Some(address.parse().unwrap()), &trusted).trusted, expected, "{address}");
+        }
+        assert!(!Peer::new(None, &trusted).trusted);
+    }
+
+    #[test]
+    fn a_stranger_s_certificate_header_is_not_read() {
+        let told = headers(&[("client-cert", "no certificate")]);
+        assert_eq!(certificate(&told, STRANGER), Ok(None));
+    }
+}

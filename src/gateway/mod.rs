@@ -1,0 +1,24 @@
+//! The proxy: a request comes in, is judged by one generation, and is answered or forwarded.
+//!
+//! The only folder that knows pingora. What may pass is `policy`'s, who is calling is `issuer`'s and
+//! `token`'s; here requests are read, answers written and permits turned into upstream requests.
+
+mod answer;
+mod challenge;
+mod failure;
+mod forward;
+mod generation;
+mod hygiene;
+mod inbound;
+mod judge;
+mod log;
+mod metadata;
+mod proxy;
+mod server;
+#[cfg(test)]
+mod socket_tests;
+mod trace;
+mod upstream;
+
+pub use generation::{Gateway, Generation, NeedsRestart, Replaced};
+pub use server::{CannotServe, Server};

@@ -1,0 +1,206 @@
+//! Which server of an upstream gets a request: each in turn, and the next where one cannot be reached.
+//!
+//! Connections and their reuse are pingora's. Names are resolved when a generation is taken into use
+//! and again every now and then, never while a request waits.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use pingora::upstreams::peer::HttpPeer;
+
+use crate::config::{ServerAddress, Settings, Upstream};
+use crate::policy::UpstreamId;
+
+/// How long an idle connection to a server is kept; most servers keep theirs for at least as long.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// More servers than these are not tried for one request.
+const MOST_TRIES: usize = 4;
+
+/// The upstreams of one generation.
+#[derive(Debug)]
+pub(super) struct Upstreams(Box<[Pool]>);
+
+/// The servers of one upstream.
+#[derive(Debug)]
+pub(super) struct Pool {
+    upstream: Upstream,
+    /// What each server's name stands for, in the order of the file.
+    resolved: Mutex<Vec<Resolved>>,
+    /// All of it, ready to connect to.
+    peers: ArcSwap<Box<[HttpPeer]>>,
+    next: AtomicUsize,
+}
+
+/// What a server's name stands for.
+#[derive(Debug, Clone, Default)]
+struct Resolved {
+    /// The last that were found; none before.
+    addresses: Vec<SocketAddr>,
+    /// Whether that it does not resolve was said.
+    fails: bool,
+}
+
+/// One request's turn among the servers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    first: usize,
+    tried: usize,
+}
+
+impl Upstreams {
+    /// Resolves names, and blocks as long as that takes.
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self(settings.upstreams.iter().map(Pool::new).collect())
+    }
+
+    /// The upstream of that number.
+    pub(super) fn pool(&self, id: UpstreamId) -> Option<&Pool> {
+        self.0.get(id.0 as usize)
+    }
+
+    /// Resolves names again; blocks as long as that takes.
+    pub(super) fn resolve(&self) {
+        for pool in self.0.iter().filter(|pool| pool.upstream.servers.iter().any(is_named)) {
+            pool.resolve();
+        }
+    }
+}
+
+impl Pool {
+    fn new(upstream: &Upstream) -> Self {
+        let pool = Self {
+            resolved: Mutex::new(vec![Resolved::default(); upstream.servers.len()]),
+            upstream: upstream.clone(),
+            peers: ArcSwap::default(),
+            next: AtomicUsize::new(0),
+        };
+        pool.resolve();
+        pool
+    }
+
+    /// A turn for one more request.
+    pub(super) fn turn(&self) -> Turn {
+        Turn { first: self.next.fetch_add(1, Ordering::Relaxed), tried: 0 }
+    }
+
+    /// The server to try next; `None` if there is none.
+    pub(super) fn peer(&self, turn: &mut Turn) -> Option<Box<HttpPeer>> {
+        let peers = self.peers.load();
+        let place = turn.first.wrapping_add(turn.tried).checked_rem(peers.len())?;
+        turn.tried += 1;
+        peers.get(place).cloned().map(Box::new)
+    }
+
+    /// Whether there is a server that was not tried.
+    pub(super) fn has_more(&self, turn: Turn) -> bool {
+        turn.tried < self.peers.load().len().min(MOST_TRIES)
+    }
+
+    fn resolve(&self) {
+        let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        for (server, resolved) in self.upstream.servers.iter().zip(resolved.iter_mut()) {
+            match addresses(server) {
+                Ok(addresses) => *resolved = Resolved { addresses, fails: false },
+                // Better the addresses that it had than none.
+                Err(error) => resolved.say_failed(&self.upstream.name, &server.host, &error),
+            }
+        }
+        let addresses = resolved.iter().flat_map(|resolved| &resolved.addresses);
+        self.peers.store(Arc::new(addresses.map(|address| self.peer_at(*address)).collect()));
+    }
+
+    fn peer_at(&self, address: SocketAddr) -> HttpPeer {
+        let mut peer = HttpPeer::new(address, false, String::new());
+        let Upstream { connect_timeout, read_timeout, write_timeout, .. } = &self.upstream;
+        peer.options.connection_timeout = Some(*connect_timeout);
+        peer.options.total_connection_timeout = Some(*connect_timeout);
+        peer.options.read_timeout = Some(*read_timeout);
+        peer.options.write_timeout = Some(*write_timeout);
+        peer.options.idle_timeout = Some(IDLE);
+        peer
+    }
+}
+
+impl Resolved {
+    fn say_failed(&mut self, upstream: &str, host: &str, error: &std::io::Error) {
+        if !self.fails {
+            self.fails = true;
+            tracing::warn!(upstream, host, %error, "the server's name does not resolve");
+        }
+    }
+}
+
+fn is_named(server: &ServerAddress) -> bool {
+    server.host.parse::<IpAddr>().is_err()
+}
+
+fn addresses(server: &ServerAddress) -> std::io::Result<Vec<SocketAddr>> {
+    let mut found: Vec<_> = (&*server.host, server.port).to_socket_addrs()?.collect();
+    // In one order, so that resolving again does not shuffle the turns.
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(servers: &[(&str, u16)]) -> Pool {
+        Pool::new(&Upstream {
+            name: "u".into(),
+            servers: servers.iter().map(|(host, port)| ServerAddress { host: (*host).into(), port: *port }).collect(),
+            connect_timeout: Duration::from_millis(1),
+            read_timeout: Duration::from_millis(2),
+            write_timeout: Duration::from_millis(3),
+        })
+    }
+
+    fn port(peer: Option<Box<HttpPeer>>) -> u16 {
+        peer.unwrap()._address.as_inet().unwrap().port()
+    }
+
+    #[test]
+    fn servers_take_turns() {
+        let pool = pool(&[("127.0.0.1", 1), ("::1", 2), ("127.0.0.1", 3)]);
+        let ports: Vec<_> = (0..6).map(|_| port(pool.peer(&mut pool.turn()))).collect();
+        assert_eq!(ports, [1, 2, 3, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_request_tries_each_server_once() {
+        let pool = pool(&[("127.0.0.1", 1), ("127.0.0.1", 2)]);
+        let mut turn = pool.turn();
+        assert_eq!(port(pool.peer(&mut turn)), 1);
+        assert!(pool.has_more(turn));
+        assert_eq!(port(pool.peer(&mut turn)), 2);
+        assert!(!pool.has_more(turn));
+    }
+
+    #[test]
+    fn turns_go_on_where_counting_starts_anew() {
+        let pool = pool(&[("127.0.0.1", 1), ("127.0.0.1", 2)]);
+        let mut turn = Turn { first: usize::MAX, tried: 0 };
+        assert!(pool.peer(&mut turn).is_some() && pool.peer(&mut turn).is_some());
+    }
+
+    #[test]
+    fn a_name_that_does_not_resolve_leaves_the_others() {
+        let pool = pool(&[("no-such-host.invalid", 1), ("127.0.0.1", 2)]);
+        assert_eq!(port(pool.peer(&mut pool.turn())), 2);
+        assert!(self::pool(&[("no-such-host.invalid", 1)]).peer(&mut Turn { first: 0, tried: 0 }).is_none());
+    }
+
+    #[test]
+    fn timeouts_are_those_of_the_file() {
+        let pool = pool(&[("127.0.0.1", 1)]);
+        let options = pool.peer(&mut pool.turn()).unwrap().options;
+        assert_eq!(options.connection_timeout, Some(Duration::from_millis(1)));
+        assert_eq!(options.read_timeout, Some(Duration::from_millis(2)));
+        assert_eq!(options.write_timeout, Some(Duration::from_millis(3)));
+    }
+}
