@@ -1,5 +1,11 @@
 //! Timings of what a policy costs: compiled once, asked often, small and large.
 
+#![allow(
+    clippy::expect_used,
+    missing_docs,
+    reason = "a bench that cannot be set up must stop; its macros document nothing"
+)]
+
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};

@@ -1,16 +1,17 @@
 //! A policy, indexed: made once for each generation, then only read.
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use http::header::HeaderName;
 use matchit::Router;
 use thiserror::Error;
 
 use super::denial::ScopeIds;
-use super::trie::{NodeId, Trie, TrieBuilder};
+use super::index::{Index, account_headers, route_bases};
+use super::trie::{NodeId, Trie};
 use super::{
-    AccountSource, AccountWhenAbsent, ApiId, ApiName, ApiSpec, BasePath, CertificateRule, ClientSpec,
-    InsufficientScopeStatus, Marks, MethodSet, PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, ScopeSpec,
-    Service, ServiceId, Target, UndefinedScopes, UnregisteredClients, UpstreamId,
+    AccountSource, AccountWhenAbsent, ApiId, ApiName, BasePath, CertificateRule, ClientSpec, InsufficientScopeStatus,
+    Marks, MethodSet, PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId, Target,
+    UndefinedScopes, UnregisteredClients, UpstreamId,
 };
 
 /// The compiled, immutable whole of what decisions depend on.
@@ -36,6 +37,9 @@ pub enum Unindexable {
     /// The router of base paths does not take one.
     #[error("the base path `{0}` cannot be routed")]
     BasePath(Box<str>),
+    /// A service is not under its api's base path.
+    #[error("the service `{0}` is not under its api's base path")]
+    OutsideBase(Box<str>),
     /// A client's list has a scope that no api defines.
     #[error("the client `{client}` lists the scope `{scope}`, which no api defines")]
     ClientScope {
@@ -66,8 +70,8 @@ pub struct Api {
     pub(super) account_when_absent: AccountWhenAbsent,
     /// Its required scopes, in the order of the file.
     pub required: ScopeIds,
-    hosts: Box<[Box<str>]>,
-    root: NodeId,
+    pub(super) hosts: Box<[Box<str>]>,
+    pub(super) root: NodeId,
 }
 
 /// A scope or privilege, compiled.
@@ -254,10 +258,6 @@ impl Api {
                 .iter()
                 .any(|own| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(without_port(host)))
     }
-
-    pub(super) fn root(&self) -> NodeId {
-        self.root
-    }
 }
 
 impl Effect {
@@ -276,171 +276,4 @@ fn without_port(host: &str) -> &str {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         Some(_) | None => host,
     }
-}
-
-fn account_headers(apis: &[ApiSpec]) -> Box<[HeaderName]> {
-    let headers: HashSet<_> = apis
-        .iter()
-        .flat_map(|api| &api.account)
-        .filter_map(|source| match source {
-            AccountSource::Header(name) => Some(name.clone()),
-            AccountSource::Path(_) | AccountSource::Query(_) => None,
-        })
-        .collect();
-    headers.into_iter().collect()
-}
-
-/// Each distinct base path leads to every api whose base it lies under, so that the router's one
-/// (longest) match stands for all of them.
-fn route_bases(bases: &[BasePath]) -> Result<Router<Box<[ApiId]>>, Unindexable> {
-    let mut under: HashMap<&BasePath, Vec<ApiId>> = HashMap::new();
-    for (place, base) in (0u32..).zip(bases) {
-        under.entry(base).or_default().push(ApiId(place));
-    }
-    let mut router = Router::new();
-    for base in under.keys() {
-        let ids: Box<[ApiId]> =
-            base.self_and_ancestors().filter_map(|ancestor| under.get(&ancestor)).flatten().copied().collect();
-        let text = base.to_string();
-        let prefix = if text == "/" { "" } else { &*text };
-        for route in [text.clone(), format!("{prefix}/{{*rest}}")] {
-            router.insert(route, ids.clone()).map_err(|_| Unindexable::BasePath(text.as_str().into()))?;
-        }
-    }
-    Ok(router)
-}
-
-/// What grows while the apis are gone through.
-struct Index {
-    apis: Vec<Api>,
-    scopes: Vec<Scope>,
-    services: Vec<Service>,
-    trie: TrieBuilder<Entry>,
-    names: HashMap<Box<str>, ScopeId>,
-    scope_names: ScopeNames,
-}
-
-impl Index {
-    fn new(scope_names: ScopeNames) -> Self {
-        Self {
-            apis: vec![],
-            scopes: vec![],
-            services: vec![],
-            trie: TrieBuilder::new(),
-            names: HashMap::new(),
-            scope_names,
-        }
-    }
-
-    fn add_api(&mut self, spec: ApiSpec) -> Result<(), Unindexable> {
-        let id = ApiId(count(self.apis.len())?);
-        let root = self.trie.root().ok_or(Unindexable::TooMany)?;
-        for service in spec.public {
-            self.add_entry(root, &[], service, Effect::Public)?;
-        }
-        let mut required = ScopeIds::new();
-        for scope in spec.scopes {
-            let is_required = scope.marks.required;
-            let scope = self.add_scope(id, root, &spec.account, scope)?;
-            if is_required {
-                required.push(scope);
-            }
-        }
-        self.apis.push(Api {
-            name: spec.name,
-            display_name: spec.display_name,
-            base_path: spec.base_path,
-            upstream: spec.upstream,
-            insufficient_scope_status: spec.insufficient_scope_status,
-            account: spec.account.into(),
-            account_when_absent: spec.account_when_absent,
-            required,
-            hosts: spec.hosts.into(),
-            root,
-        });
-        Ok(())
-    }
-
-    fn add_scope(
-        &mut self,
-        api: ApiId,
-        root: NodeId,
-        account: &[AccountSource],
-        spec: ScopeSpec,
-    ) -> Result<ScopeId, Unindexable> {
-        let confidential_only = spec.marks.confidential_only;
-        let excepted = !spec.except.is_empty();
-        let scope = self.name_scope(Scope {
-            name: spec.name,
-            api,
-            includes: None,
-            display_name: spec.display_name,
-            description: spec.description,
-            reach: spec.reach,
-            marks: spec.marks,
-        })?;
-        for service in spec.services {
-            self.add_entry(
-                root,
-                account,
-                service,
-                Effect::Grant { scope, reach: spec.reach, confidential_only, excepted },
-            )?;
-        }
-        for service in spec.except {
-            self.add_entry(root, &[], service, Effect::Except { scope })?;
-        }
-        for privilege in spec.privileges {
-            let id = self.name_scope(Scope {
-                name: privilege.name,
-                api,
-                includes: Some(scope),
-                display_name: None,
-                description: None,
-                reach: privilege.reach,
-                marks: Marks { required: false, ..spec.marks },
-            })?;
-            let effect = Effect::Grant { scope: id, reach: privilege.reach, confidential_only, excepted: false };
-            for service in privilege.services {
-                self.add_entry(root, account, service, effect)?;
-            }
-        }
-        Ok(scope)
-    }
-
-    fn name_scope(&mut self, scope: Scope) -> Result<ScopeId, Unindexable> {
-        let id = ScopeId(count(self.scopes.len())?);
-        let key = match self.scope_names {
-            ScopeNames::CaseSensitive => scope.name.as_str().to_owned(),
-            ScopeNames::CaseInsensitive => scope.name.as_str().to_ascii_lowercase(),
-        };
-        self.names.insert(key.into(), id);
-        self.scopes.push(scope);
-        Ok(id)
-    }
-
-    fn add_entry(
-        &mut self,
-        root: NodeId,
-        account: &[AccountSource],
-        service: Service,
-        effect: Effect,
-    ) -> Result<(), Unindexable> {
-        let id = ServiceId(count(self.services.len())?);
-        let account_segments = account
-            .iter()
-            .filter_map(|source| match source {
-                AccountSource::Path(name) => service.pattern().capture(name).and_then(|place| u8::try_from(place).ok()),
-                AccountSource::Query(_) | AccountSource::Header(_) => None,
-            })
-            .collect();
-        let entry = Entry { methods: service.methods(), service: id, effect, account_segments };
-        self.trie.insert(root, service.pattern(), entry).ok_or(Unindexable::TooMany)?;
-        self.services.push(service);
-        Ok(())
-    }
-}
-
-fn count(length: usize) -> Result<u32, Unindexable> {
-    u32::try_from(length).map_err(|_| Unindexable::TooMany)
 }

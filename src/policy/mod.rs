@@ -12,6 +12,7 @@ mod client;
 mod compile;
 mod decision;
 mod denial;
+mod index;
 mod method;
 mod name;
 mod pattern;

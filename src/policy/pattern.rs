@@ -301,7 +301,7 @@ fn literal(text: &str) -> Result<Box<str>, InvalidPattern> {
     }
     let path = format!("/{text}");
     let target = Target::parse(path.as_bytes()).map_err(InvalidPattern::NeverJudged)?;
-    Ok(target.judged().into())
+    Ok(target.segment(0).unwrap_or_default().into())
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub struct Route<'r, 'p> {
     pub(super) request: Request<'r>,
     /// Only apis of which some service matches; the most specific base path first, then the order of
     /// the file.
-    pub(super) candidates: SmallVec<[Candidate<'r, 'p>; 2]>,
+    pub(super) candidates: SmallVec<[Candidate<'r, 'p>; 1]>,
     public: Option<Permit<'r>>,
 }
 
@@ -25,7 +25,7 @@ pub struct Route<'r, 'p> {
 pub(super) struct Candidate<'r, 'p> {
     pub(super) id: ApiId,
     pub(super) api: &'p Api,
-    pub(super) matches: SmallVec<[Match<'p>; 8]>,
+    pub(super) matches: SmallVec<[Match<'p>; 4]>,
     /// The account that header and query name.
     pub(super) named: Named<'r>,
 }
@@ -80,7 +80,7 @@ impl<'r> Candidate<'r, '_> {
     /// The account that the request names, as this service's pattern reads its path.
     pub(super) fn account(&self, request: &Request<'r>, found: &Match<'_>) -> Named<'r> {
         let segments = found.entry.account_segments.iter();
-        segments.fold(self.named, |named, place| match request.target.judged().split('/').nth(usize::from(*place)) {
+        segments.fold(self.named, |named, place| match request.target.segment(usize::from(*place)) {
             Some(segment) => named.and(NamedAccount::encoded(segment)),
             None => named,
         })
@@ -113,9 +113,9 @@ impl Policy {
         api: &'p Api,
         request: &Request<'r>,
     ) -> Result<Option<Candidate<'r, 'p>>, HeaderFault> {
-        let mut matches: SmallVec<[Match<'p>; 8]> = SmallVec::new();
+        let mut matches: SmallVec<[Match<'p>; 4]> = SmallVec::new();
         let mut excepts: SmallVec<[&Entry; 4]> = SmallVec::new();
-        self.trie().walk(api.root(), request.target.judged(), &mut |entry| match entry.effect {
+        self.trie().walk(api.root, request.target, api.base_path.segments().len(), &mut |entry| match entry.effect {
             Effect::Except { .. } => excepts.push(entry),
             Effect::Public | Effect::Grant { .. } => matches.push(Match { entry, methods: entry.methods }),
         });
@@ -133,7 +133,7 @@ impl Policy {
 }
 
 /// Takes from each grant the methods that its own scope's exceptions name for this path.
-fn subtract(matches: &mut SmallVec<[Match<'_>; 8]>, excepts: &[&Entry]) {
+fn subtract(matches: &mut SmallVec<[Match<'_>; 4]>, excepts: &[&Entry]) {
     for found in matches.iter_mut() {
         for except in excepts {
             if except.effect.narrows(found.entry.effect) {

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use super::PathFault;
 use super::account::hex;
 
@@ -14,41 +16,46 @@ use super::account::hex;
 pub struct Target<'r> {
     path: Cow<'r, str>,
     query: Option<&'r str>,
+    slashes: Slashes,
 }
+
+/// Where the path's slashes are: the n-th segment lies between the n-th slash and the next.
+type Slashes = SmallVec<[u32; 12]>;
 
 impl<'r> Target<'r> {
     /// Judges the bytes of a request line's target, or of HTTP/2's `:path`.
     ///
     /// # Errors
-    /// What makes it ambiguous, the first of it from the left.
+    /// What makes it ambiguous.
     pub fn parse(raw: &'r [u8]) -> Result<Self, PathFault> {
         if raw.first() != Some(&b'/') {
             return Err(PathFault::NotOriginForm);
         }
-        let end = raw.iter().position(|byte| *byte == b'?').unwrap_or(raw.len());
-        let (path, rest) = raw.split_at(end);
-        let decodes = check_path(path)?;
-        let query = match rest.split_first() {
-            Some((_, query)) => Some(check_query(query)?),
-            None => None,
+        let scan = scan_path(raw)?;
+        // What is not ASCII is refused, in the path by now and in the query right below.
+        let text = std::str::from_utf8(raw).map_err(|_| PathFault::NonAscii)?;
+        let (path, rest) = text.split_at_checked(scan.end).unwrap_or((text, ""));
+        let query = rest.strip_prefix('?');
+        if let Some(query) = query {
+            check_query(query.as_bytes())?;
+        }
+        let (path, slashes) = if scan.decodes {
+            let decoded = decode_unreserved(path);
+            // Decoding moves the slashes and can bring dots to light.
+            let again = scan_path(decoded.as_bytes())?;
+            (Cow::Owned(decoded), again.slashes)
+        } else {
+            (Cow::Borrowed(path), scan.slashes)
         };
-        let path = text(path)?;
-        let path = if decodes { Cow::Owned(decode_unreserved(path)) } else { Cow::Borrowed(path) };
-        check_segments(&path)?;
-        Ok(Self { path, query })
+        let target = Self { path, query, slashes };
+        target.check_segments()?;
+        Ok(target)
     }
 
     /// The path to forward: as judged, with the trailing slash that it came with.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
-    }
-
-    /// The path to judge: the segments without the slashes that start and end it.
-    #[must_use]
-    pub fn judged(&self) -> &str {
-        let path = self.path.strip_prefix('/').unwrap_or(&self.path);
-        path.strip_suffix('/').unwrap_or(path)
     }
 
     /// What follows `?`, if there is one.
@@ -62,21 +69,45 @@ impl<'r> Target<'r> {
     pub fn is_rewritten(&self) -> bool {
         matches!(self.path, Cow::Owned(_))
     }
+
+    /// The segment at that place, counted from 0; a trailing slash has none after it.
+    #[must_use]
+    pub fn segment(&self, place: usize) -> Option<&str> {
+        let start = *self.slashes.get(place)? as usize + 1;
+        let end = self.slashes.get(place + 1).map_or(self.path.len(), |slash| *slash as usize);
+        // An empty last segment is that of `/` or of a trailing slash.
+        self.path.get(start..end).filter(|segment| !segment.is_empty())
+    }
+
+    /// One trailing slash may stand; nothing else may be empty or made of dots.
+    fn check_segments(&self) -> Result<(), PathFault> {
+        for (place, slash) in self.slashes.iter().enumerate() {
+            match self.path.as_bytes().get(*slash as usize + 1) {
+                Some(b'/') => return Err(PathFault::EmptySegment),
+                Some(b'.' | b'%') if self.segment(place).is_some_and(is_dots) => return Err(PathFault::DotSegment),
+                Some(_) | None => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a byte of a path comes to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
-    /// Goes through: `pchar` of RFC 3986 section 3.3 without `;` and `%`, and `/`.
+    /// Goes through: `pchar` of RFC 3986 section 3.3 without `;` and `%`.
     Plain,
+    Slash,
     Percent,
-    Refused(PathFault),
+    /// `?`: the query begins.
+    Query,
+    Refused,
 }
 
 const CLASSES: [Class; 256] = classes();
 
 const fn classes() -> [Class; 256] {
-    let mut table = [Class::Refused(PathFault::IllegalCharacter); 256];
+    let mut table = [Class::Refused; 256];
     let mut byte = 0;
     while byte < 256 {
         #[expect(
@@ -89,7 +120,6 @@ const fn classes() -> [Class; 256] {
                 b'A'..=b'Z'
                 | b'a'..=b'z'
                 | b'0'..=b'9'
-                | b'/'
                 | b'-'
                 | b'.'
                 | b'_'
@@ -106,13 +136,10 @@ const fn classes() -> [Class; 256] {
                 | b'='
                 | b':'
                 | b'@' => Class::Plain,
+                b'/' => Class::Slash,
                 b'%' => Class::Percent,
-                b'\\' => Class::Refused(PathFault::Backslash),
-                b';' => Class::Refused(PathFault::MatrixParameter),
-                b'#' => Class::Refused(PathFault::Fragment),
-                0..=0x1f | 0x7f => Class::Refused(PathFault::Control),
-                0x80..=0xff => Class::Refused(PathFault::NonAscii),
-                _ => Class::Refused(PathFault::IllegalCharacter),
+                b'?' => Class::Query,
+                _ => Class::Refused,
             };
         }
         byte += 1;
@@ -125,49 +152,76 @@ fn class(byte: u8) -> Class {
     CLASSES[usize::from(byte)]
 }
 
-/// Whether an unreserved character is encoded somewhere, which is to be decoded.
-fn check_path(path: &[u8]) -> Result<bool, PathFault> {
-    let mut decodes = false;
-    let mut bytes = path.iter();
-    while let Some(byte) = bytes.next() {
-        match class(*byte) {
+/// What one look at every byte of a path finds.
+struct Scan {
+    slashes: Slashes,
+    /// Where the path ends: at `?` or with the bytes.
+    end: usize,
+    /// Whether an unreserved character is encoded somewhere, which is to be decoded.
+    decodes: bool,
+}
+
+fn scan_path(raw: &[u8]) -> Result<Scan, PathFault> {
+    let mut scan = Scan { slashes: Slashes::new(), end: raw.len(), decodes: false };
+    let mut bytes = raw.iter().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        let class = class(*byte);
+        // Most bytes are plain: one comparison, before the others.
+        if class == Class::Plain {
+            continue;
+        }
+        match class {
             Class::Plain => {}
-            Class::Refused(fault) => return Err(fault),
-            Class::Percent => decodes |= is_unreserved(check_encoded(escape(bytes.next(), bytes.next())?)?),
+            Class::Slash => scan.slashes.push(u32::try_from(at).map_err(|_| PathFault::IllegalCharacter)?),
+            Class::Percent => {
+                let mut digit = || bytes.next().map(|(_, digit)| digit);
+                let (high, low) = (digit(), digit());
+                scan.decodes |= is_unreserved(check_encoded(escape(high, low)?)?);
+            }
+            Class::Query => {
+                scan.end = at;
+                break;
+            }
+            Class::Refused => return Err(fault(*byte)),
         }
     }
-    Ok(decodes)
+    Ok(scan)
+}
+
+/// Why a byte may stand in no path.
+fn fault(byte: u8) -> PathFault {
+    match byte {
+        b'\\' => PathFault::Backslash,
+        b';' => PathFault::MatrixParameter,
+        b'#' => PathFault::Fragment,
+        0..=0x1f | 0x7f => PathFault::Control,
+        0x80..=0xff => PathFault::NonAscii,
+        _ => PathFault::IllegalCharacter,
+    }
 }
 
 /// The byte that an encoding stands for, if it may stand in a path.
 fn check_encoded(byte: u8) -> Result<u8, PathFault> {
     match byte {
         b'/' => Err(PathFault::EncodedSlash),
-        b'\\' => Err(PathFault::Backslash),
         b'%' => Err(PathFault::DoubleEncoding),
-        b';' => Err(PathFault::MatrixParameter),
-        b'#' => Err(PathFault::Fragment),
-        0..=0x1f | 0x7f => Err(PathFault::Control),
-        0x80..=0xff => Err(PathFault::NonAscii),
+        b'\\' | b';' | b'#' | 0..=0x1f | 0x7f..=0xff => Err(fault(byte)),
         _ => Ok(byte),
     }
 }
 
-fn check_query(query: &[u8]) -> Result<&str, PathFault> {
+fn check_query(query: &[u8]) -> Result<(), PathFault> {
     let mut bytes = query.iter();
     while let Some(byte) = bytes.next() {
         match byte {
             b'%' => {
                 escape(bytes.next(), bytes.next())?;
             }
-            b'#' => return Err(PathFault::Fragment),
-            b' ' => return Err(PathFault::IllegalCharacter),
-            0..=0x1f | 0x7f => return Err(PathFault::Control),
-            0x80..=0xff => return Err(PathFault::NonAscii),
+            b' ' | b'#' | 0..=0x1f | 0x7f..=0xff => return Err(fault(*byte)),
             _ => {}
         }
     }
-    text(query)
+    Ok(())
 }
 
 fn escape(high: Option<&u8>, low: Option<&u8>) -> Result<u8, PathFault> {
@@ -200,37 +254,12 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// One trailing slash may stand; nothing else may be empty or made of dots.
-fn check_segments(path: &str) -> Result<(), PathFault> {
-    let path = path.strip_prefix('/').unwrap_or(path);
-    let path = match path.strip_suffix('/') {
-        // `//` is the empty segment before a trailing slash.
-        Some("") => return Err(PathFault::EmptySegment),
-        Some(path) => path,
-        None if path.is_empty() => return Ok(()),
-        None => path,
-    };
-    for segment in path.split('/') {
-        match segment.as_bytes().first() {
-            None => return Err(PathFault::EmptySegment),
-            Some(b'.' | b'%') if is_dots(segment) => return Err(PathFault::DotSegment),
-            Some(_) => {}
-        }
-    }
-    Ok(())
-}
-
 /// Some file systems drop trailing dots and spaces, so any run of them may be `.`, `..` or nothing.
 fn is_dots(mut segment: &str) -> bool {
     while let Some(rest) = segment.strip_prefix('.').or_else(|| segment.strip_prefix("%20")) {
         segment = rest;
     }
     segment.is_empty()
-}
-
-fn text(bytes: &[u8]) -> Result<&str, PathFault> {
-    // Bytes that are not ASCII were refused before; this is how the compiler gets to know it.
-    std::str::from_utf8(bytes).map_err(|_| PathFault::NonAscii)
 }
 
 #[cfg(test)]
@@ -310,9 +339,11 @@ mod tests {
 
     #[test]
     fn a_trailing_slash_is_forwarded_and_not_judged() {
-        for (raw, judged) in [("/a/b/", "a/b"), ("/a/b", "a/b"), ("/", "")] {
+        for (raw, segments) in [("/a/b/", &["a", "b"][..]), ("/a/b", &["a", "b"]), ("/", &[]), ("/%61/?/x", &["a"])] {
             let target = Target::parse(raw.as_bytes()).unwrap();
-            assert_eq!((target.path(), target.judged()), (raw, judged));
+            let seen: Vec<_> = (0..4).map_while(|place| target.segment(place)).collect();
+            assert_eq!(seen, segments, "{raw}");
         }
+        assert_eq!(Target::parse(b"/a/b/").unwrap().path(), "/a/b/");
     }
 }

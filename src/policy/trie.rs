@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use hashbrown::{Equivalent, HashMap};
 
-use super::{Pattern, Segment};
+use super::{Pattern, Segment, Target};
 
 /// A node's place in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,10 +77,11 @@ impl<E> TrieBuilder<E> {
         Some(id)
     }
 
-    /// Puts `entry` where `pattern` ends; `None` if there are more nodes than can be counted.
-    pub(super) fn insert(&mut self, root: NodeId, pattern: &Pattern, entry: E) -> Option<()> {
+    /// Puts `entry` where `pattern` ends, without its first `skip` segments, which the root stands
+    /// for; `None` if there are more nodes than can be counted.
+    pub(super) fn insert(&mut self, root: NodeId, skip: usize, pattern: &Pattern, entry: E) -> Option<()> {
         let mut at = root;
-        for segment in pattern.segments() {
+        for segment in pattern.segments().get(skip..)? {
             at = match segment {
                 Segment::Literal(text) => self.literal_child(at, text)?,
                 Segment::Any | Segment::Capture(_) => self.any_child(at)?,
@@ -133,31 +134,22 @@ impl<E> TrieBuilder<E> {
 }
 
 impl<E> Trie<E> {
-    /// Shows `found` every entry whose pattern matches `path`, which has no slash at either end.
-    pub(super) fn walk<'t>(&'t self, root: NodeId, path: &str, found: &mut impl FnMut(&'t E)) {
-        let rest = (!path.is_empty()).then_some(path);
-        self.step(root, rest, found);
-    }
-
+    /// Shows `found` every entry whose pattern matches the target's path from segment `depth` on.
     // Its depth is that of the deepest pattern, which `Pattern` bounds.
-    fn step<'t>(&'t self, at: NodeId, rest: Option<&str>, found: &mut impl FnMut(&'t E)) {
+    pub(super) fn walk<'t>(&'t self, at: NodeId, target: &Target<'_>, depth: usize, found: &mut impl FnMut(&'t E)) {
         let Some(node) = self.nodes.get(at.place()) else { return };
         self.entries_in(&node.any_rest).iter().for_each(&mut *found);
-        let Some(rest) = rest else {
+        let Some(segment) = target.segment(depth) else {
             self.entries_in(&node.exact).iter().for_each(&mut *found);
             return;
-        };
-        let (segment, rest) = match rest.split_once('/') {
-            Some((segment, rest)) => (segment, Some(rest)),
-            None => (rest, None),
         };
         if node.has_literals
             && let Some(child) = self.literals.get(&LiteralRef(at, segment))
         {
-            self.step(*child, rest, found);
+            self.walk(*child, target, depth + 1, found);
         }
         if let Some(child) = node.any {
-            self.step(child, rest, found);
+            self.walk(child, target, depth + 1, found);
         }
     }
 
@@ -182,7 +174,7 @@ mod tests {
         let mut builder = TrieBuilder::new();
         let root = builder.root().unwrap();
         for pattern in patterns {
-            builder.insert(root, &Pattern::parse(pattern).unwrap(), pattern).unwrap();
+            builder.insert(root, 0, &Pattern::parse(pattern).unwrap(), pattern).unwrap();
         }
         let trie = builder.build();
         for (path, mut expected) in [
@@ -192,10 +184,12 @@ mod tests {
             ("x/b", vec!["/**", "/*/b", "/*/*"]),
             ("a/b/c", vec!["/**", "/a/{b}/**", "/a/b/c/**"]),
             ("a/b/c/d/e", vec!["/**", "/a/{b}/**", "/a/b/c/**"]),
+            ("a/b/c/", vec!["/**", "/a/{b}/**", "/a/b/c/**"]),
             ("A", vec!["/**"]),
         ] {
             let mut found = Vec::new();
-            trie.walk(root, path, &mut |entry| found.push(*entry));
+            let path = format!("/{path}");
+            trie.walk(root, &Target::parse(path.as_bytes()).unwrap(), 0, &mut |entry| found.push(*entry));
             found.sort_unstable();
             expected.sort_unstable();
             assert_eq!(found, expected, "{path}");

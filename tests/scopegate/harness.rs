@@ -265,12 +265,14 @@ fn read_head(stream: &mut impl BufRead) -> Option<(String, Vec<(String, String)>
     }
     let mut lines = lines.into_iter();
     let start = lines.next()?;
-    let headers = lines.filter_map(|line| line.split_once(':').map(|(n, v)| (n.to_owned(), v.trim().to_owned()))).collect();
+    let headers =
+        lines.filter_map(|line| line.split_once(':').map(|(n, v)| (n.to_owned(), v.trim().to_owned()))).collect();
     Some((start, headers))
 }
 
 fn read_body(stream: &mut impl BufRead, headers: &[(String, String)], until_close: bool) -> Option<Vec<u8>> {
-    let header = |name: &str| headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
+    let header =
+        |name: &str| headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
     let mut body = Vec::new();
     if header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
         loop {
@@ -320,7 +322,10 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn start() -> Self {
-        Self::answering(|_| b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n{\"upstream\":true}".to_vec())
+        Self::answering(|_| {
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n{\"upstream\":true}"
+                .to_vec()
+        })
     }
 
     /// One that answers as `answer` says; an empty answer closes the connection.

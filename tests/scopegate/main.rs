@@ -1,8 +1,29 @@
 //! The integration tests: one binary, a module a subject.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    clippy::needless_pass_by_value,
+    clippy::too_many_lines,
+    clippy::similar_names,
+    clippy::format_push_string,
+    clippy::format_collect,
+    clippy::type_complexity,
+    clippy::cast_precision_loss,
+    reason = "a test that meets what it does not expect fails, and that is what it is for"
+)]
+
 mod allocations;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
+mod harness;
+mod proxying;
 mod random_policies;
+mod reasons;
 mod reference;
+mod reload;
+mod signer;
 mod sources;

@@ -88,7 +88,10 @@ fn the_upstream_gets_the_callers_identity_and_no_copy_from_outside() {
 #[test]
 fn a_public_service_strips_identity_too() {
     let gateway = Gateway::start(POLICY);
-    assert_eq!(gateway.ask("GET", "/data/health", &[("X-Auth-Subject", "root"), ("X_Auth_Subject", "root")]).status, 200);
+    assert_eq!(
+        gateway.ask("GET", "/data/health", &[("X-Auth-Subject", "root"), ("X_Auth_Subject", "root")]).status,
+        200
+    );
     let seen = gateway.upstream.last();
     assert!(seen.all("X-Auth-Subject").is_empty() && seen.all("X_Auth_Subject").is_empty(), "{seen:?}");
 }
@@ -127,7 +130,8 @@ fn every_request_has_an_id_and_a_trace() {
     let seen = gateway.upstream.last();
     assert_eq!((response.header("x-request-id"), seen.all("x-request-id")), (Some("mine-1"), vec!["mine-1"]));
     assert!(seen.all("traceparent")[0].starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{seen:?}");
-    let headers = [("Authorization", bearer.as_str()), ("X-Request-Id", "not good, \"at all\""), ("traceparent", "rubbish")];
+    let headers =
+        [("Authorization", bearer.as_str()), ("X-Request-Id", "not good, \"at all\""), ("traceparent", "rubbish")];
     let response = gateway.ask("GET", "/data/acme/x", &headers);
     let seen = gateway.upstream.last();
     let made = response.header("x-request-id").unwrap();
@@ -188,9 +192,11 @@ fn a_keep_alive_connection_serves_one_request_after_another() {
 
 #[test]
 fn a_failing_upstream_is_a_problem_and_not_a_hang() {
-    let policy = |servers: &str| format!(
-        "\nupstreams:\n  backend:\n    servers: [{servers}]\n    connect_timeout: 500ms\n    read_timeout: 300ms\n{POLICY}"
-    );
+    let policy = |servers: &str| {
+        format!(
+            "\nupstreams:\n  backend:\n    servers: [{servers}]\n    connect_timeout: 500ms\n    read_timeout: 300ms\n{POLICY}"
+        )
+    };
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let hanging = Upstream::answering(|_| {
@@ -242,7 +248,8 @@ fn hostile_bytes_are_answered_and_the_process_goes_on() {
         b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n".to_vec(),
         b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
-        b"POST /data/health HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_vec(),
+        b"POST /data/health HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            .to_vec(),
         b"GET /data/health HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n".to_vec(),
         format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes(),
         format!("GET /data/acme/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {long}\r\n\r\n").into_bytes(),

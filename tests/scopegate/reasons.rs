@@ -80,7 +80,8 @@ fn each_reason_has_its_status_challenge_and_body_and_reaches_no_upstream() {
     }
     assert_eq!(gateway.upstream.count(), 0, "a refused request was forwarded");
     let allowed = [Reason::Public, Reason::Granted];
-    let missing: Vec<_> = Reason::ALL.iter().filter(|reason| !seen.contains(reason) && !allowed.contains(reason)).collect();
+    let missing: Vec<_> =
+        Reason::ALL.iter().filter(|reason| !seen.contains(reason) && !allowed.contains(reason)).collect();
     assert!(missing.is_empty(), "no case has {missing:?}");
 }
 
@@ -176,13 +177,36 @@ fn cases() -> Vec<Case> {
         case(Reason::ScopeUndefined, get("/data/acme/x", token(over(own(), "scope", "data-read other"))), 403, None),
         case(Reason::RouteUnknown, get("/nowhere", token(own())), 404, None),
         case(Reason::MethodNotAllowed, get("/data/acme/x", token(own())).with_method("PUT"), 405, None),
-        case(Reason::ScopeRequired, get("/consent", token(json!({ "scope": "consent-insert-api" }))).with_method("POST"), 401,
-            insufficient("consent-get-api")),
-        case(Reason::ScopeInsufficient, get("/consent", token(json!({ "scope": "consent-get-api" }))).with_method("POST"), 401,
-            insufficient("consent-get-api consent-insert-api")),
-        case(Reason::ScopeInsufficient, get("/data/acme/x", token(json!({ "scope": "" }))), 403, insufficient("data-read data-su")),
-        case(Reason::ClientTypeRejected, get("/data/acme/x", token(json!({ "scope": "data-su" }))).and("Origin", "https://web.example"), 403, None),
-        case(Reason::ClientTypeRejected, get("/data/acme/x", token(json!({ "scope": "data-su", "client_id": "web" }))), 403, None),
+        case(
+            Reason::ScopeRequired,
+            get("/consent", token(json!({ "scope": "consent-insert-api" }))).with_method("POST"),
+            401,
+            insufficient("consent-get-api"),
+        ),
+        case(
+            Reason::ScopeInsufficient,
+            get("/consent", token(json!({ "scope": "consent-get-api" }))).with_method("POST"),
+            401,
+            insufficient("consent-get-api consent-insert-api"),
+        ),
+        case(
+            Reason::ScopeInsufficient,
+            get("/data/acme/x", token(json!({ "scope": "" }))),
+            403,
+            insufficient("data-read data-su"),
+        ),
+        case(
+            Reason::ClientTypeRejected,
+            get("/data/acme/x", token(json!({ "scope": "data-su" }))).and("Origin", "https://web.example"),
+            403,
+            None,
+        ),
+        case(
+            Reason::ClientTypeRejected,
+            get("/data/acme/x", token(json!({ "scope": "data-su", "client_id": "web" }))),
+            403,
+            None,
+        ),
         case(Reason::AccountMissing, get("/data", token(own())), 403, None),
         case(Reason::AccountAmbiguous, get("/data/acme/x", token(own())).and("X-Account-Id", "beta"), 403, None),
         case(Reason::AccountForbidden, get("/data/beta/x", token(own())), 403, None),
@@ -202,16 +226,44 @@ fn bad_tokens() -> Vec<(Reason, String, &'static str)> {
     let signed = |claims: Value| signer.sign(&header("RS256", "rsa-1", "at+jwt"), &claims);
     vec![
         (Reason::TokenMalformed, signed(claims("exp", Value::Null)), "the token is malformed: it has no `exp`"),
-        (Reason::IssuerUnknown, signed(claims("iss", json!("https://other.example"))), "the token's issuer is not accepted here"),
-        (Reason::AlgorithmRejected, signer.sign(&header("none", "rsa-1", "at+jwt"), &good), "the token's signature algorithm is not accepted here"),
-        (Reason::KeyUnknown, signer.sign(&header("RS256", "rsa-2", "at+jwt"), &good), "the token is signed with a key that its issuer does not publish"),
-        (Reason::TokenTypeRejected, signer.sign(&header("RS256", "rsa-1", "JWT"), &good), "the token is not an access token"),
-        (Reason::SignatureInvalid, Signer::new().sign(&header("RS256", "rsa-1", "at+jwt"), &good), "the token's signature is not valid"),
-        (Reason::AudienceMismatch, signed(claims("aud", json!("https://other.example"))), "the token is not meant for this resource"),
+        (
+            Reason::IssuerUnknown,
+            signed(claims("iss", json!("https://other.example"))),
+            "the token's issuer is not accepted here",
+        ),
+        (
+            Reason::AlgorithmRejected,
+            signer.sign(&header("none", "rsa-1", "at+jwt"), &good),
+            "the token's signature algorithm is not accepted here",
+        ),
+        (
+            Reason::KeyUnknown,
+            signer.sign(&header("RS256", "rsa-2", "at+jwt"), &good),
+            "the token is signed with a key that its issuer does not publish",
+        ),
+        (
+            Reason::TokenTypeRejected,
+            signer.sign(&header("RS256", "rsa-1", "JWT"), &good),
+            "the token is not an access token",
+        ),
+        (
+            Reason::SignatureInvalid,
+            Signer::new().sign(&header("RS256", "rsa-1", "at+jwt"), &good),
+            "the token's signature is not valid",
+        ),
+        (
+            Reason::AudienceMismatch,
+            signed(claims("aud", json!("https://other.example"))),
+            "the token is not meant for this resource",
+        ),
         (Reason::TokenExpired, signed(claims("exp", json!(now() - 3600))), "the token has expired"),
         (Reason::TokenNotYetValid, signed(claims("nbf", json!(now() + 3600))), "the token is not valid yet"),
         (Reason::TokenRevoked, signed(claims("jti", json!("revoked"))), "the token is revoked"),
-        (Reason::BindingMismatch, signed(claims("cnf", json!({ "x5t#S256": crate::signer::encode(&[7; 32]) }))), "the token is bound to a key that was not shown"),
+        (
+            Reason::BindingMismatch,
+            signed(claims("cnf", json!({ "x5t#S256": crate::signer::encode(&[7; 32]) }))),
+            "the token is bound to a key that was not shown",
+        ),
     ]
 }
 

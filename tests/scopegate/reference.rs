@@ -4,7 +4,7 @@
 //! only the types that describe a file. It is slow, and plain enough to be believed.
 
 use scopegate::policy::{
-    AccountSource, AccountWhenAbsent, ApiSpec, Caller, Certificate, ClientSpec, ClientType, PolicySpec, Reach,
+    Account, AccountSource, AccountWhenAbsent, ApiSpec, Caller, Certificate, ClientSpec, ClientType, PolicySpec, Reach,
     ScopeName, ScopeNames, ScopeSpec, Service, UndefinedScopes, UnregisteredClients,
 };
 
@@ -140,7 +140,7 @@ fn ask(
     let is_browser = asked.headers.iter().any(|(name, _)| name == "origin" || name.starts_with("sec-fetch-"));
     let own: Vec<&str> = match client.and_then(|client| client.account.as_ref()) {
         Some(account) => vec![account.as_str()],
-        None => caller.accounts.iter().map(|account| account.as_str()).collect(),
+        None => caller.accounts.iter().map(Account::as_str).collect(),
     };
     let mut best = None;
     for reach in [Reach::Own, Reach::Any] {

@@ -133,7 +133,8 @@ fn what_cannot_change_live_is_refused_with_the_advice_to_restart() {
         ("audit", good.replace("audit.jsonl", "other.jsonl")),
     ] {
         gateway.replace_file(&changed);
-        let shown = gateway.wait_for_policy(key, |policy| policy["last_error"].as_str().is_some_and(|e| e.contains(key)));
+        let shown =
+            gateway.wait_for_policy(key, |policy| policy["last_error"].as_str().is_some_and(|e| e.contains(key)));
         let error = shown["last_error"].as_str().unwrap();
         assert!(error.contains("restart"), "{error}");
         assert_eq!(shown["generation"], 1);

@@ -52,13 +52,12 @@ impl Signer {
     pub(crate) fn sign(&self, header: &Value, payload: &Value) -> String {
         let message = format!("{}.{}", encode(header.to_string().as_bytes()), encode(payload.to_string().as_bytes()));
         let random = SystemRandom::new();
-        let signature = match header["alg"].as_str() {
-            Some("ES256") => self.ec.sign(&random, message.as_bytes()).unwrap().as_ref().to_vec(),
-            _ => {
-                let mut signature = vec![0; self.rsa.public_modulus_len()];
-                self.rsa.sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature).unwrap();
-                signature
-            }
+        let signature = if header["alg"] == "ES256" {
+            self.ec.sign(&random, message.as_bytes()).unwrap().as_ref().to_vec()
+        } else {
+            let mut signature = vec![0; self.rsa.public_modulus_len()];
+            self.rsa.sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature).unwrap();
+            signature
         };
         format!("{message}.{}", encode(&signature))
     }

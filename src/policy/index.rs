@@ -1,0 +1,192 @@
+//! How a spec becomes a policy's tables: each api, scope and service numbered in the order of the file.
+
+use hashbrown::{HashMap, HashSet};
+use http::header::HeaderName;
+use matchit::Router;
+
+use super::compile::{Api, Effect, Entry, Scope, Unindexable};
+use super::denial::ScopeIds;
+use super::trie::{NodeId, TrieBuilder};
+use super::{AccountSource, ApiId, ApiSpec, BasePath, Marks, ScopeId, ScopeNames, ScopeSpec, Service, ServiceId};
+
+/// What grows while the apis are gone through.
+pub(super) struct Index {
+    pub(super) apis: Vec<Api>,
+    pub(super) scopes: Vec<Scope>,
+    pub(super) services: Vec<Service>,
+    pub(super) trie: TrieBuilder<Entry>,
+    pub(super) names: HashMap<Box<str>, ScopeId>,
+    pub(super) scope_names: ScopeNames,
+}
+
+/// Where an api's services begin: the base path has led there.
+#[derive(Clone, Copy)]
+struct Root<'s> {
+    base: &'s BasePath,
+    node: NodeId,
+}
+
+impl Index {
+    pub(super) fn new(scope_names: ScopeNames) -> Self {
+        Self {
+            apis: vec![],
+            scopes: vec![],
+            services: vec![],
+            trie: TrieBuilder::new(),
+            names: HashMap::new(),
+            scope_names,
+        }
+    }
+
+    pub(super) fn add_api(&mut self, spec: ApiSpec) -> Result<(), Unindexable> {
+        let id = ApiId(count(self.apis.len())?);
+        let base = spec.base_path;
+        let root = Root { base: &base, node: self.trie.root().ok_or(Unindexable::TooMany)? };
+        for service in spec.public {
+            self.add_entry(root, &[], service, Effect::Public)?;
+        }
+        let mut required = ScopeIds::new();
+        for scope in spec.scopes {
+            let is_required = scope.marks.required;
+            let scope = self.add_scope(id, root, &spec.account, scope)?;
+            if is_required {
+                required.push(scope);
+            }
+        }
+        let root = root.node;
+        self.apis.push(Api {
+            name: spec.name,
+            display_name: spec.display_name,
+            base_path: base,
+            upstream: spec.upstream,
+            insufficient_scope_status: spec.insufficient_scope_status,
+            account: spec.account.into(),
+            account_when_absent: spec.account_when_absent,
+            required,
+            hosts: spec.hosts.into(),
+            root,
+        });
+        Ok(())
+    }
+
+    fn add_scope(
+        &mut self,
+        api: ApiId,
+        root: Root<'_>,
+        account: &[AccountSource],
+        spec: ScopeSpec,
+    ) -> Result<ScopeId, Unindexable> {
+        let confidential_only = spec.marks.confidential_only;
+        let excepted = !spec.except.is_empty();
+        let scope = self.name_scope(Scope {
+            name: spec.name,
+            api,
+            includes: None,
+            display_name: spec.display_name,
+            description: spec.description,
+            reach: spec.reach,
+            marks: spec.marks,
+        })?;
+        for service in spec.services {
+            self.add_entry(
+                root,
+                account,
+                service,
+                Effect::Grant { scope, reach: spec.reach, confidential_only, excepted },
+            )?;
+        }
+        for service in spec.except {
+            self.add_entry(root, &[], service, Effect::Except { scope })?;
+        }
+        for privilege in spec.privileges {
+            let id = self.name_scope(Scope {
+                name: privilege.name,
+                api,
+                includes: Some(scope),
+                display_name: None,
+                description: None,
+                reach: privilege.reach,
+                marks: Marks { required: false, ..spec.marks },
+            })?;
+            let effect = Effect::Grant { scope: id, reach: privilege.reach, confidential_only, excepted: false };
+            for service in privilege.services {
+                self.add_entry(root, account, service, effect)?;
+            }
+        }
+        Ok(scope)
+    }
+
+    fn name_scope(&mut self, scope: Scope) -> Result<ScopeId, Unindexable> {
+        let id = ScopeId(count(self.scopes.len())?);
+        let key = match self.scope_names {
+            ScopeNames::CaseSensitive => scope.name.as_str().to_owned(),
+            ScopeNames::CaseInsensitive => scope.name.as_str().to_ascii_lowercase(),
+        };
+        self.names.insert(key.into(), id);
+        self.scopes.push(scope);
+        Ok(id)
+    }
+
+    fn add_entry(
+        &mut self,
+        root: Root<'_>,
+        account: &[AccountSource],
+        service: Service,
+        effect: Effect,
+    ) -> Result<(), Unindexable> {
+        if !service.pattern().is_under(root.base) {
+            return Err(Unindexable::OutsideBase(service.as_str().into()));
+        }
+        let id = ServiceId(count(self.services.len())?);
+        let account_segments = account
+            .iter()
+            .filter_map(|source| match source {
+                AccountSource::Path(name) => service.pattern().capture(name).and_then(|place| u8::try_from(place).ok()),
+                AccountSource::Query(_) | AccountSource::Header(_) => None,
+            })
+            .collect();
+        let entry = Entry { methods: service.methods(), service: id, effect, account_segments };
+        self.trie
+            .insert(root.node, root.base.segments().len(), service.pattern(), entry)
+            .ok_or(Unindexable::TooMany)?;
+        self.services.push(service);
+        Ok(())
+    }
+}
+
+fn count(length: usize) -> Result<u32, Unindexable> {
+    u32::try_from(length).map_err(|_| Unindexable::TooMany)
+}
+
+/// Every header in which some api's requests name their account.
+pub(super) fn account_headers(apis: &[ApiSpec]) -> Box<[HeaderName]> {
+    let headers: HashSet<_> = apis
+        .iter()
+        .flat_map(|api| &api.account)
+        .filter_map(|source| match source {
+            AccountSource::Header(name) => Some(name.clone()),
+            AccountSource::Path(_) | AccountSource::Query(_) => None,
+        })
+        .collect();
+    headers.into_iter().collect()
+}
+
+/// Each distinct base path leads to every api whose base it lies under, so that the router's one
+/// (longest) match stands for all of them.
+pub(super) fn route_bases(bases: &[BasePath]) -> Result<Router<Box<[ApiId]>>, Unindexable> {
+    let mut under: HashMap<&BasePath, Vec<ApiId>> = HashMap::new();
+    for (place, base) in (0u32..).zip(bases) {
+        under.entry(base).or_default().push(ApiId(place));
+    }
+    let mut router = Router::new();
+    for base in under.keys() {
+        let ids: Box<[ApiId]> =
+            base.self_and_ancestors().filter_map(|ancestor| under.get(&ancestor)).flatten().copied().collect();
+        let text = base.to_string();
+        let prefix = if text == "/" { "" } else { &*text };
+        for route in [text.clone(), format!("{prefix}/{{*rest}}")] {
+            router.insert(route, ids.clone()).map_err(|_| Unindexable::BasePath(text.as_str().into()))?;
+        }
+    }
+    Ok(router)
+}
