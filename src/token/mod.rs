@@ -23,6 +23,7 @@ mod keys;
 mod material;
 mod pem;
 mod revocation;
+mod revocation_entry;
 mod rules;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -42,5 +43,6 @@ pub use introspection::{introspected, is_introspection_answer};
 pub use jwt::{Jwt, Verified};
 pub use keys::{InvalidKeySet, KeyFault, KeyFingerprint, KeySet, ParsedKeys, RefusedKey};
 pub use revocation::{InvalidRevocation, Revocations};
+pub use revocation_entry::{InvalidEntry, Revocation, is_torn};
 pub use rules::{ClaimPath, ClaimPaths, DpopRules, IssuerRules, ScopeSyntax, TokenType};
 pub use server_metadata::{InvalidServerMetadata, ServerMetadata};
