@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! The commands: a file each.
 
 mod running;
@@ -5,3 +6,105 @@ mod serve;
 
 pub use running::{CannotRun, Running};
 pub use serve::Serve;
+=======
+//! The commands: a file for each, and what they share. They print and return; `main` exits.
+
+mod check;
+
+use std::ffi::OsStr;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// A reverse proxy that enforces OAuth scopes in front of APIs that stay unchanged.
+#[derive(Debug, Parser)]
+#[command(name = "scopegate", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Report all that is wrong with a gateway.yaml.
+    Check(check::Arguments),
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well: 0.
+    Good,
+    /// The thing asked about is bad: 1.
+    Bad,
+    /// Wrong usage, or something that cannot be read: 2.
+    Unusable,
+}
+
+/// How a command prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl Command {
+    /// Does it.
+    pub fn run(self) -> Exit {
+        match self {
+            Self::Check(arguments) => check::run(&arguments),
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Good => 0,
+            Exit::Bad => 1,
+            Exit::Unusable => 2,
+        })
+    }
+}
+
+/// Whether what goes to a terminal, or not, is printed in colours (<https://no-color.org>).
+fn is_styled(is_terminal: bool) -> bool {
+    styles(is_terminal, std::env::var_os("NO_COLOR").as_deref(), std::env::var_os("TERM").as_deref())
+}
+
+fn styles(is_terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn colours_are_for_terminals_that_take_them() {
+        let text = |text| Some(OsStr::new(text));
+        for (is_terminal, no_color, term, styled) in [
+            (true, None, text("xterm"), true),
+            (true, None, None, true),
+            (true, text(""), None, true),
+            (true, text("1"), None, false),
+            (true, None, text("dumb"), false),
+            (false, None, text("xterm"), false),
+        ] {
+            assert_eq!(styles(is_terminal, no_color, term), styled, "{is_terminal} {no_color:?} {term:?}");
+        }
+    }
+}
+>>>>>>> config

@@ -9,11 +9,14 @@ mod claims;
 mod clients;
 mod headers;
 mod issuers;
+mod keys;
 mod names;
 mod scopes;
 mod server;
 mod services;
 mod take;
+#[cfg(test)]
+mod tests;
 mod upstreams;
 mod values;
 
@@ -25,7 +28,7 @@ use super::document::{self, Document};
 use super::entry::Entry;
 use super::finding::{At, Finding, Findings, Place};
 use super::source::LARGEST;
-use super::{Audit, Configuration, Problems, ResourceMetadata, Settings, Source, node, reading};
+use super::{Audit, Configuration, Problems, ResourceMetadata, Settings, Source, reading, yaml};
 use crate::policy::{Policy, PolicySpec, ScopeNames, UndefinedScopes, UnregisteredClients};
 
 /// Reads a file's text.
@@ -45,7 +48,7 @@ fn configuration(source: &Source<'_>, findings: &mut Findings) -> Option<Configu
         findings.add(Finding::placed(Place::Byte(0), "the file is larger than 64 MiB").help("make it smaller"));
         return None;
     }
-    let node = match node::parse(super::without_mark(source.text)) {
+    let node = match yaml::parse(super::without_mark(source.text)) {
         Ok(node) => node,
         Err(finding) => {
             findings.add(finding);

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 
-use super::super::document;
-use super::super::entry::{Entry, List};
-use super::super::finding::{self, At, Finding, Findings, Quoted};
-use super::super::suggest;
 use super::take::{Firsts, Wrong, at_least_one, items, optional, parsed, required};
-use super::{claims, values};
-use crate::config::{Introspection, Issuer, KeySource};
+use super::{claims, keys, values};
+use crate::config::Issuer;
+use crate::config::document;
+use crate::config::entry::{Entry, List};
+use crate::config::finding::{At, Finding, Findings, Place, Quoted};
+use crate::config::suggest;
 use crate::token::{DpopRules, IssuerRules, ScopeSyntax, TokenType};
 
 /// The issuers, and what other parts of the file must know of them.
@@ -72,9 +72,9 @@ pub(super) fn issuers(list: List<document::Issuer>, at: At<'_>, directory: &Path
     issuers
 }
 
-fn note_introspection(first: &mut Option<finding::Path>, at: At<'_>, findings: &mut Findings) {
+fn note_introspection(first: &mut Option<Place>, at: At<'_>, findings: &mut Findings) {
     match first {
-        None => *first = Some(at.path()),
+        None => *first = Some(Place::Key(at.path())),
         Some(first) => {
             let finding = Finding::at_key(at, "a second issuer has `introspection`").first(first.clone());
             findings.add(finding.help("keep one: an opaque token names no issuer, so only one can be asked"));
@@ -83,12 +83,13 @@ fn note_introspection(first: &mut Option<finding::Path>, at: At<'_>, findings: &
 }
 
 fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings: &mut Findings) -> Option<Issuer> {
-    if !document.keys.is_there() && !document.introspection.is_there() {
+    if matches!(document.keys, Entry::Absent) && matches!(document.introspection, Entry::Absent) {
         let finding = Finding::new(at, "this issuer has neither `keys` nor `introspection`");
         findings.add(finding.help("write `keys: { url: https://… }` or `keys: { file: … }`"));
     }
-    let keys = keys(take(&mut document.keys), at.key("keys"), directory, findings);
-    let introspection = introspection(take(&mut document.introspection), at.key("introspection"), directory, findings);
+    let keys = keys::keys(take(&mut document.keys), at.key("keys"), directory, findings);
+    let introspection =
+        keys::introspection(take(&mut document.introspection), at.key("introspection"), directory, findings);
     let stale = at.key("stale_keys_for");
     let stale_keys_for = optional(take(&mut document.stale_keys_for), stale, findings);
     let stale_keys_for = parsed(stale_keys_for, stale, findings, values::duration);
@@ -176,58 +177,6 @@ fn algorithm(name: &str) -> Result<Algorithm, Wrong> {
         }
     };
     Err(Wrong::new(format!("{} is not a signature algorithm that is supported", Quoted(name)), help))
-}
-
-fn keys(entry: Entry<document::Keys>, at: At<'_>, directory: &Path, findings: &mut Findings) -> Option<KeySource> {
-    let document = optional(entry, at, findings)?;
-    let discovers = optional(document.discover, at.key("discover"), findings) == Some(true);
-    if discovers {
-        let finding = Finding::at_key(at.key("discover"), "`discover` is not supported yet");
-        findings.add(finding.help("write `url` with the address of the keys"));
-    }
-    match (document.url.is_there(), document.file.is_there()) {
-        (true, true) => {
-            let finding = Finding::new(at, "`keys` has both `url` and `file`");
-            findings.add(finding.help("keep one of them"));
-            None
-        }
-        (false, false) => {
-            if !discovers {
-                let finding = Finding::new(at, "`keys` does not say where they are");
-                findings.add(finding.help("write `keys: { url: https://… }` or `keys: { file: … }`"));
-            }
-            None
-        }
-        (true, false) => {
-            let url = optional(document.url, at.key("url"), findings);
-            parsed(url, at.key("url"), findings, values::url).map(KeySource::Url)
-        }
-        (false, true) => {
-            let file = optional(document.file, at.key("file"), findings);
-            parsed(file, at.key("file"), findings, |file| values::file(file, directory)).map(KeySource::File)
-        }
-    }
-}
-
-fn introspection(
-    entry: Entry<document::Introspection>,
-    at: At<'_>,
-    directory: &Path,
-    findings: &mut Findings,
-) -> Option<Introspection> {
-    let document = optional(entry, at, findings)?;
-    let (url, id, secret, cache) =
-        (at.key("url"), at.key("client_id"), at.key("client_secret_file"), at.key("cache_for"));
-    let text =
-        required(document.url, url, "write the endpoint, such as `https://login.example.com/introspect`", findings);
-    let endpoint = parsed(text, url, findings, values::url);
-    let text = required(document.client_id, id, "write as whom the gateway asks", findings);
-    let client_id = parsed(text, id, findings, values::text);
-    let text = required(document.client_secret_file, secret, "write the file that holds the client's secret", findings);
-    let client_secret_file = parsed(text, secret, findings, |file| values::file(file, directory));
-    let text = optional(document.cache_for, cache, findings);
-    let cache_for = parsed(text, cache, findings, values::duration).unwrap_or(Duration::from_secs(30));
-    Some(Introspection { url: endpoint?, client_id: client_id?, client_secret_file: client_secret_file?, cache_for })
 }
 
 fn dpop(entry: Entry<document::Dpop>, at: At<'_>, findings: &mut Findings) -> Option<DpopRules> {

@@ -1,0 +1,234 @@
+//! What the complete file means, key by key.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jsonwebtoken::Algorithm;
+
+use crate::config::entry::Entry;
+use crate::config::finding::Findings;
+use crate::config::{
+    Audit, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ResourceMetadata, ServerAddress, Settings,
+    Upstream, reading, yaml,
+};
+use crate::policy::{
+    Account, AccountSource, AccountWhenAbsent, CertificateRule, ClientType, InsufficientScopeStatus, Marks, PolicySpec,
+    Reach, ScopeName, ScopeNames, UndefinedScopes, UnregisteredClients, UpstreamId,
+};
+use crate::token::{ClaimPath, ClaimPaths, DpopRules, IssuerRules, ScopeSyntax, TokenType};
+
+#[track_caller]
+fn meaning(text: &str) -> (PolicySpec, Settings) {
+    let mut findings = Findings::default();
+    let document = reading::document(yaml::parse(text).unwrap(), &mut findings).unwrap();
+    let meaning = super::meaning(document, Path::new("/etc/scopegate"), &mut findings);
+    assert!(findings.is_empty(), "{findings:?}");
+    meaning
+}
+
+fn complete() -> (PolicySpec, Settings) {
+    meaning(include_str!("../testdata/complete.yaml"))
+}
+
+fn claim(names: &[&str]) -> ClaimPath {
+    ClaimPath(names.iter().map(|name| (*name).into()).collect())
+}
+
+fn server(host: &str, port: u16) -> ServerAddress {
+    ServerAddress { host: host.into(), port }
+}
+
+#[test]
+fn the_settings_are_what_the_file_says() {
+    let (_, settings) = complete();
+    let expected = Settings {
+        threads: 2,
+        listeners: ["0.0.0.0:8080", "[::1]:8081"].map(|address| Listener { address: address.parse().unwrap() }).into(),
+        admin: Some("127.0.0.1:9901".parse().unwrap()),
+        upstreams: vec![
+            Upstream {
+                name: "integration".into(),
+                servers: vec![server("127.0.0.1", 9000), server("backend.internal", 9000)],
+                connect_timeout: Duration::from_millis(500),
+                read_timeout: Duration::from_secs(60),
+                write_timeout: Duration::from_secs(10),
+            },
+            Upstream {
+                name: "plain".into(),
+                servers: vec![server("::1", 9001)],
+                connect_timeout: Duration::from_secs(2),
+                read_timeout: Duration::from_secs(30),
+                write_timeout: Duration::from_secs(30),
+            },
+        ],
+        issuers: vec![login(), legacy()],
+        identity_headers: IdentityHeaders {
+            subject: Some("x-auth-subject".parse().unwrap()),
+            client: Some("x-auth-client".parse().unwrap()),
+            account: Some("x-auth-account".parse().unwrap()),
+            scopes: Some("x-auth-scopes".parse().unwrap()),
+        },
+        forward_authorization: vec![false, true, true],
+        resource_metadata: Some(ResourceMetadata { resource: "https://api.example.com".into() }),
+        revocations: Some("/etc/scopegate/revoked.jsonl".into()),
+        trusted_proxies: ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"].map(|net| net.parse().unwrap()).into(),
+        audit: Audit { file: Some("/etc/scopegate/audit.jsonl".into()) },
+    };
+    assert_eq!(settings, expected);
+}
+
+fn login() -> Issuer {
+    let rules = IssuerRules {
+        issuer: "https://login.example.com".into(),
+        audiences: ["https://api.example.com".into(), "api".into()].into(),
+        algorithms: [Algorithm::RS256, Algorithm::ES256].into(),
+        token_type: TokenType::Require,
+        leeway: 10,
+        claims: ClaimPaths {
+            scope: [claim(&["scope"]), claim(&["realm_access", "roles"])].into(),
+            account: [claim(&["https://example.com/account"])].into(),
+            client: [claim(&["client_id"])].into(),
+        },
+        scope_syntax: ScopeSyntax::Words,
+        dpop: Some(DpopRules { max_age: 90, nonce: true, required: false }),
+    };
+    Issuer {
+        rules: Arc::new(rules),
+        keys: Some(KeySource::Url("https://login.example.com/jwks".into())),
+        stale_keys_for: Duration::from_secs(3600),
+        introspection: Some(Introspection {
+            url: "https://login.example.com/introspect".into(),
+            client_id: "gateway".into(),
+            client_secret_file: "/etc/scopegate/secrets/idp".into(),
+            cache_for: Duration::from_secs(15),
+        }),
+    }
+}
+
+fn legacy() -> Issuer {
+    let rules = IssuerRules {
+        issuer: "legacy".into(),
+        audiences: ["legacy".into()].into(),
+        algorithms: [Algorithm::HS256].into(),
+        token_type: TokenType::Off,
+        leeway: 30,
+        claims: ClaimPaths {
+            scope: [claim(&["scope"])].into(),
+            account: [claim(&["account_id"])].into(),
+            client: [claim(&["client_id"])].into(),
+        },
+        scope_syntax: ScopeSyntax::Privileges,
+        dpop: None,
+    };
+    Issuer {
+        rules: Arc::new(rules),
+        keys: Some(KeySource::File(PathBuf::from("/etc/keys/legacy.json"))),
+        stale_keys_for: Duration::from_secs(24 * 3600),
+        introspection: None,
+    }
+}
+
+#[test]
+fn the_apis_are_what_the_file_says() {
+    let (spec, _) = complete();
+    let [data, certificates, open] = &*spec.apis else { panic!("{:?}", spec.apis) };
+    assert_eq!(data.name.as_str(), "default-data");
+    assert_eq!(data.display_name.as_deref(), Some("Default Data"));
+    assert_eq!(data.base_path.to_string(), "/integration/default-data");
+    assert_eq!(data.hosts, ["api.example.com".into(), "api.example.com:8443".into()]);
+    assert_eq!([data.upstream, certificates.upstream], [UpstreamId(0), UpstreamId(1)]);
+    let sources = [
+        AccountSource::Path("account".into()),
+        AccountSource::Query("accountId".into()),
+        AccountSource::Header("x-account-id".parse().unwrap()),
+    ];
+    assert_eq!(data.account, sources);
+    assert_eq!(data.account_when_absent, AccountWhenAbsent::Inject);
+    assert_eq!(data.insufficient_scope_status, InsufficientScopeStatus::Unauthorized);
+    assert_eq!(data.public[0].as_str(), "GET /integration/default-data/health");
+    assert_eq!(certificates.base_path.to_string(), "/");
+    assert_eq!(certificates.account_when_absent, AccountWhenAbsent::Deny);
+    assert_eq!(certificates.insufficient_scope_status, InsufficientScopeStatus::Forbidden);
+    assert!(open.account.is_empty() && open.hosts.is_empty() && open.public.is_empty());
+}
+
+#[test]
+fn the_scopes_are_what_the_file_says() {
+    let (spec, _) = complete();
+    let read = &spec.apis[0].scopes[0];
+    assert_eq!(read.name.as_str(), "default-data-read");
+    assert_eq!(read.display_name.as_deref(), Some("Read default data"));
+    assert_eq!(read.description.as_deref(), Some("Reads the default data of the caller's own account."));
+    let marks =
+        Marks { required: true, emphasize: true, show_in_discovery: false, deprecated: true, confidential_only: true };
+    assert_eq!(read.marks, marks);
+    assert_eq!(read.services[0].as_str(), "GET /integration/default-data/{account}/**");
+    assert_eq!(read.except[0].as_str(), "* /integration/default-data/{account}/admin/**");
+    let all = &read.privileges[0];
+    assert_eq!((all.name.as_str(), all.reach), ("default-data-read:all", Reach::Any));
+    assert_eq!(all.services[0].as_str(), "/integration/default-data/**");
+    assert_eq!(spec.apis[1].scopes[1].marks, Marks { required: true, ..Marks::default() });
+}
+
+#[test]
+fn the_reach_is_own_where_the_api_names_an_account() {
+    let (spec, _) = complete();
+    let certificate = &spec.apis[1].scopes[0];
+    assert_eq!([certificate.reach, certificate.privileges[0].reach], [Reach::Own, Reach::Own]);
+    assert_eq!(spec.apis[2].scopes[0].reach, Reach::Any);
+}
+
+#[test]
+fn the_clients_are_what_the_file_says() {
+    let (spec, _) = complete();
+    let clients = spec.clients.unwrap();
+    let [acme, browser, job] = &*clients else { panic!("{clients:?}") };
+    assert_eq!((acme.id.as_str(), &acme.account), ("acme-integration", &Account::parse("acme")));
+    let ceiling = acme.scopes.as_ref().unwrap().iter().map(ScopeName::as_str);
+    assert_eq!(ceiling.collect::<Vec<_>>(), ["default-data-read", "certificate:approve"]);
+    assert_eq!([acme.client_type, browser.client_type], [ClientType::Confidential, ClientType::Public]);
+    let mut sha256 = [0; 32];
+    (0..32).for_each(|place| sha256[place] = u8::try_from(place % 16 * 0x11).unwrap());
+    assert_eq!(acme.certificate, Some(CertificateRule::Sha256(sha256)));
+    assert_eq!(browser.certificate, Some(CertificateRule::Subject("CN=browser,O=Acme".into())));
+    assert_eq!(job.certificate, Some(CertificateRule::SanDns("nightly.acme.example".into())));
+    assert!(browser.scopes.is_none() && job.scopes.as_ref().unwrap().is_empty());
+    assert_eq!(spec.unregistered_clients, UnregisteredClients::Allow);
+    assert_eq!(spec.undefined_scopes, UndefinedScopes::Reject);
+    assert_eq!(spec.scope_names, ScopeNames::CaseInsensitive);
+}
+
+#[test]
+fn what_may_be_left_out_has_its_default() {
+    let (spec, settings) = meaning(
+        "{ version: 1, listeners: [{ address: 127.0.0.1:0 }], upstreams: { u: { servers: ['localhost:1'] } },
+           apis: [{ name: a, upstream: u, public: [/health], hosts: , scopes: }] }",
+    );
+    assert!(spec.clients.is_none());
+    assert_eq!(spec.unregistered_clients, UnregisteredClients::Refuse);
+    assert_eq!(spec.undefined_scopes, UndefinedScopes::Ignore);
+    assert_eq!(spec.scope_names, ScopeNames::CaseSensitive);
+    assert!(settings.threads >= 1);
+    assert_eq!(settings.forward_authorization, [true]);
+    assert_eq!(settings.identity_headers, IdentityHeaders::default());
+    assert_eq!(settings.audit, Audit { file: None });
+    let absent = (settings.admin, settings.resource_metadata, settings.revocations);
+    assert_eq!(absent, (None, None, None));
+    assert!(settings.issuers.is_empty() && settings.trusted_proxies.is_empty());
+}
+
+#[test]
+fn every_asymmetric_algorithm_is_the_default() {
+    let rules = super::issuers::issuers(
+        Entry::Given(vec![Entry::Given(super::document::Issuer {
+            issuer: Entry::Given("i".to_owned()),
+            ..super::document::Issuer::default()
+        })]),
+        super::At::ROOT,
+        Path::new(""),
+        &mut Findings::default(),
+    );
+    let names: Vec<_> = rules.list[0].rules.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect();
+    assert_eq!(names, ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]);
+}
