@@ -1,15 +1,9 @@
-<<<<<<< HEAD
-//! The commands: a file each.
-
-mod running;
-mod serve;
-
-pub use running::{CannotRun, Running};
-pub use serve::Serve;
-=======
 //! The commands: a file for each, and what they share. They print and return; `main` exits.
 
 mod check;
+mod demo;
+mod running;
+mod serve;
 
 use std::ffi::OsStr;
 use std::process::ExitCode;
@@ -28,6 +22,10 @@ pub struct Cli {
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Serve requests as a policy file says.
+    Serve(serve::Arguments),
+    /// Try the gateway out: with a development issuer and an echo upstream, all in one process.
+    Demo(demo::Arguments),
     /// Report all that is wrong with a gateway.yaml.
     Check(check::Arguments),
 }
@@ -57,6 +55,8 @@ impl Command {
     /// Does it.
     pub fn run(self) -> Exit {
         match self {
+            Self::Serve(arguments) => serve::run(&arguments),
+            Self::Demo(arguments) => demo::run(&arguments),
             Self::Check(arguments) => check::run(&arguments),
         }
     }
@@ -107,4 +107,3 @@ mod tests {
         }
     }
 }
->>>>>>> config

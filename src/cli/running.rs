@@ -20,7 +20,7 @@ use crate::reload::Reload;
 
 /// A gateway at work. It ends when it is stopped or dropped.
 #[derive(Debug)]
-pub struct Running {
+pub(super) struct Running {
     gateway: Arc<Gateway>,
     server: Server,
     reload: Reload,
@@ -31,7 +31,7 @@ pub struct Running {
 
 /// Why a gateway cannot start.
 #[derive(Debug, Error)]
-pub enum CannotRun {
+pub(super) enum CannotRun {
     /// Its listeners or threads cannot be had.
     #[error(transparent)]
     Serve(#[from] CannotServe),
@@ -66,7 +66,7 @@ impl Running {
     ///
     /// # Errors
     /// If something that it needs cannot be had.
-    pub fn start(path: &Path, configuration: Configuration, runtime: &Handle) -> Result<Self, CannotRun> {
+    pub(super) fn start(path: &Path, configuration: Configuration, runtime: &Handle) -> Result<Self, CannotRun> {
         let metrics = Metrics::new()?;
         let settings = &configuration.settings;
         let (audit, guard) = AuditSink::open(settings.audit.file.as_deref(), &metrics).map_err(CannotRun::Audit)?;
@@ -80,18 +80,23 @@ impl Running {
         Ok(Self { gateway, server, reload, admin, _audit: guard })
     }
 
+    /// The gateway itself.
+    pub(super) fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
     /// Where it listens, in the order of the file.
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
         self.server.addresses()
     }
 
     /// Where its admin endpoints are, if anywhere.
-    pub fn admin(&self) -> Option<SocketAddr> {
+    pub(super) fn admin(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|admin| admin.address)
     }
 
     /// Has the policy file read again, and the audit file opened again.
-    pub fn refresh(&self) {
+    pub(super) fn refresh(&self) {
         self.reload.ask();
         if let Err(error) = self.gateway.audit().reopen() {
             tracing::error!(%error, "the audit file cannot be opened again; lines go on to where they went");
@@ -100,7 +105,7 @@ impl Running {
 
     /// Takes no more requests, waits for those under way until `give_up` says otherwise, and ends.
     /// It blocks.
-    pub fn stop(self, give_up: impl Fn() -> bool) {
+    pub(super) fn stop(self, give_up: impl Fn() -> bool) {
         self.server.stop(give_up);
         if let Some(admin) = self.admin {
             admin.task.abort();

@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,65 +11,57 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use super::Exit;
 use super::running::Running;
 use crate::reload::{NotLoaded, load};
-
-/// The thing asked about is bad.
-const BAD: u8 = 1;
-/// Usage, or a file that cannot be read.
-const UNUSABLE: u8 = 2;
 
 /// How long requests that are under way may take to end once the process is told to.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long tasks that serve no requests may take to end.
-const END: Duration = Duration::from_secs(1);
+pub(super) const END: Duration = Duration::from_secs(1);
 
-/// Serve requests as a policy file says.
+/// What `serve` takes.
 #[derive(Debug, Args)]
-pub struct Serve {
+pub struct Arguments {
     /// The policy file; it is read again whenever it changes.
     #[arg(long, value_name = "FILE", default_value = "gateway.yaml")]
-    pub config: PathBuf,
+    config: PathBuf,
 }
 
-impl Serve {
-    /// Serves until SIGTERM, which lets requests under way end, or SIGINT, which does not; SIGHUP
-    /// has the file read and the audit file opened again.
-    #[must_use]
-    pub fn run(&self) -> ExitCode {
-        let configuration = match load(&self.config) {
-            Ok(configuration) => configuration,
-            Err(NotLoaded::Unreadable(error)) => return fail(UNUSABLE, &format!("{error}\n")),
-            Err(NotLoaded::Bad(problems)) => return fail(BAD, &problems.render(is_styled())),
-        };
-        log_to_stderr();
-        let started = control_runtime().and_then(|runtime| {
-            let _context = runtime.enter();
-            let signals = Signals::new()?;
-            Ok((signals, runtime))
-        });
-        let (signals, runtime) = match started {
-            Ok(started) => started,
-            Err(error) => return fail(BAD, &format!("cannot start: {error}\n")),
-        };
-        let running = match Running::start(&self.config, configuration, runtime.handle()) {
-            Ok(running) => running,
-            Err(error) => return fail(BAD, &format!("{error}\n")),
-        };
-        tracing::info!(
-            listeners = ?running.addresses(),
-            admin = ?running.admin(),
-            file = %self.config.display(),
-            "serving"
-        );
-        until_end(&runtime, signals, running);
-        runtime.shutdown_timeout(END);
-        ExitCode::SUCCESS
-    }
+/// Serves until SIGTERM, which lets requests under way end, or SIGINT, which does not; SIGHUP
+/// has the file read and the audit file opened again.
+pub(super) fn run(arguments: &Arguments) -> Exit {
+    let configuration = match load(&arguments.config) {
+        Ok(configuration) => configuration,
+        Err(NotLoaded::Unreadable(error)) => return fail(Exit::Unusable, &format!("{error}\n")),
+        Err(NotLoaded::Bad(problems)) => return fail(Exit::Bad, &problems.render(is_styled())),
+    };
+    log_to_stderr();
+    let started = control_runtime().and_then(|runtime| {
+        let _context = runtime.enter();
+        let signals = Signals::new()?;
+        Ok((signals, runtime))
+    });
+    let (signals, runtime) = match started {
+        Ok(started) => started,
+        Err(error) => return fail(Exit::Bad, &format!("cannot start: {error}\n")),
+    };
+    let running = match Running::start(&arguments.config, configuration, runtime.handle()) {
+        Ok(running) => running,
+        Err(error) => return fail(Exit::Bad, &format!("{error}\n")),
+    };
+    tracing::info!(
+        listeners = ?running.addresses(),
+        admin = ?running.admin(),
+        file = %arguments.config.display(),
+        "serving"
+    );
+    until_end(&runtime, signals, running);
+    runtime.shutdown_timeout(END);
+    Exit::Good
 }
-
 /// The signals that a gateway listens to.
-struct Signals {
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
@@ -85,7 +76,7 @@ enum End {
 
 impl Signals {
     /// Within a runtime.
-    fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -106,7 +97,7 @@ impl Signals {
 }
 
 /// A second signal cuts the grace short.
-fn until_end(runtime: &Runtime, mut signals: Signals, running: Running) {
+pub(super) fn until_end(runtime: &Runtime, mut signals: Signals, running: Running) {
     let end = runtime.block_on(signals.end(|| running.refresh()));
     tracing::info!(?end, "ending");
     let hurry = Arc::new(AtomicBool::new(end == End::Fast));
@@ -120,7 +111,7 @@ fn until_end(runtime: &Runtime, mut signals: Signals, running: Running) {
 }
 
 /// For all that serves no requests: issuers, admin, signals.
-fn control_runtime() -> io::Result<Runtime> {
+pub(super) fn control_runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()
 }
 
@@ -132,13 +123,13 @@ pub(super) fn log_to_stderr() {
     let _ = log.try_init();
 }
 
-/// Whether standard error may have colours (<https://no-color.org>).
+/// Whether standard error may have colours.
 pub(super) fn is_styled() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    super::is_styled(io::stderr().is_terminal())
 }
 
-fn fail(code: u8, text: &str) -> ExitCode {
+pub(super) fn fail(exit: Exit, text: &str) -> Exit {
     // Without standard error there is nobody to tell.
     let _ = io::stderr().write_all(text.as_bytes());
-    ExitCode::from(code)
+    exit
 }

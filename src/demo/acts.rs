@@ -8,8 +8,10 @@ use crate::token::ScopeSyntax;
 
 /// Requests of one client with one token.
 pub(super) struct Act {
-    /// The product, or what the act is about.
-    pub(super) title: &'static str,
+    /// Whose habits it shows.
+    pub(super) product: &'static str,
+    /// What is special about it, if anything.
+    pub(super) note: &'static str,
     /// A client id; empty where nobody in particular asks.
     pub(super) who: &'static str,
     pub(super) token: Token,
@@ -80,7 +82,8 @@ const BROWSER: (&str, &str) = ("Origin", "https://shop.example.com");
 
 pub(super) const ACTS: &[Act] = &[
     Act {
-        title: "EZ Config",
+        product: "EZ Config",
+        note: "",
         who: "acme-integration",
         token: Token::Asked("wk-ezcfg-def-data-read wk-ezcfg-pkg-pkt-read wk-dgs-core-read"),
         asks: &[
@@ -95,13 +98,15 @@ pub(super) const ACTS: &[Act] = &[
         ],
     },
     Act {
-        title: "EZ Config, the account from the file",
+        product: "EZ Config",
+        note: "its account is in the file",
         who: "globex-integration",
         token: Token::Asked("wk-ezcfg-def-data-read"),
         asks: &[Ask::get("/integration/default-data/globex/forms", 200, Reason::Granted)],
     },
     Act {
-        title: "EZ Config, super user",
+        product: "EZ Config",
+        note: "super user",
         who: "support-toolsuite",
         token: Token::Asked("wk-ezcfg-def-data-su"),
         asks: &[
@@ -110,7 +115,8 @@ pub(super) const ACTS: &[Act] = &[
         ],
     },
     Act {
-        title: "WireWheel",
+        product: "WireWheel",
+        note: "",
         who: "wirewheel-server",
         token: Token::Asked("consent-get-api"),
         asks: &[
@@ -119,7 +125,8 @@ pub(super) const ACTS: &[Act] = &[
         ],
     },
     Act {
-        title: "WireWheel, subject records: from a server, then from a browser",
+        product: "WireWheel",
+        note: "from a server, then from a browser",
         who: "wirewheel-server",
         token: Token::Asked("subject-profile-manage"),
         asks: &[
@@ -128,7 +135,8 @@ pub(super) const ACTS: &[Act] = &[
         ],
     },
     Act {
-        title: "WireWheel, a public client",
+        product: "WireWheel",
+        note: "a public client",
         who: "wirewheel-web",
         token: Token::Signed("consent-insert-api subject-profile-manage", GOOD),
         asks: &[
@@ -137,7 +145,8 @@ pub(super) const ACTS: &[Act] = &[
         ],
     },
     Act {
-        title: "Venafi, deleting is beyond the ceiling in the file",
+        product: "Venafi",
+        note: "deleting is beyond its ceiling",
         who: "venafi-automation",
         token: Token::Asked("certificate:manage,delete;ssh"),
         asks: &[
@@ -149,7 +158,8 @@ pub(super) const ACTS: &[Act] = &[
         ],
     },
     Act {
-        title: "webMethods, whatever the scope's letter case",
+        product: "webMethods",
+        note: "whatever the letter case",
         who: "webmethods-orders",
         token: Token::Asked("Orders_REST"),
         asks: &[
@@ -159,13 +169,15 @@ pub(super) const ACTS: &[Act] = &[
         ],
     },
     Act {
-        title: "webMethods, a scope that nobody defines",
+        product: "webMethods",
+        note: "one scope is not defined",
         who: "webmethods-orders",
         token: Token::Signed("orders_rest orders_archive", GOOD),
         asks: &[Ask::get("/integration/restv2/development/fl1deb/orders/7", 403, Reason::ScopeUndefined)],
     },
     Act {
-        title: "API Scopes, the required scope is added by the issuer",
+        product: "API Scopes",
+        note: "the required scope was added",
         who: "registry-portal",
         token: Token::Asked("read_user_data"),
         asks: &[
@@ -174,19 +186,22 @@ pub(super) const ACTS: &[Act] = &[
         ],
     },
     Act {
-        title: "API Scopes, the required scope is missing",
+        product: "API Scopes",
+        note: "the required scope is missing",
         who: "registry-portal",
         token: Token::Signed("read_user_data", Oddity { expired: false, without_required: true }),
         asks: &[Ask::get("/directory/users/7", 403, Reason::ScopeRequired).pasted()],
     },
     Act {
-        title: "API Scopes, a deprecated scope still works",
+        product: "API Scopes",
+        note: "a deprecated scope",
         who: "registry-portal",
         token: Token::Asked("read_users"),
         asks: &[Ask::get("/directory/users", 200, Reason::Granted)],
     },
     Act {
-        title: "Nobody in particular",
+        product: "Whatever the product",
+        note: "",
         who: "",
         token: Token::Absent,
         asks: &[
@@ -195,7 +210,8 @@ pub(super) const ACTS: &[Act] = &[
         ],
     },
     Act {
-        title: "Whatever the product",
+        product: "Whatever the product",
+        note: "",
         who: "acme-integration",
         token: Token::Asked("wk-ezcfg-def-data-read"),
         asks: &[
@@ -205,19 +221,22 @@ pub(super) const ACTS: &[Act] = &[
         ],
     },
     Act {
-        title: "Another account written into the token",
+        product: "Whatever the product",
+        note: "another account written into it",
         who: "acme-integration",
         token: Token::Edited("wk-ezcfg-def-data-read"),
         asks: &[Ask::get("/integration/default-data/globex/forms", 401, Reason::SignatureInvalid).pasted()],
     },
     Act {
-        title: "An old token",
+        product: "Whatever the product",
+        note: "an old one",
         who: "acme-integration",
         token: Token::Signed("wk-ezcfg-def-data-read", Oddity { expired: true, without_required: false }),
         asks: &[Ask::get("/integration/default-data/acme/forms", 401, Reason::TokenExpired)],
     },
     Act {
-        title: "A client that the file does not list",
+        product: "Whatever the product",
+        note: "not in the file",
         who: "stranger",
         token: Token::Signed("wk-ezcfg-def-data-read", GOOD),
         asks: &[Ask::get("/integration/default-data/acme/forms", 403, Reason::ClientUnknown)],

@@ -132,3 +132,27 @@ pub(super) const CLIENTS: &[DemoClient] = &[
         may: &["read_user_data", "update_profile", "admin_access"],
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::samples::repository_file;
+
+    #[test]
+    fn the_repositorys_file_defines_every_scope_that_a_client_may_ask_for() {
+        let policy = repository_file().policy;
+        for client in CLIENTS {
+            for scope in client.may {
+                assert!(policy.scope_named(scope).is_some(), "{}: {scope}", client.id);
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_clients_share_an_id() {
+        let mut ids: Vec<_> = CLIENTS.iter().map(|client| client.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), CLIENTS.len());
+    }
+}

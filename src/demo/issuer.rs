@@ -21,7 +21,7 @@ use super::scope;
 use super::token_endpoint::{Granted, Refusal, TokenRequest, judge};
 use crate::token::{IssuerRules, ScopeSyntax};
 
-/// The required scopes of every api that defines one of these.
+/// What [`required_scopes`](super::required_scopes) gives for these scopes, by the policy that is in force.
 pub type RequiredScopes = Arc<dyn Fn(&[String]) -> Vec<String> + Send + Sync>;
 
 /// One issuer of the file, played by the demo.
@@ -212,4 +212,141 @@ fn token_id() -> Result<String, KeyFault> {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes)?;
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use reqwest::Client;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::policy::{TokenFault, UnixTime};
+    use crate::token::{ClaimPath, ClaimPaths, Jwt, KeySet, TokenType};
+
+    const FORM: &str = "application/x-www-form-urlencoded";
+
+    fn rules(url: &str, scope_syntax: ScopeSyntax) -> IssuerRules {
+        let path = |name: &str| [ClaimPath([name.into()].into())].into();
+        IssuerRules {
+            issuer: url.into(),
+            audiences: ["https://api.example.com".into()].into(),
+            algorithms: [Algorithm::RS256, Algorithm::ES256].into(),
+            token_type: TokenType::Require,
+            leeway: 0,
+            claims: ClaimPaths { scope: path("scope"), account: path("account_id"), client: path("client_id") },
+            scope_syntax,
+            dpop: None,
+        }
+    }
+
+    /// An issuer that serves under `path`, and its rules.
+    async fn start(path: &str, syntax: ScopeSyntax) -> (String, IssuerRules) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}{path}", listener.local_addr().unwrap());
+        let rules = rules(&url, syntax);
+        let required: RequiredScopes = Arc::new(|scopes: &[String]| {
+            let concerned = scopes.iter().any(|scope| scope == "read_user_data");
+            concerned.then(|| "use_directory".to_owned()).into_iter().collect()
+        });
+        let issuer = Arc::new(DemoIssuer::new(&rules, required).unwrap());
+        let router = router(issuer, path);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (url, rules)
+    }
+
+    async fn ask(url: &str, client: &str, kind: &str, form: &str) -> (u16, HeaderMap, Value) {
+        let answer = Client::new()
+            .post(format!("{url}/oauth/token"))
+            .header("Authorization", format!("Basic {}", STANDARD.encode(client)))
+            .header("Content-Type", kind)
+            .body(form.to_owned())
+            .send()
+            .await
+            .unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        (status, headers, serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+    }
+
+    async fn get_json(url: String) -> Value {
+        serde_json::from_str(&reqwest::get(url).await.unwrap().text().await.unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_token_is_answered_as_the_products_do_and_verifies_by_the_published_keys() {
+        for (path, syntax, client, form, scope, scopes) in [
+            (
+                "",
+                ScopeSyntax::Words,
+                "acme-integration:acme-secret",
+                "grant_type=client_credentials&scope=wk-ezcfg-def-data-read+wk-dgs-core-read",
+                "wk-ezcfg-def-data-read wk-dgs-core-read",
+                &["wk-ezcfg-def-data-read", "wk-dgs-core-read"][..],
+            ),
+            (
+                "/venafi",
+                ScopeSyntax::Privileges,
+                "venafi-automation:venafi-secret",
+                "grant_type=client_credentials&scope=ssh%3Bcertificate%3Adiscover%2Cmanage",
+                "ssh;certificate:discover,manage",
+                &["ssh", "certificate:discover", "certificate:manage"],
+            ),
+            (
+                "",
+                ScopeSyntax::Words,
+                "registry-portal:portal-secret",
+                "grant_type=client_credentials&scope=read_user_data",
+                "read_user_data use_directory",
+                &["read_user_data", "use_directory"],
+            ),
+        ] {
+            let (url, rules) = start(path, syntax).await;
+            let (status, headers, answer) = ask(&url, client, FORM, form).await;
+            assert_eq!((status, &headers["cache-control"]), (200, &header::HeaderValue::from_static("no-store")));
+            assert_eq!(answer["token_type"], "Bearer");
+            assert_eq!(answer["expires_in"], 3600);
+            assert_eq!(answer["scope"], scope);
+            let keys = get_json(format!("{url}/jwks")).await.to_string();
+            let keys = KeySet::parse(keys.as_bytes()).unwrap();
+            assert_eq!(keys.refused.len(), 0);
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+            let token = Jwt::parse(answer["access_token"].as_str().unwrap()).unwrap();
+            let caller = token.verify(&rules, &keys.keys, UnixTime(now)).unwrap().caller;
+            assert_eq!(caller.client.as_deref(), client.split(':').next());
+            assert_eq!(caller.subject, caller.client);
+            assert_eq!(caller.scopes.iter().map(|scope| &**scope).collect::<Vec<_>>(), scopes);
+            assert_eq!(caller.accounts.iter().any(|account| account.as_str() == "acme"), client.starts_with("acme"));
+            let late = token.verify(&rules, &keys.keys, UnixTime(now + 3700));
+            assert_eq!(late.map(|_| ()), Err(TokenFault::Expired));
+        }
+    }
+
+    #[tokio::test]
+    async fn refusals_are_answered_as_rfc_6749_says() {
+        let (url, _) = start("", ScopeSyntax::Words).await;
+        let (status, headers, answer) =
+            ask(&url, "acme-integration:no", FORM, "grant_type=client_credentials&scope=wk-dgs-core-read").await;
+        assert_eq!((status, &answer["error"]), (401, &json!("invalid_client")));
+        assert!(headers["www-authenticate"].to_str().unwrap().starts_with("Basic realm="));
+        let beyond = "grant_type=client_credentials&scope=wk-dgs-core-read+wk-ezcfg-def-data-su";
+        let (status, _, answer) = ask(&url, "acme-integration:acme-secret", FORM, beyond).await;
+        assert_eq!((status, &answer["error"]), (400, &json!("invalid_scope")));
+        assert_eq!(answer["error_description"], "the client may not have wk-ezcfg-def-data-su");
+        let (status, _, answer) = ask(&url, "acme-integration:acme-secret", "application/json", "{}").await;
+        assert_eq!((status, &answer["error"]), (400, &json!("invalid_request")));
+    }
+
+    #[tokio::test]
+    async fn its_metadata_stands_where_discovery_and_rfc_8414_look_for_it() {
+        for path in ["", "/venafi"] {
+            let (url, _) = start(path, ScopeSyntax::Words).await;
+            let origin = url.strip_suffix(path).unwrap();
+            let metadata = get_json(format!("{url}/.well-known/openid-configuration")).await;
+            assert_eq!(metadata["issuer"], json!(url));
+            assert_eq!(metadata["jwks_uri"], json!(format!("{url}/jwks")));
+            assert_eq!(metadata["token_endpoint"], json!(format!("{url}/oauth/token")));
+            assert_eq!(get_json(format!("{origin}/.well-known/oauth-authorization-server{path}")).await, metadata);
+        }
+    }
 }

@@ -9,6 +9,8 @@ mod clients;
 mod echo;
 mod issuer;
 mod key;
+#[cfg(test)]
+mod samples;
 mod scope;
 mod show;
 mod stage;
@@ -17,5 +19,6 @@ mod tour;
 
 pub use issuer::RequiredScopes;
 pub use key::KeyFault;
+pub use scope::required_scopes;
 pub use stage::{CannotStart, Stage};
 pub use tour::{Tour, TourFailed};

@@ -1,6 +1,7 @@
 //! Scopes at the token endpoint: how clients write them, and what they get of what they ask.
 
 use super::clients::DemoClient;
+use crate::policy::Policy;
 use crate::token::ScopeSyntax;
 
 /// A scope that a client may not have, or that is no scope.
@@ -60,6 +61,22 @@ pub(super) fn write(scopes: &[String], syntax: ScopeSyntax) -> String {
     }
 }
 
+/// The required scopes of every api that defines one of `scopes`: who gets a token for an api gets
+/// them with it.
+#[must_use]
+pub fn required_scopes(policy: &Policy, scopes: &[String]) -> Vec<String> {
+    let mut required = Vec::new();
+    let apis = scopes.iter().filter_map(|name| policy.scope(policy.scope_named(name)?)).map(|scope| scope.api);
+    for id in apis.filter_map(|api| policy.api(api)).flat_map(|api| &api.required) {
+        if let Some(scope) = policy.scope(*id).map(|scope| scope.name.to_string())
+            && !required.contains(&scope)
+        {
+            required.push(scope);
+        }
+    }
+    required
+}
+
 /// Whether the client may have each of them. Letter case does not count, as in the file; a privilege
 /// that it may have includes the bare scope.
 pub(super) fn check(scopes: &[String], client: &DemoClient) -> Result<(), InvalidScope> {
@@ -79,6 +96,7 @@ pub(super) fn check(scopes: &[String], client: &DemoClient) -> Result<(), Invali
 mod tests {
     use super::*;
     use crate::demo::clients;
+    use crate::demo::samples::repository_file;
 
     #[track_caller]
     fn check_read(syntax: ScopeSyntax, text: &str, expected: Result<&[&str], &str>) {
@@ -125,5 +143,16 @@ mod tests {
         assert_eq!(asked("certificate:manage,approve"), Err(InvalidScope("certificate:approve".to_owned())));
         assert_eq!(asked("ssh:manage"), Err(InvalidScope("ssh:manage".to_owned())));
         assert_eq!(asked("statistics"), Err(InvalidScope("statistics".to_owned())));
+    }
+
+    #[test]
+    fn who_gets_a_scope_of_an_api_gets_its_required_ones_too() {
+        let policy = repository_file().policy;
+        let required = |scopes: &[&str]| {
+            let scopes: Vec<_> = scopes.iter().map(ToString::to_string).collect();
+            required_scopes(&policy, &scopes)
+        };
+        assert_eq!(required(&["read_user_data", "update_profile"]), ["use_directory"]);
+        assert_eq!(required(&["consent-get-api", "no_such"]), Vec::<String>::new());
     }
 }

@@ -10,13 +10,18 @@ impl Tour {
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = String::new();
+        let mut product = "";
         for seen in &self.acts {
+            if seen.act.product != product {
+                product = seen.act.product;
+                text = text + "\n" + product + "\n";
+            }
             text += &heading(seen);
             for ask in &seen.asks {
                 text += &row(ask);
             }
-            text.push('\n');
         }
+        text.push('\n');
         let (all, good) = (self.seen().count(), self.seen().filter(|seen| seen.is_as_expected()).count());
         if good == all {
             text + &format!("All {all} answers are as expected.\n")
@@ -42,9 +47,10 @@ impl Tour {
 }
 
 fn heading(seen: &ActSeen) -> String {
+    let note = if seen.act.note.is_empty() { String::new() } else { format!(" ({})", seen.act.note) };
     match &seen.token {
-        None => format!("{}: no token\n", seen.act.title),
-        Some(_) => format!("{}: {}\n  token for {}\n", seen.act.title, seen.act.who, seen.scope),
+        None => format!("  no token{note}\n"),
+        Some(_) => format!("  {}, token for {}{note}\n", seen.act.who, seen.scope),
     }
 }
 
@@ -57,9 +63,9 @@ fn row(seen: &AskSeen) -> String {
     };
     let reason = seen.reason.as_deref().unwrap_or("-");
     let from = ask.header.map(|(name, value)| format!("  ({name}: {value})")).unwrap_or_default();
-    let mut row = format!("  {:<5} {} {reason:<20} {} {}{from}\n", decision, seen.status, ask.method, ask.path);
+    let mut row = format!("    {decision:<5} {} {reason:<20} {} {}{from}\n", seen.status, ask.method, ask.path);
     if !seen.is_as_expected() {
-        let _ = writeln!(row, "        ^ expected {} {}", ask.status, ask.reason);
+        let _ = writeln!(row, "          ^ expected {} {}", ask.status, ask.reason);
     }
     row
 }

@@ -26,7 +26,7 @@ pub struct Stage {
 #[derive(Debug, Error)]
 pub enum CannotStart {
     /// Most likely something else listens there.
-    #[error("the demo's {what} cannot listen on {address}: {error}")]
+    #[error("the demo's {what} cannot listen on {address}, which the file names: {error}")]
     Address {
         /// What was to listen.
         what: &'static str,
@@ -124,4 +124,56 @@ fn loopback(server: &ServerAddress) -> Option<SocketAddr> {
         host => host.trim_start_matches('[').trim_end_matches(']').parse().ok()?,
     };
     ip.is_loopback().then(|| SocketAddr::new(ip, server.port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::samples::repository_file;
+
+    #[test]
+    fn only_plain_urls_on_loopback_addresses_are_played() {
+        for (url, expected) in [
+            ("http://127.0.0.1:9400", Some(("127.0.0.1:9400", ""))),
+            ("http://127.0.0.1:9400/", Some(("127.0.0.1:9400", ""))),
+            ("http://127.0.0.1:9400/venafi", Some(("127.0.0.1:9400", "/venafi"))),
+            ("http://localhost:9400", Some(("127.0.0.1:9400", ""))),
+            ("http://[::1]:9400/a/b", Some(("[::1]:9400", "/a/b"))),
+            ("https://127.0.0.1:9400", None),
+            ("http://192.0.2.1:9400", None),
+            ("https://login.example.com", None),
+            ("acme", None),
+        ] {
+            let expected = expected.map(|(address, path)| (address.parse().unwrap(), path.to_owned()));
+            assert_eq!(loopback_url(url), expected, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_taken_address_is_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut settings = repository_file().settings;
+        settings.issuers.truncate(1);
+        for upstream in &mut settings.upstreams {
+            for server in &mut upstream.servers {
+                server.port = taken.local_addr().unwrap().port();
+            }
+        }
+        for issuer in &mut settings.issuers {
+            let mut rules = (*issuer.rules).clone();
+            rules.issuer = "http://127.0.0.1:0".into();
+            issuer.rules = Arc::new(rules);
+        }
+        let required: RequiredScopes = Arc::new(|_| Vec::new());
+        let started = Stage::start(&settings, &required).await.err();
+        match started {
+            Some(CannotStart::Address { what, address, .. }) => {
+                assert_eq!((what, address), ("upstream", taken.local_addr().unwrap()));
+            }
+            other => panic!("{other:?}"),
+        }
+        settings.issuers.clear();
+        let started = Stage::start(&settings, &required).await.err();
+        assert!(matches!(started, Some(CannotStart::NoIssuer)), "{started:?}");
+    }
 }

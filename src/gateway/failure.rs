@@ -1,7 +1,10 @@
 //! What goes wrong after a request was allowed: on the way to the upstream, there, or on the way back.
 
 use http::StatusCode;
+use http::header::{HeaderValue, RETRY_AFTER};
 use pingora::{Error, ErrorSource, ErrorType};
+
+use super::problem::{Answer, Problem, SOON};
 
 /// Why a request that was allowed was not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,17 +66,35 @@ impl Failure {
         }
     }
 
-    /// The status that answers it, `None` where nobody is there to answer.
-    pub(super) fn status(self) -> Option<StatusCode> {
-        match self {
-            Self::UpstreamUnavailable => Some(StatusCode::SERVICE_UNAVAILABLE),
-            Self::UpstreamFailed => Some(StatusCode::BAD_GATEWAY),
-            Self::UpstreamTimeout => Some(StatusCode::GATEWAY_TIMEOUT),
-            Self::RequestTimeout => Some(StatusCode::REQUEST_TIMEOUT),
-            Self::RequestInvalid => Some(StatusCode::BAD_REQUEST),
-            Self::ClientGone => None,
-            Self::Internal => Some(StatusCode::INTERNAL_SERVER_ERROR),
-        }
+    /// The answer to it, `None` where nobody is there to answer.
+    pub(super) fn answer(self, request_id: &HeaderValue) -> Option<Answer> {
+        let problem = match self {
+            Self::UpstreamUnavailable => {
+                let detail = "no server of the upstream can be reached right now";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Upstream unavailable", detail).with(RETRY_AFTER, SOON)
+            }
+            Self::UpstreamFailed => {
+                let detail = "the upstream's answer broke off or could not be understood";
+                Problem::new(StatusCode::BAD_GATEWAY, "Upstream failed", detail)
+            }
+            Self::UpstreamTimeout => {
+                Problem::new(StatusCode::GATEWAY_TIMEOUT, "Upstream too slow", "the upstream did not answer in time")
+            }
+            Self::RequestTimeout => {
+                let detail = "the body of the request did not arrive in time";
+                Problem::new(StatusCode::REQUEST_TIMEOUT, "Request too slow", detail)
+            }
+            Self::RequestInvalid => {
+                let detail = "the body of the request is not framed as HTTP asks for";
+                Problem::new(StatusCode::BAD_REQUEST, "Broken request", detail)
+            }
+            Self::Internal => {
+                let detail = "the gateway could not serve the request";
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", detail)
+            }
+            Self::ClientGone => return None,
+        };
+        Some(problem.answer(self.as_str(), request_id))
     }
 }
 
@@ -139,5 +160,25 @@ mod tests {
         ] {
             assert_eq!(Failure::of(&error), failure, "{error}");
         }
+    }
+
+    #[test]
+    fn a_failure_is_a_problem_unless_nobody_is_there() {
+        let id = HeaderValue::from_static("r-1");
+        for (failure, status, retry) in [
+            (Failure::UpstreamUnavailable, 503, true),
+            (Failure::UpstreamFailed, 502, false),
+            (Failure::UpstreamTimeout, 504, false),
+            (Failure::RequestTimeout, 408, false),
+            (Failure::RequestInvalid, 400, false),
+            (Failure::Internal, 500, false),
+        ] {
+            let answer = failure.answer(&id).unwrap();
+            assert_eq!(answer.status.as_u16(), status);
+            assert_eq!(answer.headers.iter().any(|(name, _)| name == RETRY_AFTER), retry);
+            let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!((&body["reason"], &body["status"]), (&failure.as_str().into(), &status.into()));
+        }
+        assert!(Failure::ClientGone.answer(&id).is_none());
     }
 }

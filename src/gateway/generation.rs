@@ -11,8 +11,8 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 
 use super::challenge::Challenges;
-use super::forward::Outbound;
 use super::metadata::Metadata;
+use super::outbound::Outbound;
 use super::upstream::Upstreams;
 use crate::config::{Configuration, Settings};
 use crate::issuer::{IssuerSet, Issuers};

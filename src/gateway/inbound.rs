@@ -3,7 +3,7 @@
 //! `policy` judges the headers that its decision uses; here are those that the transport and the
 //! forwarding use: framing, host, and what a trusted proxy tells of the client.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use http::HeaderMap;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
@@ -13,7 +13,7 @@ use crate::policy::{Certificate, HeaderFault, PathFault, Target};
 use crate::token::certificate_from_header;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// More options in `Connection` are refused by pingora, after the decision.
@@ -142,21 +142,18 @@ fn check_connection(headers: &HeaderMap) -> Result<(), HeaderFault> {
 /// A name, an address or a bracketed address, and a port where there is one; no user, no escapes.
 fn read_host(value: &HeaderValue) -> Option<&str> {
     let text = value.to_str().ok()?;
-    let (name, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, rest)) => (address.parse::<std::net::Ipv6Addr>().ok().map(|_| ""), rest),
-        None => {
-            let end = text.find(':').unwrap_or(text.len());
-            let (name, port) = text.split_at(end);
-            let is_name =
-                !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
-            (is_name.then_some(name), port)
-        }
+    let (is_name, port) = if let Some((address, port)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        (address.parse::<Ipv6Addr>().is_ok(), port)
+    } else {
+        let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+        let is_good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        (!name.is_empty() && name.bytes().all(is_good), port)
     };
     let is_port = match port.strip_prefix(':') {
         Some(digits) => digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()),
         None => port.is_empty(),
     };
-    name.filter(|_| is_port).map(|_| text)
+    (is_name && is_port).then_some(text)
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Forward, Deni
     };
     found.note(&permit);
     let identity = found.caller.as_deref().map(|caller| &caller.headers);
-    let forward = Forward::new(&permit, &target, policy, &generation.outbound, identity)?;
+    let forward = Forward::new(&permit, &target, policy, identity)?;
     if permit.account().is_some() || permit.injection().is_some() {
         found.account = forward.account().cloned();
     }

@@ -3,14 +3,21 @@
 //! Prepared once a policy; who may read it is not asked, and it names only what discovery may show.
 
 use bytes::Bytes;
-use http::Uri;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Method, StatusCode, Uri};
 use serde::Serialize;
 
+use super::problem::{Answer, Problem};
+use super::trace::REQUEST_ID;
 use crate::config::{ResourceMetadata, Settings};
-use crate::policy::Policy;
+use crate::policy::{Policy, Reason};
 
 /// RFC 9728 section 3.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const A_MINUTE: HeaderValue = HeaderValue::from_static("max-age=60");
+const READING: HeaderValue = HeaderValue::from_static("GET, HEAD");
 
 /// The document and where it is.
 #[derive(Debug)]
@@ -82,9 +89,18 @@ impl Metadata {
         &self.url
     }
 
-    /// The JSON.
-    pub(super) fn body(&self) -> Bytes {
-        self.body.clone()
+    /// The answer to a request for it, which must be one to read (405 otherwise), and what it is
+    /// recorded as.
+    pub(super) fn answer(&self, method: &Method, request_id: &HeaderValue) -> (Answer, Reason) {
+        if matches!(*method, Method::GET | Method::HEAD) {
+            let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, A_MINUTE), (REQUEST_ID, request_id.clone())];
+            let headers = headers.into_iter().collect();
+            return (Answer { status: StatusCode::OK, headers, body: self.body.clone() }, Reason::Public);
+        }
+        let reason = Reason::MethodNotAllowed;
+        let detail = "the metadata can only be read";
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", detail).with(ALLOW, READING);
+        (problem.answer(reason.as_str(), request_id), reason)
     }
 }
 

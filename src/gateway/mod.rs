@@ -5,14 +5,19 @@
 
 mod answer;
 mod challenge;
+mod context;
 mod failure;
 mod forward;
+#[cfg(test)]
+mod forward_tests;
 mod generation;
 mod hygiene;
 mod inbound;
 mod judge;
 mod log;
 mod metadata;
+mod outbound;
+mod problem;
 mod proxy;
 mod server;
 #[cfg(test)]

@@ -53,7 +53,7 @@ impl Gateway {
         let text = document(address, admin, &upstream.address.to_string(), policy);
         std::fs::write(folder.path().join("gateway.yaml"), text).unwrap();
         let process = Process::start(folder.path(), &["serve", "--config", "gateway.yaml"]);
-        let gateway = Self { address, admin, upstream, folder, process };
+        let mut gateway = Self { address, admin, upstream, folder, process };
         gateway.wait_until_ready();
         gateway
     }
@@ -137,14 +137,15 @@ impl Gateway {
         self.process.log.lock().unwrap().clone()
     }
 
-    fn wait_until_ready(&self) {
+    fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let ready = TcpStream::connect(self.admin).is_ok() && self.admin("/readyz").status == 200;
             if ready && TcpStream::connect(self.address).is_ok() {
                 return;
             }
-            assert!(Instant::now() < deadline, "the gateway is not ready; it said:\n{}", self.log());
+            let waiting = Instant::now() < deadline && self.is_running();
+            assert!(waiting, "the gateway is not ready; it said:\n{}", self.log());
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -394,13 +395,14 @@ fn document(address: SocketAddr, admin: SocketAddr, upstream: &str, policy: &str
     )
 }
 
-/// An address that nothing listens on; each is given out once a process.
+/// An address that nothing listens on; each is given out once a process. Its port is below those that
+/// systems give to outgoing connections, so that none of another test takes it meanwhile.
 pub(crate) fn free_address() -> SocketAddr {
     static GIVEN: LazyLock<Mutex<Vec<SocketAddr>>> = LazyLock::new(Mutex::default);
     loop {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(10_000..32_000)));
         let mut given = GIVEN.lock().unwrap();
-        if !given.contains(&address) {
+        if !given.contains(&address) && TcpListener::bind(address).is_ok() {
             given.push(address);
             return address;
         }

@@ -17,6 +17,7 @@
 )]
 
 mod allocations;
+mod demo;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
 mod harness;

@@ -1,0 +1,222 @@
+//! One request, from its head to its record, by one generation.
+//!
+//! The phases of `proxy` call it in their order.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::header::{EXPECT, HeaderValue};
+use http::{Method, StatusCode};
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
+
+use super::answer::refuse;
+use super::failure::Failure;
+use super::forward::Forward;
+use super::generation::{Gateway, Generation};
+use super::inbound::Peer;
+use super::judge::{Asked, Findings, judge};
+use super::outbound::Sending;
+use super::problem::Answer;
+use super::trace;
+use super::upstream::{Pool, Turn};
+use crate::policy::{Denial, TokenFault, UnixTime};
+use crate::record::{HeldScopes, Outcome, record};
+
+/// How much of a refused request's body is read and thrown away, and how long that may take, so that
+/// a client that is still sending gets to read its answer (RFC 9112 section 9.6).
+const LINGER_BYTES: usize = 256 * 1024;
+const LINGER_TIME: Duration = Duration::from_secs(1);
+
+/// One request, from its head to its record.
+pub(super) struct Context {
+    gateway: Arc<Gateway>,
+    /// By which all of it is done.
+    generation: Arc<Generation>,
+    time: SystemTime,
+    started: Instant,
+    decided: Option<Duration>,
+    answered: Option<Duration>,
+    peer: Peer,
+    pub(super) request_id: HeaderValue,
+    found: Findings,
+    /// Only a permit leads to one, and only one leads to an upstream.
+    forward: Option<Forward>,
+    turn: Option<Turn>,
+    /// What went wrong last; nothing once a server was connected to.
+    pub(super) failure: Option<Failure>,
+}
+
+impl Context {
+    /// Of a request whose head has just been read.
+    pub(super) fn new(gateway: &Arc<Gateway>) -> Self {
+        gateway.enter();
+        Self {
+            gateway: Arc::clone(gateway),
+            generation: gateway.current(),
+            time: SystemTime::now(),
+            started: Instant::now(),
+            decided: None,
+            answered: None,
+            peer: Peer { address: None, trusted: false },
+            request_id: HeaderValue::from_static("-"),
+            found: Findings::default(),
+            forward: None,
+            turn: None,
+            failure: None,
+        }
+    }
+
+    /// Takes down who sends the request, and under which id.
+    pub(super) fn meet(&mut self, session: &Session) {
+        let address = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
+        self.peer = Peer::new(address, &self.generation.settings.trusted_proxies);
+        self.request_id = trace::request_id(&session.req_header().headers);
+    }
+
+    /// The answer to a request that is not forwarded.
+    pub(super) async fn judge(&mut self, session: &Session) -> Option<Answer> {
+        let answer = match self.metadata(session.req_header()) {
+            Some(document) => Some(document),
+            None => self.decide(session).await.err().map(|denial| self.refuse(&denial)),
+        };
+        self.decided = Some(self.started.elapsed());
+        answer
+    }
+
+    /// The servers that the permit leads to, and the request's turn among them.
+    pub(super) fn turn(&mut self) -> Option<(&Pool, &mut Turn)> {
+        let pool = self.generation.upstreams.pool(self.forward.as_ref()?.upstream())?;
+        Some((pool, self.turn.get_or_insert_with(|| pool.turn())))
+    }
+
+    /// Makes of the request that came the one to send.
+    pub(super) fn write(&self, request: &mut RequestHeader) -> pingora::Result<()> {
+        let forward = self.forward.as_ref().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
+        let identity = self.found.caller.as_deref().map(|caller| &caller.headers);
+        let sending = Sending { identity, peer: self.peer, request_id: &self.request_id };
+        self.generation.outbound.write(forward, &sending, request)
+    }
+
+    /// Answers, and leaves the connection so that nothing of this request is read as the next one:
+    /// pingora closes it where the body was not read to its end.
+    pub(super) async fn answer(&mut self, session: &mut Session, answer: Answer) {
+        let has_body = session.req_header().method != Method::HEAD;
+        // Who does not take the answer has gone: there is nobody to tell.
+        if let Ok(head) = answer.head()
+            && session.write_response_header(Box::new(head), !has_body).await.is_ok()
+            && has_body
+        {
+            let _ = session.write_response_body(Some(answer.body), true).await;
+        }
+        self.answered = Some(self.started.elapsed());
+        linger(session).await;
+    }
+
+    /// Answers a request that was allowed and could not be served, if that can still be done; the
+    /// status, 0 if not.
+    pub(super) async fn fail(&mut self, session: &mut Session, error: &Error) -> u16 {
+        let failure = *self.failure.get_or_insert_with(|| Failure::of(error));
+        let Some(answer) = failure.answer(&self.request_id).filter(|_| written(session).is_none()) else { return 0 };
+        let status = answer.status.as_u16();
+        self.answer(session, answer).await;
+        status
+    }
+
+    /// Records what became of the request.
+    pub(super) fn record(&self, session: &Session) {
+        let Some(reason) = self.found.reason else { return };
+        let policy = &self.generation.policy;
+        let caller = self.found.caller.as_deref();
+        let head = session.req_header();
+        let path = head.raw_path().split(|byte| *byte == b'?').next().unwrap_or_default();
+        let outcome = Outcome {
+            time: self.time,
+            request_id: self.request_id.to_str().unwrap_or_default(),
+            generation: self.generation.number,
+            api: self.found.api,
+            reason,
+            issuer: caller.map(|caller| &*caller.caller.issuer),
+            client: caller.and_then(|caller| caller.caller.client.as_deref()),
+            subject: caller.and_then(|caller| caller.caller.subject.as_deref()),
+            account: self.found.account.as_ref().map(|account| String::from_utf8_lossy(account.as_bytes())),
+            scopes: caller.map(|caller| HeldScopes { policy, held: caller.standing.held() }),
+            granted_by: self.found.granted_by.and_then(|id| policy.scope(id)).map(|scope| scope.name.as_str()),
+            service: self.found.service.and_then(|id| policy.service(id)).map(crate::policy::Service::as_str),
+            method: head.method.as_str(),
+            path: &String::from_utf8_lossy(path),
+            status: written(session).map_or(0, |status| status.as_u16()),
+            upstream_error: self.failure.and_then(Failure::upstream_error),
+            decision_time: self.decided.unwrap_or_default(),
+            request_time: self.answered.unwrap_or_else(|| self.started.elapsed()),
+        };
+        record(&outcome, &self.generation.labels, self.gateway.audit());
+    }
+
+    /// The answer to a request for the resource's metadata, which no policy judges.
+    fn metadata(&mut self, head: &RequestHeader) -> Option<Answer> {
+        let metadata = self.generation.metadata.as_ref()?;
+        let path = head.raw_path().split(|byte| *byte == b'?').next()?;
+        if !metadata.is_at(path) {
+            return None;
+        }
+        let (answer, reason) = metadata.answer(&head.method, &self.request_id);
+        self.found.reason = Some(reason);
+        Some(answer)
+    }
+
+    async fn decide(&mut self, session: &Session) -> Result<(), Denial> {
+        let raw_head = match session.as_downstream().as_http1() {
+            Some(http1) => http1.get_headers_raw_bytes(),
+            None => bytes::Bytes::new(),
+        };
+        let asked = Asked {
+            generation: &self.generation,
+            head: session.req_header(),
+            raw_head: &raw_head,
+            peer: self.peer,
+            now: self.now(),
+        };
+        self.forward = Some(judge(&asked, &mut self.found).await?);
+        Ok(())
+    }
+
+    fn refuse(&self, denial: &Denial) -> Answer {
+        let wants_nonce = matches!(denial, Denial::Token(TokenFault::NonceRequired));
+        let nonce = wants_nonce.then(|| self.generation.issuers.proof_nonce(self.now())).flatten();
+        refuse(denial, &self.generation.policy, &self.generation.challenges, nonce, &self.request_id)
+    }
+
+    fn now(&self) -> UnixTime {
+        // A clock before 1970 makes every token expired rather than good.
+        UnixTime(self.time.duration_since(SystemTime::UNIX_EPOCH).map_or(u64::MAX, |since| since.as_secs()))
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        self.gateway.leave();
+    }
+}
+
+/// The status of the answer, if its head was written.
+fn written(session: &Session) -> Option<StatusCode> {
+    let status = session.response_written()?.status;
+    (!status.is_informational() || session.was_upgraded()).then_some(status)
+}
+
+async fn linger(session: &mut Session) {
+    let waits_to_send = session.req_header().headers.contains_key(EXPECT);
+    if waits_to_send || session.is_body_done() {
+        return;
+    }
+    let read = async {
+        let mut left = LINGER_BYTES;
+        while let (Ok(Some(bytes)), true) = (session.read_request_body().await, left > 0) {
+            left = left.saturating_sub(bytes.len());
+        }
+    };
+    // Whatever comes of it, the connection is closed.
+    let _ = tokio::time::timeout(LINGER_TIME, read).await;
+}

@@ -1,0 +1,154 @@
+//! The upstream request: the one that came, cleaned, and told whose it is and where it comes from.
+//!
+//! What never passes is `hygiene`'s. `Connection`, `Upgrade` and the framing are pingora's, which passes
+//! `WebSocket` upgrades on and no others; `Host` goes on as it came.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
+use pingora::http::RequestHeader;
+
+use super::forward::Forward;
+use super::hygiene::Hygiene;
+use super::inbound::{self, Peer};
+use super::trace::{self, TRACEPARENT, TRACESTATE};
+use crate::config::{IdentityHeaders, Settings};
+use crate::issuer::IdentityValues;
+use crate::policy::Policy;
+
+/// What one policy has written into upstream requests.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    hygiene: Hygiene,
+    identity: IdentityNames,
+    /// By the api's place.
+    forward_authorization: Box<[bool]>,
+}
+
+/// What a request is sent with beside its permit.
+pub(super) struct Sending<'a> {
+    /// Who is calling; nobody on a public service.
+    pub(super) identity: Option<&'a IdentityValues>,
+    pub(super) peer: Peer,
+    pub(super) request_id: &'a HeaderValue,
+}
+
+/// Names as they are written, so that none is made a request.
+#[derive(Debug)]
+struct IdentityNames {
+    subject: Option<Bytes>,
+    client: Option<Bytes>,
+    account: Option<Bytes>,
+    scopes: Option<Bytes>,
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+impl Outbound {
+    pub(super) fn new(settings: &Settings, policy: &Policy) -> Self {
+        Self {
+            hygiene: Hygiene::new(&settings.identity_headers, policy),
+            identity: IdentityNames::new(&settings.identity_headers),
+            forward_authorization: settings.forward_authorization.clone().into(),
+        }
+    }
+
+    /// Makes of the request that came the one that the permit lets through.
+    pub(super) fn write(
+        &self,
+        forward: &Forward,
+        sending: &Sending<'_>,
+        request: &mut RequestHeader,
+    ) -> pingora::Result<()> {
+        self.hygiene.clean(request, sending.peer.trusted);
+        if let Some(target) = forward.target() {
+            request.set_raw_path(target)?;
+        }
+        if !self.forward_authorization.get(forward.api().0 as usize).is_some_and(|forward| *forward) {
+            request.remove_header(&AUTHORIZATION);
+            request.remove_header(&DPOP);
+        }
+        if let Some((name, value)) = forward.injected() {
+            request.insert_header(name, value.clone())?;
+        }
+        self.identity.write(sending.identity, forward.account(), request)?;
+        write_trace(sending.request_id, request)?;
+        write_forwarded(sending.peer, request)
+    }
+}
+
+impl IdentityNames {
+    fn new(names: &IdentityHeaders) -> Self {
+        let title = |name: &Option<HeaderName>| name.as_ref().map(titled);
+        Self {
+            subject: title(&names.subject),
+            client: title(&names.client),
+            account: title(&names.account),
+            scopes: title(&names.scopes),
+        }
+    }
+
+    fn write(
+        &self,
+        values: Option<&IdentityValues>,
+        account: Option<&HeaderValue>,
+        request: &mut RequestHeader,
+    ) -> pingora::Result<()> {
+        for (name, value) in [
+            (&self.subject, values.and_then(|values| values.subject.as_ref())),
+            (&self.client, values.and_then(|values| values.client.as_ref())),
+            (&self.scopes, values.and_then(|values| values.scopes.as_ref())),
+            (&self.account, account),
+        ] {
+            if let (Some(name), Some(value)) = (name, value) {
+                request.insert_header(name.clone(), value.clone())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `X-Auth-Subject` for `x-auth-subject`: some servers' code expects it so.
+fn titled(name: &HeaderName) -> Bytes {
+    let mut upper = true;
+    let letter = |byte: u8| {
+        let written = if upper { byte.to_ascii_uppercase() } else { byte };
+        upper = byte == b'-';
+        written
+    };
+    name.as_str().bytes().map(letter).collect::<Vec<_>>().into()
+}
+
+fn write_trace(request_id: &HeaderValue, request: &mut RequestHeader) -> pingora::Result<()> {
+    let (parent, taken_over) = trace::traceparent(&request.headers);
+    if !taken_over {
+        request.remove_header(&TRACESTATE);
+    }
+    request.insert_header(TRACEPARENT, parent)?;
+    request.insert_header("X-Request-Id", request_id.clone())
+}
+
+/// Where the request comes from, by the connection or as a trusted proxy has it.
+fn write_forwarded(peer: Peer, request: &mut RequestHeader) -> pingora::Result<()> {
+    let mut chain = String::with_capacity(48);
+    for earlier in request.headers.get_all(&X_FORWARDED_FOR) {
+        // Only a trusted proxy's is still there.
+        chain.push_str(earlier.to_str().unwrap_or("unknown"));
+        chain.push_str(", ");
+    }
+    // It cannot fail: it is a string that grows.
+    let _ = match peer.address {
+        Some(address) => write!(chain, "{address}"),
+        None => write!(chain, "unknown"),
+    };
+    let scheme = inbound::scheme(&request.headers, peer);
+    let host = inbound::told_host(&request.headers, peer).or_else(|| request.headers.get(HOST)).cloned();
+    request.insert_header("X-Forwarded-For", chain)?;
+    request.insert_header("X-Forwarded-Proto", HeaderValue::from_static(scheme))?;
+    match host {
+        Some(host) => request.insert_header("X-Forwarded-Host", host),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,99 @@
+//! `scopegate demo`, on the repository's own file with other ports.
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::harness::{Connection, Process, Response, free_address, wait_for};
+
+/// A folder with the repository's file, its addresses exchanged for free ones.
+fn folder() -> TempDir {
+    let mut text = include_str!("../../gateway.yaml").to_owned();
+    for address in ["127.0.0.1:8080", "127.0.0.1:9901", "127.0.0.1:9000", "127.0.0.1:9400"] {
+        assert!(text.contains(address), "{address}");
+        text = text.replace(address, &free_address().to_string());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("gateway.yaml"), text).unwrap();
+    folder
+}
+
+/// What a line that starts with `curl` asks, asked without curl.
+fn run(line: &str) -> Response {
+    let mut words = shell_words(line).into_iter();
+    let (mut method, mut headers, mut url) = ("GET".to_owned(), Vec::new(), String::new());
+    while let Some(word) = words.next() {
+        match &*word {
+            "-X" => method = words.next().unwrap(),
+            "-H" => headers.push(words.next().unwrap()),
+            "-o" | "-w" => drop(words.next()),
+            "curl" | "-s" => {}
+            _ => url = word,
+        }
+    }
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut connection = Connection::open(host.parse().unwrap());
+    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    connection.write(format!("{method} /{path} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n").as_bytes());
+    connection.read_response().unwrap()
+}
+
+/// Words, of which those in single quotes may have spaces.
+fn shell_words(line: &str) -> Vec<String> {
+    let parts = line.split('\'').enumerate();
+    let words = parts.flat_map(|(place, part)| match place % 2 {
+        0 => part.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
+        _ => vec![part.to_owned()],
+    });
+    words.collect()
+}
+
+#[test]
+fn the_table_is_as_expected_and_each_line_to_paste_gives_its_status() {
+    let folder = folder();
+    let demo = Process::start(folder.path(), &["demo"]);
+    let said = wait_for("the demo", || {
+        let log = demo.log.lock().unwrap().clone();
+        log.contains("Ctrl-C ends the demo").then_some(log)
+    });
+    assert!(said.contains("answers are as expected."), "{said}");
+    let lines: Vec<_> = said.lines().collect();
+    let pasted = lines.windows(2).filter_map(|pair| Some((pair[0].strip_prefix("# ")?, pair[1])));
+    let mut count = 0;
+    for (told, line) in pasted {
+        assert_eq!(run(line).status.to_string(), told.split(' ').next().unwrap(), "{line}");
+        count += 1;
+    }
+    assert!(count >= 8, "{said}");
+}
+
+#[test]
+fn an_answer_that_is_not_as_expected_is_shown_and_ends_a_single_run_with_1() {
+    let folder = folder();
+    let run = || Command::new(env!("CARGO_BIN_EXE_scopegate")).args(["demo", "--once"]).current_dir(&folder).output();
+    let output = run().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let file = folder.path().join("gateway.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("GET /wirewheel/consents/**", "GET /wirewheel/consents/*")).unwrap();
+    let output = run().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("^ expected 200 granted"), "{said}");
+    assert!(said.contains("1 of "), "{said}");
+}
+
+#[test]
+fn a_taken_address_ends_it_with_2_and_is_named() {
+    for place in ["- address: ", "servers: [\"", "- issuer: http://"] {
+        let folder = folder();
+        let text = std::fs::read_to_string(folder.path().join("gateway.yaml")).unwrap();
+        let rest = text.split_once(place).unwrap().1;
+        let address = rest.split(['\n', '"', ' ']).next().unwrap();
+        let _taken = TcpListener::bind(address).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_scopegate")).arg("demo").current_dir(&folder).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains(address), "{address}");
+    }
+}
