@@ -173,6 +173,7 @@ fn of_source(source: KeySource) -> config::Issuer {
         rules: Arc::new(rules()),
         keys: Some(source),
         stale_keys_for: Duration::from_secs(24 * 60 * 60),
+        ca_file: None,
         introspection: None,
     }
 }
