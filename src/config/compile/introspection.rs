@@ -80,21 +80,20 @@ fn authentication(
         findings.add(finding.help("keep one of them: the gateway proves in one way who it is"));
         return None;
     }
-    let mut file = |entry, key| {
-        let text = required(entry, at.key(key), HELP, findings);
+    let mut file = |entry, key, holds| {
+        let text = required(entry, at.key(key), &format!("write the file that holds {holds}"), findings);
         parsed(text, at.key(key), findings, |text| values::file(text, directory))
     };
     let found = match first {
-        Some("client_secret_file") => {
-            file(document.client_secret_file, "client_secret_file").map(|file| ClientAuthentication::Secret { file })
-        }
+        Some("client_secret_file") => file(document.client_secret_file, "client_secret_file", "the client's secret")
+            .map(|file| ClientAuthentication::Secret { file }),
         Some("certificate_file") => {
-            let certificate = file(document.certificate_file, "certificate_file");
-            let key = file(document.certificate_key_file, "certificate_key_file");
+            let certificate = file(document.certificate_file, "certificate_file", "the client's certificate");
+            let key = file(document.certificate_key_file, "certificate_key_file", "the certificate's private key");
             certificate.zip(key).map(|(file, key_file)| ClientAuthentication::Certificate { file, key_file })
         }
         Some(_) => {
-            let file = file(document.private_key_file, "private_key_file");
+            let file = file(document.private_key_file, "private_key_file", "the client's private key");
             return private_key(file, document.private_key_algorithm, document.private_key_id, at, findings);
         }
         None => {
