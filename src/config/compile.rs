@@ -28,7 +28,7 @@ use super::document::{self, Document};
 use super::entry::Entry;
 use super::finding::{At, Finding, Findings, Place};
 use super::source::LARGEST;
-use super::{Audit, Configuration, Problems, ResourceMetadata, Settings, Source, node, reading};
+use super::{Audit, Configuration, Problems, ResourceMetadata, Settings, Source, reading, yaml};
 use crate::policy::{Policy, PolicySpec, ScopeNames, UndefinedScopes, UnregisteredClients};
 
 /// Reads a file's text.
@@ -48,7 +48,7 @@ fn configuration(source: &Source<'_>, findings: &mut Findings) -> Option<Configu
         findings.add(Finding::placed(Place::Byte(0), "the file is larger than 64 MiB").help("make it smaller"));
         return None;
     }
-    let node = match node::parse(super::without_mark(source.text)) {
+    let node = match yaml::parse(super::without_mark(source.text)) {
         Ok(node) => node,
         Err(finding) => {
             findings.add(finding);

@@ -42,7 +42,7 @@ pub(super) struct Finding {
     pub(super) message: String,
     pub(super) help: Option<String>,
     /// Where the thing is that this one repeats.
-    pub(super) first: Option<Path>,
+    pub(super) first: Option<Place>,
 }
 
 /// Where something is wrong.
@@ -111,15 +111,6 @@ impl<'a> At<'a> {
     }
 }
 
-impl Place {
-    pub(super) fn into_path(self) -> Path {
-        match self {
-            Self::Value(path) | Self::Key(path) => path,
-            Self::Byte(_) => Path::default(),
-        }
-    }
-}
-
 impl Finding {
     /// At the value here; where it is not, at what should hold it.
     pub(super) fn new(at: At<'_>, message: impl Into<String>) -> Self {
@@ -148,7 +139,7 @@ impl Finding {
     }
 
     /// Where the thing is that this one repeats.
-    pub(super) fn first(mut self, first: Path) -> Self {
+    pub(super) fn first(mut self, first: Place) -> Self {
         self.first = Some(first);
         self
     }

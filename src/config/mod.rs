@@ -1,15 +1,18 @@
-//! `gateway.yaml`: text to [`Policy`](crate::policy::Policy) and [`Settings`], or all that is wrong with it.
+//! `gateway.yaml`: text to [`Policy`] and [`Settings`], or all that is wrong with it.
 //!
-//! The text becomes a tree (`node`), the tree a [`Document`](document::Document) of the file's shape
-//! (`reading`), and the document what it means (`compile`). Each reports what it finds and goes on;
-//! `problem` then shows all of it at its lines. Nothing that the text names is opened here.
+//! The text becomes a tree (`yaml`), the tree a `Document` of the file's shape (`reading`), and the
+//! document what it means (`compile`). Each reports what it finds and goes on; `locate` and `problem`
+//! then show all of it at its lines. Nothing that the text names is opened here.
 
 mod compile;
 mod document;
 mod entry;
 mod finding;
+mod locate;
+mod mapping;
 mod node;
 mod places;
+mod probe;
 mod problem;
 mod reading;
 mod settings;
@@ -17,6 +20,7 @@ mod source;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod yaml;
 
 use std::path::Path;
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, Span};
 
-use super::finding::{PathStep, Place};
+use super::finding::{Path, PathStep};
 
 /// A range within one line, by characters from 0; the line counts from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +21,8 @@ pub(super) struct Spot {
 #[derive(Debug, Default)]
 pub(super) struct Places {
     nodes: Vec<PlacedNode>,
+    /// Whether the text could be gone through to its end.
+    complete: bool,
 }
 
 type NodeId = usize;
@@ -61,22 +63,20 @@ impl Places {
     /// Finds the places; of a text that cannot be gone through to its end, those before that.
     pub(super) fn find(text: &str) -> Self {
         let mut builder = Builder::default();
+        let mut complete = false;
         for event in Parser::new_from_str(text) {
             match event {
-                Ok((Event::DocumentEnd, _)) | Err(_) => break,
+                Ok((Event::DocumentEnd, _)) => complete = true,
                 Ok((event, span)) => builder.take(event, span),
+                Err(_) => break,
             }
         }
-        builder.finish()
+        Self { nodes: builder.nodes, complete }
     }
 
-    /// Where that is; the nearest that holds it where it is not in the text.
-    pub(super) fn spot(&self, place: &Place) -> Option<Spot> {
-        let (path, wants_key) = match place {
-            Place::Value(path) => (path, false),
-            Place::Key(path) => (path, true),
-            Place::Byte(_) => return None,
-        };
+    /// Where the value is, or its key; the nearest that holds it where it is not in the text. `None`
+    /// where that cannot be told, since the text could not be gone through to its end.
+    pub(super) fn spot(&self, path: &Path, wants_key: bool) -> Option<Spot> {
         let mut node = self.nodes.first()?;
         let mut key = None;
         let mut is_whole = true;
@@ -86,6 +86,9 @@ impl Places {
                 break;
             };
             (node, key) = (child, child_key);
+        }
+        if !is_whole && !self.complete {
+            return None;
         }
         Some(match key {
             Some(key) if wants_key && is_whole => key.spot,
@@ -198,10 +201,6 @@ impl Builder {
             node.spot.end = if end.line() == node.spot.line { end.col() } else { usize::MAX };
         }
     }
-
-    fn finish(self) -> Places {
-        Places { nodes: self.nodes }
-    }
 }
 
 fn spot(span: Span) -> Spot {
@@ -211,7 +210,6 @@ fn spot(span: Span) -> Spot {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Path;
     use super::*;
 
     const TEXT: &str = "\
@@ -239,8 +237,7 @@ a: again
             Err(_) => PathStep::Key((*step).into()),
         });
         let path = Path(steps.collect());
-        let place = if wants_key { Place::Key(path.clone()) } else { Place::Value(path.clone()) };
-        let spot = Places::find(TEXT).spot(&place).unwrap();
+        let spot = Places::find(TEXT).spot(&path, wants_key).unwrap();
         assert_eq!((spot.line, spot.start, spot.end), expected, "{path:?}");
     }
 
@@ -280,10 +277,9 @@ a: again
     #[test]
     fn a_text_that_ends_early_has_the_places_before() {
         let places = Places::find("a: b\nc: [d, \n  - {");
-        assert_eq!(
-            places.spot(&Place::Value(Path([PathStep::Key("a".into())].into()))),
-            Some(Spot { line: 1, start: 3, end: 4 })
-        );
-        assert_eq!(Places::find("").spot(&Place::Value(Path::default())), None);
+        let path = |key: &str| Path([PathStep::Key(key.into())].into());
+        assert_eq!(places.spot(&path("a"), false), Some(Spot { line: 1, start: 3, end: 4 }));
+        assert_eq!(places.spot(&path("e"), false), None);
+        assert_eq!(Places::find("").spot(&Path::default(), false), None);
     }
 }

@@ -7,8 +7,9 @@ use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use thiserror::Error;
 
 use super::Source;
-use super::finding::{Finding, Findings, Path, Place};
-use super::places::{Places, Spot};
+use super::finding::{Finding, Findings};
+use super::locate::Text;
+use super::places::Spot;
 
 /// All that is wrong with a file, in its order; never empty.
 #[derive(Debug, Clone, Error)]
@@ -50,19 +51,17 @@ impl Problems {
     pub(super) fn locate(findings: Findings, source: &Source<'_>) -> Self {
         let file: Arc<str> = source.shown.into();
         let (kept, beyond) = findings.into_parts();
-        let text = super::without_mark(source.text);
-        let places = if kept.iter().any(needs_places) { Places::find(text) } else { Places::default() };
-        let lines = Lines::of(text);
-        let mut located: Vec<_> = kept.into_iter().map(|finding| (lines.spot(&finding, &places), finding)).collect();
+        let text = Text::new(super::without_mark(source.text));
+        let mut located: Vec<_> = kept.into_iter().map(|finding| (text.spot(&finding.place), finding)).collect();
         located.sort_by_key(|(spot, _)| *spot);
-        let mut excerpts = Excerpts { lines: &lines, last: None };
+        let mut excerpts = Excerpts { text: &text, last: None };
         let mut list: Vec<_> = located
             .into_iter()
             .map(|(spot, finding)| Problem {
                 file: file.clone(),
                 line: spot.line,
                 column: spot.start + 1,
-                message: message(&finding, &places),
+                message: message(&finding, &text),
                 help: finding.help,
                 excerpt: excerpts.excerpt(spot),
             })
@@ -143,74 +142,16 @@ impl fmt::Display for Problem {
     }
 }
 
-fn needs_places(finding: &Finding) -> bool {
-    !matches!(finding.place, Place::Byte(_))
-}
-
-fn message(finding: &Finding, places: &Places) -> String {
-    let line = |first: &Path| places.spot(&Place::Key(first.clone())).map(|spot| spot.line);
-    match finding.first.as_ref().and_then(line) {
-        Some(line) => format!("{}, first on line {line}", finding.message),
+fn message(finding: &Finding, text: &Text<'_>) -> String {
+    match &finding.first {
+        Some(first) => format!("{}, first on line {}", finding.message, text.spot(first).line),
         None => finding.message.clone(),
-    }
-}
-
-/// A text by its lines, as YAML 1.2 section 5.4 breaks them.
-struct Lines<'t> {
-    text: &'t str,
-    /// The byte at which each begins.
-    starts: Vec<usize>,
-}
-
-impl<'t> Lines<'t> {
-    fn of(text: &'t str) -> Self {
-        let mut starts = vec![0];
-        let mut bytes = text.bytes().enumerate().peekable();
-        while let Some((place, byte)) = bytes.next() {
-            let breaks = byte == b'\n' || byte == b'\r' && bytes.peek().is_none_or(|(_, next)| *next != b'\n');
-            if breaks {
-                starts.push(place + 1);
-            }
-        }
-        Self { text, starts }
-    }
-
-    /// The line, from 1, without its break.
-    fn line(&self, number: usize) -> &'t str {
-        let start = number.checked_sub(1).and_then(|place| self.starts.get(place));
-        let line = start.and_then(|start| match self.starts.get(number) {
-            Some(end) => self.text.get(*start..*end),
-            None => self.text.get(*start..),
-        });
-        line.unwrap_or_default().trim_end_matches(['\n', '\r'])
-    }
-
-    fn spot(&self, finding: &Finding, places: &Places) -> Spot {
-        match finding.place {
-            Place::Byte(byte) => self.byte(byte),
-            Place::Value(_) | Place::Key(_) => match places.spot(&finding.place) {
-                Some(spot) if spot.line <= self.starts.len() => spot,
-                // What is left out at the very end is on the line after it.
-                Some(_) => self.byte(self.text.len()),
-                None => self.byte(0),
-            },
-        }
-    }
-
-    /// Where a byte is; beyond the text, where its last line ends.
-    fn byte(&self, byte: usize) -> Spot {
-        let end = byte.min(self.text.trim_end().len());
-        let byte = (0..=end).rev().find(|byte| self.text.is_char_boundary(*byte)).unwrap_or_default();
-        let line = self.starts.partition_point(|start| *start <= byte);
-        let before = line.checked_sub(1).and_then(|place| self.text.get(*self.starts.get(place)?..byte));
-        let start = before.map_or(0, |before| before.chars().count());
-        Spot { line, start, end: start }
     }
 }
 
 /// The lines of problems, each held once for all that are on it.
 struct Excerpts<'t> {
-    lines: &'t Lines<'t>,
+    text: &'t Text<'t>,
     last: Option<(usize, Arc<str>)>,
 }
 
@@ -219,7 +160,7 @@ impl Excerpts<'_> {
         let line = match &self.last {
             Some((number, line)) if *number == spot.line => line.clone(),
             Some(_) | None => {
-                let line = self.lines.line(spot.line);
+                let line = self.text.line(spot.line);
                 if line.len() > LONGEST_EXCERPT {
                     return None;
                 }

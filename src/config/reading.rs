@@ -4,15 +4,15 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use hashbrown::HashMap;
 use serde::de::value::StringDeserializer;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::document::Document;
 use super::entry::{Entry, ONE_OR_MANY};
-use super::finding::{At, Finding, Findings, Quoted};
-use super::node::Node;
+use super::finding::{At, Finding, Findings};
+use super::mapping;
+use super::node::{Found, Node};
 use super::suggest;
 
 /// The document that the tree is; entries that are not of their shape are reported and left out.
@@ -96,60 +96,9 @@ impl<'a> Reading<'a> {
         let Node::Mapping(entries) = self.node else {
             return Err(self.unexpected("a mapping", Some("write `key: value`, each key on its own line")));
         };
-        let mut keys = Keys { known, seen: HashMap::new(), at: self.at };
-        let mut fields = Vec::with_capacity(entries.len());
-        let mut meant = Vec::new();
-        for (place, (key, value)) in entries.into_iter().enumerate() {
-            match keys.admit(key, place) {
-                Ok(key) => fields.push((key, value)),
-                Err((finding, near)) => {
-                    self.findings.borrow_mut().add(finding);
-                    meant.extend(near);
-                }
-            }
-        }
-        // A key that is only misspelt is not missing as well.
-        meant.retain(|near| !keys.seen.contains_key(*near));
-        fields.extend(meant.into_iter().map(|near| (near.to_owned(), Node::Reported)));
-        Ok(Fields { rest: fields.into_iter(), value: None, at: self.at, findings: self.findings })
+        let admitted = mapping::admit(entries, known, self.at, &mut self.findings.borrow_mut());
+        Ok(Fields { rest: admitted.into_iter(), value: None, at: self.at, findings: self.findings })
     }
-}
-
-/// The keys of a mapping as they come.
-struct Keys<'a> {
-    /// Those that there are, where that is not for the user to choose.
-    known: Option<&'static [&'static str]>,
-    seen: HashMap<String, usize>,
-    at: At<'a>,
-}
-
-impl Keys<'_> {
-    /// The key if it is one, else what is wrong with it, and which key is meant if that can be guessed.
-    fn admit(&mut self, key: Node, place: usize) -> Result<String, (Finding, Option<&'static str>)> {
-        let here = self.at.nth(place);
-        let Node::Text(key) = key else {
-            let finding = Finding::at_key(here, format!("expected a key, found {}", Found(&key)));
-            let help = self.known.map_or_else(|| "in quotes anything is a key".to_owned(), keys_there_are);
-            return Err((finding.help(help), None));
-        };
-        if let Some(known) = self.known
-            && !known.contains(&&*key)
-        {
-            let near = suggest::nearest(&key, known.iter().copied());
-            let help = near.map_or_else(|| keys_there_are(known), suggest::perhaps);
-            return Err((Finding::at_key(here, format!("unknown key {}", Quoted(&key))).help(help), near));
-        }
-        if let Some(first) = self.seen.get(&key) {
-            let finding = Finding::at_key(here, format!("the key {} is repeated", Quoted(&key)));
-            return Err((finding.first(self.at.nth(*first).path()).help("keep one of them"), None));
-        }
-        self.seen.insert(key.clone(), place);
-        Ok(key)
-    }
-}
-
-fn keys_there_are(known: &[&str]) -> String {
-    format!("the keys here are `{}`", known.join("`, `"))
 }
 
 impl<'de> Deserializer<'de> for Reading<'_> {
@@ -297,24 +246,5 @@ impl<'de> MapAccess<'de> for Fields<'_> {
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
         let (key, node) = self.value.take().ok_or(Fault::FromElsewhere)?;
         seed.deserialize(Reading { node, at: self.at.key(&key), findings: self.findings, expected: None })
-    }
-}
-
-/// What a value is, as messages say it.
-struct Found<'a>(&'a Node);
-
-impl fmt::Display for Found<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Node::Null => f.write_str("nothing"),
-            Node::Bool(value) => write!(f, "`{value}`"),
-            Node::Whole(value) => write!(f, "the number `{value}`"),
-            Node::Number(value) => write!(f, "the number `{value}`"),
-            Node::Text(text) => write!(f, "the text {}", Quoted(text)),
-            Node::List(_) => f.write_str("a list"),
-            Node::Mapping(_) => f.write_str("a mapping"),
-            Node::Tagged(tag) => write!(f, "a value with the tag {}", Quoted(tag)),
-            Node::Reported => f.write_str("something else"),
-        }
     }
 }

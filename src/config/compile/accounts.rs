@@ -2,11 +2,11 @@
 
 use http::header::HeaderName;
 
-use super::super::document;
-use super::super::entry::{Entry, OneOrMany};
-use super::super::finding::{At, Finding, Findings, Quoted};
 use super::headers;
 use super::take::{Wrong, one_or_many, optional, parsed};
+use crate::config::document;
+use crate::config::entry::{Entry, OneOrMany};
+use crate::config::finding::{At, Finding, Findings, Quoted};
 use crate::policy::{AccountSource, AccountWhenAbsent};
 
 /// Where the api's requests name their account; `None` where that could not be read.

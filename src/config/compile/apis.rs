@@ -1,14 +1,14 @@
 //! `apis`: groups of scopes in front of one upstream.
 
-use super::super::document;
-use super::super::entry::{Entry, List};
-use super::super::finding::{At, Finding, Findings, Quoted};
-use super::super::suggest;
 use super::names::DefinedNames;
 use super::services::{Terms, remedy, services};
 use super::take::{Firsts, RENAME, Wrong, at_least_one, checked, items, optional, parsed, required};
 use super::upstreams::Upstreams;
 use super::{accounts, scopes, values};
+use crate::config::document;
+use crate::config::entry::{Entry, List};
+use crate::config::finding::{At, Finding, Findings, Quoted};
+use crate::config::suggest;
 use crate::policy::{ApiName, ApiSpec, BasePath, InsufficientScopeStatus, UpstreamId};
 
 /// What apis are read with.

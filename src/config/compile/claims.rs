@@ -1,9 +1,9 @@
 //! `issuers[].claims`: where a token says what.
 
-use super::super::document;
-use super::super::entry::{Entry, OneOrMany};
-use super::super::finding::{At, Findings, Quoted};
 use super::take::{Wrong, one_or_many, optional, parsed};
+use crate::config::document;
+use crate::config::entry::{Entry, OneOrMany};
+use crate::config::finding::{At, Findings, Quoted};
 use crate::token::{ClaimPath, ClaimPaths};
 
 pub(super) fn claims(entry: Entry<document::Claims>, at: At<'_>, findings: &mut Findings) -> ClaimPaths {

@@ -1,11 +1,11 @@
 //! `clients`: applications known by their client id.
 
-use super::super::document;
-use super::super::entry::{Entry, List};
-use super::super::finding::{At, Finding, Findings, Quoted};
 use super::names::DefinedNames;
 use super::take::{Firsts, Wrong, items, optional, parsed, required};
 use super::values;
+use crate::config::document;
+use crate::config::entry::{Entry, List};
+use crate::config::finding::{At, Finding, Findings, Quoted};
 use crate::policy::{Account, CertificateRule, ClientId, ClientSpec, ClientType, ScopeName, ScopeNames};
 
 /// The list; `None` where the file has none, which lets every client be as its token says.
@@ -125,5 +125,5 @@ fn certificate_rule(document: document::Certificate, at: At<'_>, findings: &mut 
     parsed(sha256, sha256_at, findings, values::sha256)
         .map(CertificateRule::Sha256)
         .or_else(|| parsed(subject, subject_at, findings, values::text).map(CertificateRule::Subject))
-        .or_else(|| parsed(dns, dns_at, findings, values::host).map(CertificateRule::SanDns))
+        .or_else(|| parsed(dns, dns_at, findings, values::dns_name).map(CertificateRule::SanDns))
 }

@@ -2,12 +2,12 @@
 
 use http::header::{self, HeaderName};
 
-use super::super::document;
-use super::super::entry::Entry;
-use super::super::finding::{At, Finding, Findings, Path, Quoted};
 use super::take::{Wrong, optional, parsed};
 use super::values;
 use crate::config::IdentityHeaders;
+use crate::config::document;
+use crate::config::entry::Entry;
+use crate::config::finding::{At, Finding, Findings, Place, Quoted};
 
 /// Headers that mean something to HTTP, to authentication or to the gateway itself.
 const TAKEN: [HeaderName; 20] = [
@@ -51,7 +51,7 @@ pub(super) fn identity_headers(
     findings: &mut Findings,
 ) -> IdentityHeaders {
     let document = optional(entry, at, findings).unwrap_or_default();
-    let mut firsts: Vec<(String, Path)> = Vec::new();
+    let mut firsts: Vec<(String, Place)> = Vec::new();
     let mut header = |entry, key| {
         let at = at.key(key);
         let name = parsed(optional(entry, at, findings), at, findings, own_name)?;
@@ -64,7 +64,7 @@ pub(super) fn identity_headers(
                 let finding = Finding::new(at, format!("the header `{name}` is there twice")).first(first.clone());
                 findings.add(finding.help("write another header"));
             }
-            None => firsts.push((folded(&name), at.path())),
+            None => firsts.push((folded(&name), Place::Value(at.path()))),
         }
         Some(name)
     };

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 
-use super::super::document;
-use super::super::entry::{Entry, List};
-use super::super::finding::{self, At, Finding, Findings, Quoted};
-use super::super::suggest;
 use super::take::{Firsts, Wrong, at_least_one, items, optional, parsed, required};
 use super::{claims, keys, values};
 use crate::config::Issuer;
+use crate::config::document;
+use crate::config::entry::{Entry, List};
+use crate::config::finding::{At, Finding, Findings, Place, Quoted};
+use crate::config::suggest;
 use crate::token::{DpopRules, IssuerRules, ScopeSyntax, TokenType};
 
 /// The issuers, and what other parts of the file must know of them.
@@ -72,9 +72,9 @@ pub(super) fn issuers(list: List<document::Issuer>, at: At<'_>, directory: &Path
     issuers
 }
 
-fn note_introspection(first: &mut Option<finding::Path>, at: At<'_>, findings: &mut Findings) {
+fn note_introspection(first: &mut Option<Place>, at: At<'_>, findings: &mut Findings) {
     match first {
-        None => *first = Some(at.path()),
+        None => *first = Some(Place::Key(at.path())),
         Some(first) => {
             let finding = Finding::at_key(at, "a second issuer has `introspection`").first(first.clone());
             findings.add(finding.help("keep one: an opaque token names no issuer, so only one can be asked"));
@@ -83,7 +83,7 @@ fn note_introspection(first: &mut Option<finding::Path>, at: At<'_>, findings: &
 }
 
 fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings: &mut Findings) -> Option<Issuer> {
-    if !document.keys.is_there() && !document.introspection.is_there() {
+    if matches!(document.keys, Entry::Absent) && matches!(document.introspection, Entry::Absent) {
         let finding = Finding::new(at, "this issuer has neither `keys` nor `introspection`");
         findings.add(finding.help("write `keys: { url: https://… }` or `keys: { file: … }`"));
     }

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::document;
-use super::super::entry::Entry;
-use super::super::finding::{At, Finding, Findings};
 use super::take::{optional, parsed, required};
 use super::values;
+use crate::config::document;
+use crate::config::entry::Entry;
+use crate::config::finding::{At, Finding, Findings};
 use crate::config::{Introspection, KeySource};
 
 pub(super) fn keys(

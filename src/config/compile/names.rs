@@ -2,15 +2,15 @@
 
 use hashbrown::HashMap;
 
-use super::super::finding::{At, Finding, Findings, Path, Place, Quoted};
-use super::super::suggest;
+use crate::config::finding::{At, Finding, Findings, Place, Quoted};
+use crate::config::suggest;
 use crate::policy::{ScopeName, ScopeNames};
 
 /// The names that the apis define.
 #[derive(Debug)]
 pub(super) struct DefinedNames {
     /// By the name in lower case.
-    names: HashMap<Box<str>, (ScopeName, Path)>,
+    names: HashMap<Box<str>, (ScopeName, Place)>,
     /// Whether every name could be read; where not, none is called undefined.
     pub(super) complete: bool,
 }
@@ -27,10 +27,10 @@ impl DefinedNames {
         let folded = name.as_str().to_ascii_lowercase().into_boxed_str();
         match self.names.entry(folded) {
             hashbrown::hash_map::Entry::Vacant(vacant) => {
-                vacant.insert((name.clone(), place.into_path()));
+                vacant.insert((name.clone(), place));
             }
             hashbrown::hash_map::Entry::Occupied(first) => {
-                let (written, path) = first.get();
+                let (written, first) = first.get();
                 let message = if written == name {
                     format!("the scope {} is defined twice", Quoted(name.as_str()))
                 } else {
@@ -41,7 +41,7 @@ impl DefinedNames {
                     )
                 };
                 let help = "rename one of them: names are unique in the file, whatever their case";
-                findings.add(Finding::placed(place, message).first(path.clone()).help(help));
+                findings.add(Finding::placed(place, message).first(first.clone()).help(help));
             }
         }
     }

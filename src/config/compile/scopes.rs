@@ -1,11 +1,11 @@
 //! `apis[].scopes`: names with services, and their privileges.
 
-use super::super::document;
-use super::super::entry::{Entry, List, Named};
-use super::super::finding::{At, Finding, Findings, Place, Quoted};
 use super::names::DefinedNames;
 use super::services::{Terms, services};
 use super::take::{Wrong, items, optional, parsed, required};
+use crate::config::document;
+use crate::config::entry::{Entry, List, Named};
+use crate::config::finding::{At, Finding, Findings, Place, Quoted};
 use crate::policy::{AccountSource, BasePath, Marks, PrivilegeSpec, Reach, ScopeName, ScopeSpec};
 
 /// What scopes must know of their api.

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use super::super::document;
-use super::super::entry::{Entry, List};
-use super::super::finding::{At, Finding, Findings};
 use super::take::{Firsts, Wrong, at_least_one, checked, items, optional, parsed, required};
 use super::values;
 use crate::config::Listener;
+use crate::config::document;
+use crate::config::entry::{Entry, List};
+use crate::config::finding::{At, Finding, Findings};
 
 /// More than any machine has cores for.
 const MOST_THREADS: u64 = 1024;
@@ -82,7 +82,7 @@ fn listener(document: document::Listener, at: At<'_>, findings: &mut Findings) -
         let finding = Finding::at_key(at.key("http2"), "`http2: true` is not supported yet");
         findings.add(finding.help("remove the key"));
     }
-    if document.tls.is_there() {
+    if optional(document.tls, at.key("tls"), findings).is_some() {
         let finding = Finding::at_key(at.key("tls"), "`tls` is not supported yet");
         findings.add(finding.help("remove the key, and end TLS in front of the gateway"));
     }

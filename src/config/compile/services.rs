@@ -2,10 +2,10 @@
 
 use hashbrown::HashMap;
 
-use super::super::entry::List;
-use super::super::finding::{At, Finding, Findings, Quoted};
-use super::super::suggest;
 use super::take::{Wrong, items, parsed};
+use crate::config::entry::List;
+use crate::config::finding::{At, Finding, Findings, Place, Quoted};
+use crate::config::suggest;
 use crate::policy::{AccountSource, BasePath, InvalidPattern, MethodSet, PathFault, Pattern, Service};
 
 /// What the services of a list must be beside services.
@@ -122,7 +122,7 @@ fn report_repeated(services: &[Service], places: &[usize], at: At<'_>, findings:
         if let Some(first) = firsts.get(&(service.methods(), service.pattern())) {
             let finding =
                 Finding::new(at.nth(*place), format!("the service {} is there twice", Quoted(service.as_str())));
-            findings.add(finding.first(at.nth(*first).path()).help("remove one of them"));
+            findings.add(finding.first(Place::Value(at.nth(*first).path())).help("remove one of them"));
         } else {
             firsts.insert((service.methods(), service.pattern()), *place);
         }

@@ -5,8 +5,8 @@ use std::hash::Hash;
 
 use hashbrown::HashMap;
 
-use super::super::entry::{Entry, List, OneOrMany};
-use super::super::finding::{At, Finding, Findings, Path};
+use crate::config::entry::{Entry, List, OneOrMany};
+use crate::config::finding::{At, Finding, Findings, Place};
 
 /// What is wrong with a value, and what would be right.
 #[derive(Debug, PartialEq, Eq)]
@@ -127,7 +127,7 @@ pub(super) const RENAME: &str = "rename one of them, or remove it";
 
 /// Names that must be there once, and where each was first.
 #[derive(Debug)]
-pub(super) struct Firsts<K>(HashMap<K, Path>);
+pub(super) struct Firsts<K>(HashMap<K, Place>);
 
 impl<K: Hash + Eq> Firsts<K> {
     pub(super) fn new() -> Self {
@@ -138,7 +138,7 @@ impl<K: Hash + Eq> Firsts<K> {
     pub(super) fn note(&mut self, name: K, at: At<'_>, what: &str, help: &str, findings: &mut Findings) {
         match self.0.entry(name) {
             hashbrown::hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(at.path());
+                vacant.insert(Place::Value(at.path()));
             }
             hashbrown::hash_map::Entry::Occupied(first) => {
                 let finding = Finding::new(at, format!("{what} is there twice")).first(first.get().clone());

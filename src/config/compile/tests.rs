@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 
-use super::super::entry::Entry;
-use super::super::finding::Findings;
-use super::super::{
+use crate::config::entry::Entry;
+use crate::config::finding::Findings;
+use crate::config::{
     Audit, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ResourceMetadata, ServerAddress, Settings,
-    Upstream, node, reading,
+    Upstream, reading, yaml,
 };
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, CertificateRule, ClientType, InsufficientScopeStatus, Marks, PolicySpec,
@@ -21,7 +21,7 @@ use crate::token::{ClaimPath, ClaimPaths, DpopRules, IssuerRules, ScopeSyntax, T
 #[track_caller]
 fn meaning(text: &str) -> (PolicySpec, Settings) {
     let mut findings = Findings::default();
-    let document = reading::document(node::parse(text).unwrap(), &mut findings).unwrap();
+    let document = reading::document(yaml::parse(text).unwrap(), &mut findings).unwrap();
     let meaning = super::meaning(document, Path::new("/etc/scopegate"), &mut findings);
     assert!(findings.is_empty(), "{findings:?}");
     meaning

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::super::document;
-use super::super::entry::{Entry, Named};
-use super::super::finding::{At, Finding, Findings, Quoted};
 use super::take::{at_least_one, optional, parsed, required};
 use super::values;
 use crate::config::Upstream;
+use crate::config::document;
+use crate::config::entry::{Entry, Named};
+use crate::config::finding::{At, Finding, Findings, Quoted};
 use crate::policy::{ApiName, UpstreamId};
 
 /// The upstreams, and what apis call them.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use http::header::HeaderName;
 use ipnet::IpNet;
 
-use super::super::finding::Quoted;
 use super::take::Wrong;
 use crate::config::ServerAddress;
+use crate::config::finding::Quoted;
 
 /// Longer than anything that is waited for, and short enough for every clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -106,6 +106,17 @@ pub(super) fn host(text: &str) -> Result<Box<str>, Wrong> {
         return Err(Wrong::new(format!("{} is not a host", Quoted(text)), help));
     }
     Ok(text.to_ascii_lowercase().into())
+}
+
+/// A DNS name, lower case.
+pub(super) fn dns_name(text: &str) -> Result<Box<str>, Wrong> {
+    match split_port(text) {
+        Some((name, None)) if !name.starts_with('[') => Ok(name.to_ascii_lowercase().into()),
+        Some(_) | None => {
+            let help = "write a name such as `acme.example.com`";
+            Err(Wrong::new(format!("{} is not a DNS name", Quoted(text)), help))
+        }
+    }
 }
 
 /// Where to listen.
