@@ -9,8 +9,8 @@ use http::header::HeaderName;
 
 use super::HeaderFault;
 
-/// A tenant's name, compared byte by byte. It is never empty and has no control characters, so that
-/// it can be sent as a header.
+/// A tenant's name, compared byte by byte. It is never empty and has no control characters nor
+/// spaces around it, so that an upstream reads the same name from a header.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account(Arc<str>);
 
@@ -43,10 +43,10 @@ pub struct NamedAccount<'r> {
 }
 
 impl Account {
-    /// `None` if `text` is empty or has a control character.
+    /// `None` if `text` is empty, has a control character, or spaces around it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        (!text.is_empty() && !text.chars().any(char::is_control)).then(|| Self(text.into()))
+        (!text.is_empty() && text.trim() == text && !text.chars().any(char::is_control)).then(|| Self(text.into()))
     }
 
     /// The name as written.
@@ -267,7 +267,15 @@ mod tests {
 
     #[test]
     fn an_account_can_always_be_sent_as_a_header() {
-        for (text, good) in [("acme", true), ("", false), ("a\r\nb", false), ("a\u{85}", false), ("é", true)] {
+        for (text, good) in [
+            ("acme", true),
+            ("", false),
+            ("a\r\nb", false),
+            ("a\u{85}", false),
+            (" acme", false),
+            ("acme ", false),
+            ("é", true),
+        ] {
             assert_eq!(Account::parse(text).is_some(), good, "{text:?}");
         }
     }
