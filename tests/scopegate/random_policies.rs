@@ -304,7 +304,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     let segment = select(&["a", "a", "a", "b", "b", "acme", "beta", "a%40b", "c"][..]);
     let account = || select(&["acme", "beta", "a@b"][..]);
     (
-        select(&["GET", "GET", "GET", "POST", "PUT", "DELETE", "BREW", "TRACE"][..]),
+        select(&["GET", "GET", "GET", "POST", "PUT", "DELETE", "BREW", "TRACE", "get", "Trace"][..]),
         vec(segment, 0..5),
         any::<bool>(),
         option::weighted(0.4, vec((select(&["q", "r"][..]), account()), 1..3)),

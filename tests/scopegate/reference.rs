@@ -238,7 +238,10 @@ fn has_service(api: &ApiSpec, asked: &Asked) -> bool {
 
 fn takes(service: &Service, asked: &Asked) -> bool {
     let (methods, pattern) = service.as_str().split_once(' ').unwrap_or(("*", service.as_str()));
-    let never = ["CONNECT", "TRACE"].contains(&asked.method.as_str());
+    // `get` is neither GET nor another method.
+    let upper = asked.method.to_uppercase();
+    let never = ["CONNECT", "TRACE"].contains(&&*upper)
+        || (upper != asked.method && ["GET", "POST", "PUT", "DELETE"].contains(&&*upper));
     !never && (methods == "*" || methods.split(',').any(|method| method == asked.method)) && fits(pattern, &asked.path)
 }
 
