@@ -17,6 +17,7 @@
 )]
 
 mod allocations;
+mod decisions;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
 mod harness;
