@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::header::HeaderName;
 
 use super::HeaderFault;
+use super::percent::Decoded;
 
 /// A tenant's name, compared byte by byte. It is never empty and has no control characters, so that
 /// it can be sent as a header.
@@ -97,7 +98,7 @@ impl<'r> NamedAccount<'r> {
     }
 
     fn bytes(&self) -> impl Iterator<Item = u8> + 'r {
-        Decoded { rest: self.text.as_bytes().iter(), encoded: self.encoded }
+        if self.encoded { Decoded::of(self.text) } else { Decoded::plain(self.text) }
     }
 }
 
@@ -109,30 +110,6 @@ impl PartialEq for NamedAccount<'_> {
 }
 
 impl Eq for NamedAccount<'_> {}
-
-struct Decoded<'r> {
-    rest: std::slice::Iter<'r, u8>,
-    encoded: bool,
-}
-
-impl Iterator for Decoded<'_> {
-    type Item = u8;
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = *self.rest.next()?;
-        if byte != b'%' || !self.encoded {
-            return Some(byte);
-        }
-        let high = hex(*self.rest.next()?)?;
-        let low = hex(*self.rest.next()?)?;
-        Some(high << 4 | low)
-    }
-}
-
-/// The value of a hexadecimal digit.
-pub(super) fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
-}
 
 /// The account that the header names; `None` if the header is not there.
 pub(super) fn in_header<'r>(
@@ -168,9 +145,8 @@ pub(super) fn in_query<'r>(query: Option<&'r str>, name: &str) -> Result<Option<
     }
     let Some(value) = found else { return Ok(None) };
     // `+` is a space to some decoders and a plus to others.
-    let readable = !value.is_empty()
-        && !value.contains('+')
-        && Decoded { rest: value.as_bytes().iter(), encoded: true }.all(|byte| matches!(byte, b' '..=b'~'));
+    let readable =
+        !value.is_empty() && !value.contains('+') && Decoded::of(value).all(|byte| matches!(byte, b' '..=b'~'));
     if readable && !encodes_percent(value) {
         Ok(Some(NamedAccount::encoded(value)))
     } else {
@@ -193,7 +169,7 @@ fn likeness(key: &str, name: &str) -> Likeness {
     if key == name {
         return Likeness::Same;
     }
-    let decoded = Decoded { rest: key.as_bytes().iter(), encoded: true };
+    let decoded = Decoded::of(key);
     // Servers of some languages take `a[]`, `a.`, `a `, ` a` and `a_` for `a`.
     let is_letter = |byte: &u8| byte.is_ascii_alphanumeric();
     let bare = decoded.take_while(|byte| *byte != b'[').filter(is_letter).map(|byte| byte.to_ascii_lowercase());

@@ -21,7 +21,8 @@ pub struct Policy {
     scopes: Box<[Scope]>,
     services: Box<[Service]>,
     bases: Router<Box<[ApiId]>>,
-    trie: Trie<Entry>,
+    pub(super) entries: Trie<Entry>,
+    pub(super) exceptions: Trie<Exception>,
     names: HashMap<Box<str>, ScopeId>,
     account_headers: Box<[HeaderName]>,
     pub(super) clients: Option<HashMap<Box<str>, Client>>,
@@ -71,7 +72,9 @@ pub struct Api {
     /// Its required scopes, in the order of the file.
     pub required: ScopeIds,
     pub(super) hosts: Box<[Box<str>]>,
-    pub(super) root: NodeId,
+    pub(super) entries: NodeId,
+    /// `None` where no scope has any.
+    pub(super) exceptions: Option<NodeId>,
 }
 
 /// A scope or privilege, compiled.
@@ -106,8 +109,14 @@ pub(super) struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     Public,
-    Grant { scope: ScopeId, reach: Reach, confidential_only: bool, excepted: bool },
-    Except { scope: ScopeId },
+    Grant { scope: ScopeId, reach: Reach, confidential_only: bool },
+}
+
+/// What stands at the end of an exception's pattern: methods that the scope's own services lose.
+#[derive(Debug)]
+pub(super) struct Exception {
+    pub(super) methods: MethodSet,
+    pub(super) scope: ScopeId,
 }
 
 /// A client of the list, compiled.
@@ -135,7 +144,8 @@ impl Policy {
             scopes: index.scopes.into(),
             services: index.services.into(),
             bases: route_bases(&bases)?,
-            trie: index.trie.build(),
+            entries: index.entries.build(),
+            exceptions: index.exceptions.build(),
             names: index.names,
             account_headers,
             clients: None,
@@ -203,10 +213,6 @@ impl Policy {
         self.certificate_rules.get(place as usize)?.as_ref()
     }
 
-    pub(super) fn trie(&self) -> &Trie<Entry> {
-        &self.trie
-    }
-
     /// The apis under whose base path the target lies, the most specific first.
     pub(super) fn apis_at(&self, target: &Target<'_>) -> &[ApiId] {
         let path = target.path();
@@ -257,16 +263,6 @@ impl Api {
                 .hosts
                 .iter()
                 .any(|own| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(without_port(host)))
-    }
-}
-
-impl Effect {
-    /// Whether this exception takes methods from that grant.
-    pub(super) fn narrows(self, grant: Self) -> bool {
-        match (self, grant) {
-            (Self::Except { scope: narrowed }, Self::Grant { scope, excepted, .. }) => excepted && scope == narrowed,
-            (Self::Public | Self::Grant { .. } | Self::Except { .. }, _) => false,
-        }
     }
 }
 

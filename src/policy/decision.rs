@@ -167,7 +167,7 @@ impl<'r> Asking<'_, 'r> {
             Effect::Grant { scope, reach, .. } => {
                 reach == wanted && found.takes(self.request.method) && self.standing.held.contains(scope)
             }
-            Effect::Public | Effect::Except { .. } => false,
+            Effect::Public => false,
         })
     }
 
@@ -179,7 +179,7 @@ impl<'r> Asking<'_, 'r> {
             .filter(|found| found.takes(self.request.method))
             .filter_map(|found| match found.entry.effect {
                 Effect::Grant { scope, .. } => Some(scope),
-                Effect::Public | Effect::Except { .. } => None,
+                Effect::Public => None,
             })
             .collect();
         scopes.sort_unstable();

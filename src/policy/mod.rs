@@ -16,6 +16,7 @@ mod index;
 mod method;
 mod name;
 mod pattern;
+mod percent;
 mod permit;
 mod request;
 mod route;

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::PathFault;
-use super::account::hex;
+use super::percent::{escape, reading, without_tail};
 
 /// A target that means one thing: `/path?query`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +77,11 @@ impl<'r> Target<'r> {
         let end = self.slashes.get(place + 1).map_or(self.path.len(), |slash| *slash as usize);
         // An empty last segment is that of `/` or of a trailing slash.
         self.path.get(start..end).filter(|segment| !segment.is_empty())
+    }
+
+    /// What the least exact of servers reads in the segment at that place.
+    pub(super) fn reading(&self, place: usize) -> Option<Cow<'_, str>> {
+        self.segment(place).map(reading)
     }
 
     /// One trailing slash may stand; nothing else may be empty or made of dots.
@@ -176,7 +181,8 @@ fn scan_path(raw: &[u8]) -> Result<Scan, PathFault> {
             Class::Percent => {
                 let mut digit = || bytes.next().map(|(_, digit)| digit);
                 let (high, low) = (digit(), digit());
-                scan.decodes |= is_unreserved(check_encoded(escape(high, low)?)?);
+                let byte = escape(high, low).ok_or(PathFault::BrokenEscape)?;
+                scan.decodes |= is_unreserved(check_encoded(byte)?);
             }
             Class::Query => {
                 scan.end = at;
@@ -215,18 +221,13 @@ fn check_query(query: &[u8]) -> Result<(), PathFault> {
     while let Some(byte) = bytes.next() {
         match byte {
             b'%' => {
-                escape(bytes.next(), bytes.next())?;
+                escape(bytes.next(), bytes.next()).ok_or(PathFault::BrokenEscape)?;
             }
             b' ' | b'#' | 0..=0x1f | 0x7f..=0xff => return Err(fault(*byte)),
             _ => {}
         }
     }
     Ok(())
-}
-
-fn escape(high: Option<&u8>, low: Option<&u8>) -> Result<u8, PathFault> {
-    let digit = |digit: Option<&u8>| digit.and_then(|digit| hex(*digit)).ok_or(PathFault::BrokenEscape);
-    Ok(digit(high)? << 4 | digit(low)?)
 }
 
 /// The path with its encoded unreserved characters decoded and every other encoding as it is.
@@ -254,12 +255,9 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// Some file systems drop trailing dots and spaces, so any run of them may be `.`, `..` or nothing.
-fn is_dots(mut segment: &str) -> bool {
-    while let Some(rest) = segment.strip_prefix('.').or_else(|| segment.strip_prefix("%20")) {
-        segment = rest;
-    }
-    segment.is_empty()
+/// A segment of dots and spaces alone may be `.`, `..` or nothing to a file system that drops them.
+fn is_dots(segment: &str) -> bool {
+    without_tail(segment).is_empty()
 }
 
 #[cfg(test)]

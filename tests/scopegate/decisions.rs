@@ -83,6 +83,40 @@ fn an_exception_takes_methods_and_paths_from_its_own_scope_only() {
 }
 
 #[test]
+fn an_exception_takes_every_spelling_of_its_path() {
+    let mut write = scope("write", ["POST /data/**"]);
+    write.except = services(["POST /data/docs:delete", "* /data/{account}/admin/**", "/data/a%5Bb"]);
+    let spec = policy([api("data", "/data", [write, scope("delete", ["POST /data/docs:delete"])])]);
+    check(
+        &spec,
+        &caller(["write"]),
+        &[
+            ("POST /data/docs", "data: write"),
+            ("POST /data/docs:undelete", "data: write"),
+            ("POST /data/docs:delete", "scope_insufficient delete"),
+            ("POST /data/docs%3Adelete", "route_unknown"),
+            ("POST /data/docs%3adelete", "route_unknown"),
+            ("POST /data/docs:delete.", "route_unknown"),
+            ("POST /data/%64ocs:delet%65", "scope_insufficient delete"),
+            ("POST /data/acme/admin./x", "route_unknown"),
+            ("POST /data/acme/admin%20/x", "route_unknown"),
+            ("POST /data/acme/admin.%20.", "route_unknown"),
+            ("POST /data/acme/.admin", "data: write"),
+            ("POST /data/a%5Bb", "route_unknown"),
+            ("POST /data/a%5bb", "route_unknown"),
+            // Letter case counts, in exceptions too.
+            ("POST /data/acme/Admin/x", "data: write"),
+        ],
+    );
+    // What grants is the file's spelling alone.
+    check(
+        &spec,
+        &caller(["delete"]),
+        &[("POST /data/docs:delete", "data: delete"), ("POST /data/docs%3Adelete", "route_unknown")],
+    );
+}
+
+#[test]
 fn holding_a_privilege_includes_holding_its_scope() {
     let mut certificate = scope("certificate", ["GET /certificates"]);
     certificate.privileges = vec![
