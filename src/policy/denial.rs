@@ -113,6 +113,9 @@ pub enum PathFault {
     /// `#` or, in the path, `%23`.
     #[error("the target has a `#`")]
     Fragment,
+    /// `%3F`.
+    #[error("the path has an encoded question mark")]
+    EncodedQuestionMark,
     /// A character that RFC 3986 section 3.3 does not allow in a path.
     #[error("the target has a character that must be percent-encoded")]
     IllegalCharacter,
