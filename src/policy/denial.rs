@@ -142,6 +142,9 @@ pub enum HeaderFault {
     /// An account query parameter more than once, or under a name that some servers would read as it.
     #[error("the account parameter is given more than once")]
     SeveralAccountParameters,
+    /// More query parameters than every server reads, where one of them can name the account.
+    #[error("there are more query parameters than some servers read")]
+    TooManyParameters,
     /// An account value that servers decode differently.
     #[error("the account value has characters that servers read differently")]
     AccountUnreadable,
