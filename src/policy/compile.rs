@@ -2,16 +2,16 @@
 
 use hashbrown::HashMap;
 use http::header::HeaderName;
-use matchit::Router;
 use thiserror::Error;
 
+use super::bases::Bases;
 use super::denial::ScopeIds;
-use super::index::{Index, account_headers, route_bases};
+use super::index::{Index, account_headers};
 use super::trie::{NodeId, Trie};
 use super::{
     AccountSource, AccountWhenAbsent, ApiId, ApiName, BasePath, CertificateRule, ClientSpec, InsufficientScopeStatus,
-    Marks, MethodSet, PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId, Target,
-    UndefinedScopes, UnregisteredClients, UpstreamId,
+    Marks, MethodSet, PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId, UndefinedScopes,
+    UnregisteredClients, UpstreamId,
 };
 
 /// The compiled, immutable whole of what decisions depend on.
@@ -20,7 +20,7 @@ pub struct Policy {
     apis: Box<[Api]>,
     scopes: Box<[Scope]>,
     services: Box<[Service]>,
-    bases: Router<Box<[ApiId]>>,
+    pub(super) bases: Bases,
     pub(super) entries: Trie<Entry>,
     pub(super) exceptions: Trie<Exception>,
     names: HashMap<Box<str>, ScopeId>,
@@ -143,7 +143,7 @@ impl Policy {
             apis: index.apis.into(),
             scopes: index.scopes.into(),
             services: index.services.into(),
-            bases: route_bases(&bases)?,
+            bases: Bases::new(&bases)?,
             entries: index.entries.build(),
             exceptions: index.exceptions.build(),
             names: index.names,
@@ -211,13 +211,6 @@ impl Policy {
     /// What the certificate of the client at this place of the list must be.
     pub(super) fn certificate_rule(&self, place: u32) -> Option<&CertificateRule> {
         self.certificate_rules.get(place as usize)?.as_ref()
-    }
-
-    /// The apis under whose base path the target lies, the most specific first.
-    pub(super) fn apis_at(&self, target: &Target<'_>) -> &[ApiId] {
-        let path = target.path();
-        let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
-        self.bases.at(path).map_or(&[], |found| found.value)
     }
 
     fn index_clients(&self, clients: Vec<ClientSpec>) -> Result<HashMap<Box<str>, Client>, Unindexable> {

@@ -2,7 +2,6 @@
 
 use hashbrown::{HashMap, HashSet};
 use http::header::HeaderName;
-use matchit::Router;
 
 use super::compile::{Api, Effect, Entry, Exception, Scope, Unindexable};
 use super::denial::ScopeIds;
@@ -182,24 +181,4 @@ pub(super) fn account_headers(apis: &[ApiSpec]) -> Box<[HeaderName]> {
         })
         .collect();
     headers.into_iter().collect()
-}
-
-/// Each distinct base path leads to every api whose base it lies under, so that the router's one
-/// (longest) match stands for all of them.
-pub(super) fn route_bases(bases: &[BasePath]) -> Result<Router<Box<[ApiId]>>, Unindexable> {
-    let mut under: HashMap<&BasePath, Vec<ApiId>> = HashMap::new();
-    for (place, base) in (0u32..).zip(bases) {
-        under.entry(base).or_default().push(ApiId(place));
-    }
-    let mut router = Router::new();
-    for base in under.keys() {
-        let ids: Box<[ApiId]> =
-            base.self_and_ancestors().filter_map(|ancestor| under.get(&ancestor)).flatten().copied().collect();
-        let text = base.to_string();
-        let prefix = if text == "/" { "" } else { &*text };
-        for route in [text.clone(), format!("{prefix}/{{*rest}}")] {
-            router.insert(route, ids.clone()).map_err(|_| Unindexable::BasePath(text.as_str().into()))?;
-        }
-    }
-    Ok(router)
 }

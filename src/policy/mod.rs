@@ -7,6 +7,7 @@
 //! It does not read files (`config`), verify tokens (`token`) or speak HTTP (`gateway`).
 
 mod account;
+mod bases;
 mod caller;
 mod client;
 mod compile;

@@ -95,7 +95,7 @@ impl Policy {
     pub fn find<'r>(&self, request: Request<'r>) -> Result<Route<'r, '_>, Denial> {
         check_headers(request.headers, self.account_headers())?;
         let mut candidates = SmallVec::new();
-        for id in self.apis_at(request.target) {
+        for id in self.bases.at(request.target) {
             if let Some(api) = self.api(*id)
                 && api.admits_host(request.host)
                 && let Some(candidate) = self.candidate(*id, api, &request)?

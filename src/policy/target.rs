@@ -79,6 +79,15 @@ impl<'r> Target<'r> {
         self.path.get(start..end).filter(|segment| !segment.is_empty())
     }
 
+    /// The path of that many segments from the first on, without a trailing slash; `None` if there
+    /// are not so many.
+    pub(super) fn first(&self, segments: usize) -> Option<&str> {
+        let Some(last) = segments.checked_sub(1) else { return Some("/") };
+        self.segment(last)?;
+        let end = self.slashes.get(segments).map_or(self.path.len(), |slash| *slash as usize);
+        self.path.get(..end)
+    }
+
     /// What the least exact of servers reads in the segment at that place.
     pub(super) fn reading(&self, place: usize) -> Option<Cow<'_, str>> {
         self.segment(place).map(reading)
@@ -346,5 +355,19 @@ mod tests {
             assert_eq!(seen, segments, "{raw}");
         }
         assert_eq!(Target::parse(b"/a/b/").unwrap().path(), "/a/b/");
+    }
+
+    #[test]
+    fn the_first_segments_are_a_path_of_their_own() {
+        for (raw, expected) in [
+            ("/", [Some("/"), None, None, None]),
+            ("/a", [Some("/"), Some("/a"), None, None]),
+            ("/a/", [Some("/"), Some("/a"), None, None]),
+            ("/a/bc/d", [Some("/"), Some("/a"), Some("/a/bc"), Some("/a/bc/d")]),
+            ("/a/bc/d/e?f", [Some("/"), Some("/a"), Some("/a/bc"), Some("/a/bc/d")]),
+        ] {
+            let target = Target::parse(raw.as_bytes()).unwrap();
+            assert_eq!([0, 1, 2, 3].map(|segments| target.first(segments)), expected, "{raw}");
+        }
     }
 }
