@@ -18,6 +18,7 @@
 
 mod allocations;
 mod checking;
+mod decisions;
 mod demo;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
