@@ -2,16 +2,16 @@
 
 use hashbrown::HashMap;
 use http::header::HeaderName;
-use matchit::Router;
 use thiserror::Error;
 
+use super::bases::Bases;
 use super::denial::ScopeIds;
-use super::index::{Index, account_headers, route_bases};
+use super::index::{Index, account_headers};
 use super::trie::{NodeId, Trie};
 use super::{
     AccountSource, AccountWhenAbsent, ApiId, ApiName, BasePath, CertificateRule, ClientSpec, InsufficientScopeStatus,
-    Marks, MethodSet, PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId, Target,
-    UndefinedScopes, UnregisteredClients, UpstreamId,
+    Marks, MethodSet, PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId, UndefinedScopes,
+    UnregisteredClients, UpstreamId,
 };
 
 /// The compiled, immutable whole of what decisions depend on.
@@ -20,8 +20,9 @@ pub struct Policy {
     apis: Box<[Api]>,
     scopes: Box<[Scope]>,
     services: Box<[Service]>,
-    bases: Router<Box<[ApiId]>>,
-    trie: Trie<Entry>,
+    pub(super) bases: Bases,
+    pub(super) entries: Trie<Entry>,
+    pub(super) exceptions: Trie<Exception>,
     names: HashMap<Box<str>, ScopeId>,
     account_headers: Box<[HeaderName]>,
     pub(super) clients: Option<HashMap<Box<str>, Client>>,
@@ -71,7 +72,9 @@ pub struct Api {
     /// Its required scopes, in the order of the file.
     pub required: ScopeIds,
     pub(super) hosts: Box<[Box<str>]>,
-    pub(super) root: NodeId,
+    pub(super) entries: NodeId,
+    /// `None` where no scope has any.
+    pub(super) exceptions: Option<NodeId>,
 }
 
 /// A scope or privilege, compiled.
@@ -106,8 +109,14 @@ pub(super) struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     Public,
-    Grant { scope: ScopeId, reach: Reach, confidential_only: bool, excepted: bool },
-    Except { scope: ScopeId },
+    Grant { scope: ScopeId, reach: Reach, confidential_only: bool },
+}
+
+/// What stands at the end of an exception's pattern: methods that the scope's own services lose.
+#[derive(Debug)]
+pub(super) struct Exception {
+    pub(super) methods: MethodSet,
+    pub(super) scope: ScopeId,
 }
 
 /// A client of the list, compiled.
@@ -134,8 +143,9 @@ impl Policy {
             apis: index.apis.into(),
             scopes: index.scopes.into(),
             services: index.services.into(),
-            bases: route_bases(&bases)?,
-            trie: index.trie.build(),
+            bases: Bases::new(&bases)?,
+            entries: index.entries.build(),
+            exceptions: index.exceptions.build(),
             names: index.names,
             account_headers,
             clients: None,
@@ -203,17 +213,6 @@ impl Policy {
         self.certificate_rules.get(place as usize)?.as_ref()
     }
 
-    pub(super) fn trie(&self) -> &Trie<Entry> {
-        &self.trie
-    }
-
-    /// The apis under whose base path the target lies, the most specific first.
-    pub(super) fn apis_at(&self, target: &Target<'_>) -> &[ApiId] {
-        let path = target.path();
-        let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
-        self.bases.at(path).map_or(&[], |found| found.value)
-    }
-
     fn index_clients(&self, clients: Vec<ClientSpec>) -> Result<HashMap<Box<str>, Client>, Unindexable> {
         let compiled = (0u32..).zip(clients).map(|(place, spec)| {
             let ceiling = spec.scopes.as_ref().map(|names| self.ceiling(&spec, names)).transpose()?;
@@ -257,16 +256,6 @@ impl Api {
                 .hosts
                 .iter()
                 .any(|own| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(without_port(host)))
-    }
-}
-
-impl Effect {
-    /// Whether this exception takes methods from that grant.
-    pub(super) fn narrows(self, grant: Self) -> bool {
-        match (self, grant) {
-            (Self::Except { scope: narrowed }, Self::Grant { scope, excepted, .. }) => excepted && scope == narrowed,
-            (Self::Public | Self::Grant { .. } | Self::Except { .. }, _) => false,
-        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! It does not read files (`config`), verify tokens (`token`) or speak HTTP (`gateway`).
 
 mod account;
+mod bases;
 mod caller;
 mod client;
 mod compile;
@@ -16,6 +17,7 @@ mod index;
 mod method;
 mod name;
 mod pattern;
+mod percent;
 mod permit;
 mod request;
 mod route;

@@ -7,6 +7,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::percent::reading;
 use super::{MethodSet, PathFault, Target};
 
 /// A method set and a path pattern, e.g. `GET /integration/default-data/{account}/**`.
@@ -176,6 +177,15 @@ impl Pattern {
     #[must_use]
     pub fn capture(&self, name: &str) -> Option<usize> {
         self.segments.iter().position(|segment| matches!(segment, Segment::Capture(captured) if **captured == *name))
+    }
+
+    /// The pattern of every path that some server would take for one of its own.
+    pub(super) fn readings(&self) -> Self {
+        let read = |segment: &Segment| match segment {
+            Segment::Literal(text) => Segment::Literal(reading(text).into()),
+            Segment::Any | Segment::Capture(_) => Segment::Any,
+        };
+        Self { segments: self.segments.iter().map(read).collect(), any_rest: self.any_rest }
     }
 
     /// Whether every path that it takes lies under `base`.

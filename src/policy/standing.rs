@@ -1,8 +1,10 @@
 //! What one policy makes of a caller: once a token and generation, not once a request.
+//!
+//! Whether that is enough for a request is `decision`'s.
 
-use super::ClientType;
 use super::account::Account;
-use super::scope_set::ScopeSet;
+use super::compile::Client;
+use super::{Caller, ClientType, Policy, ScopeSet, UndefinedScopes, UnregisteredClients};
 
 /// What one policy makes of a caller: the scopes it holds under its client's ceiling, its client's
 /// entry, its accounts. Made by [`Policy::standing`](super::Policy::standing); meaningless for
@@ -44,5 +46,52 @@ impl Standing {
     #[must_use]
     pub fn accounts(&self) -> &[Account] {
         &self.accounts
+    }
+}
+
+impl Policy {
+    /// What this policy makes of a caller.
+    #[must_use]
+    pub fn standing(&self, caller: &Caller) -> Standing {
+        let listed = self.clients.as_ref().map(|clients| caller.client.as_ref().and_then(|id| clients.get(id)));
+        let client = match listed {
+            None => None,
+            Some(Some(client)) => Some(client),
+            Some(None) if self.unregistered_clients == UnregisteredClients::Allow => None,
+            Some(None) => return Standing::nobody(ClientStanding::Unknown),
+        };
+        let Some(accounts) = own_accounts(caller, client) else {
+            return Standing::nobody(ClientStanding::AccountMismatch);
+        };
+        let mut held = ScopeSet::default();
+        let mut undefined = false;
+        for name in &caller.scopes {
+            match self.scope_named(name) {
+                Some(id) => self.add_with_included(&mut held, id),
+                None => undefined = true,
+            }
+        }
+        if let Some(ceiling) = client.and_then(|client| client.ceiling.as_ref()) {
+            held = held.and(ceiling);
+        }
+        Standing {
+            held,
+            accounts,
+            client: client.map_or(ClientStanding::Unlisted, |client| {
+                ClientStanding::Listed(client.spec.client_type, client.place)
+            }),
+            undefined_scope: undefined && self.undefined_scopes == UndefinedScopes::Reject,
+        }
+    }
+}
+
+/// A token's accounts, or its client's where it carries none; `None` if they contradict each other.
+fn own_accounts(caller: &Caller, client: Option<&Client>) -> Option<Box<[Account]>> {
+    match client.and_then(|client| client.spec.account.as_ref()) {
+        None => Some(caller.accounts.clone()),
+        Some(account) if caller.accounts.is_empty() || caller.accounts.contains(account) => {
+            Some([account.clone()].into())
+        }
+        Some(_) => None,
     }
 }

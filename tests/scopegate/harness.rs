@@ -46,6 +46,13 @@ impl Gateway {
     }
 
     pub(crate) fn start_with(policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
+        let mut gateway = Self::launch(policy, upstream, prepare);
+        gateway.wait_until_ready();
+        gateway
+    }
+
+    /// The same, which may not be ready yet.
+    pub(crate) fn launch(policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
         std::fs::write(folder.path().join("jwks.json"), Signer::shared().jwks().to_string()).unwrap();
@@ -53,9 +60,7 @@ impl Gateway {
         let text = document(address, admin, &upstream.address.to_string(), policy);
         std::fs::write(folder.path().join("gateway.yaml"), text).unwrap();
         let process = Process::start(folder.path(), &["serve", "--config", "gateway.yaml"]);
-        let mut gateway = Self { address, admin, upstream, folder, process };
-        gateway.wait_until_ready();
-        gateway
+        Self { address, admin, upstream, folder, process }
     }
 
     /// Puts another policy in place by renaming a new file over the old one.
@@ -137,7 +142,7 @@ impl Gateway {
         self.process.log.lock().unwrap().clone()
     }
 
-    fn wait_until_ready(&mut self) {
+    pub(crate) fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let ready = TcpStream::connect(self.admin).is_ok() && self.admin("/readyz").status == 200;

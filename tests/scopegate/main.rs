@@ -17,6 +17,8 @@
 )]
 
 mod allocations;
+mod checking;
+mod decisions;
 mod demo;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;

@@ -245,7 +245,7 @@ fn reach() -> impl Strategy<Value = Reach> {
 }
 
 fn service() -> impl Strategy<Value = Service> {
-    let segment = select(&["a", "a", "b", "*", "{t}", "{u}"][..]);
+    let segment = select(&["a", "a", "a", "b", "b", "a:b", "a%3Ab", "*", "*", "{t}", "{t}", "{u}", "{u}"][..]);
     (select(&["GET", "GET,POST", "*", "PUT"][..]), vec(segment, 0..4), any::<bool>()).prop_filter_map(
         "one name twice",
         |(methods, segments, any_rest)| {
@@ -301,10 +301,13 @@ fn caller() -> impl Strategy<Value = Caller> {
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
-    let segment = select(&["a", "a", "a", "b", "b", "acme", "beta", "a%40b", "c"][..]);
+    let segment = select(
+        &["a", "a", "a", "a", "b", "b", "b", "acme", "beta", "a%40b", "c", "a:b", "a%3Ab", "a%3ab", "b%20", "a.", "A"]
+            [..],
+    );
     let account = || select(&["acme", "beta", "a@b"][..]);
     (
-        select(&["GET", "GET", "GET", "POST", "PUT", "DELETE", "BREW", "TRACE"][..]),
+        select(&["GET", "GET", "GET", "POST", "PUT", "DELETE", "BREW", "TRACE", "get", "Trace"][..]),
         vec(segment, 0..5),
         any::<bool>(),
         option::weighted(0.4, vec((select(&["q", "r"][..]), account()), 1..3)),

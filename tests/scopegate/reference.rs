@@ -167,7 +167,7 @@ fn judge_account(api: &ApiSpec, asked: &Asked, grant: &Grant, own: &[&str]) -> A
         if let AccountSource::Path(name) = source
             && let Some(segment) = captured(grant.service, &asked.path, name)
         {
-            named.push(segment.replace("%40", "@"));
+            named.push(decoded(&segment));
         }
     }
     named.dedup();
@@ -205,7 +205,7 @@ fn grants<'s>(api: &'s ApiSpec, asked: &Asked) -> Vec<Grant<'s>> {
     let mut grants = Vec::new();
     for scope in &api.scopes {
         let confidential_only = scope.marks.confidential_only;
-        if !scope.except.iter().any(|service| takes(service, asked)) {
+        if !scope.except.iter().any(|service| excepts(service, asked)) {
             for service in scope.services.iter().filter(|service| takes(service, asked)) {
                 grants.push(Grant { name: scope.name.to_string(), reach: scope.reach, confidential_only, service });
             }
@@ -238,8 +238,22 @@ fn has_service(api: &ApiSpec, asked: &Asked) -> bool {
 
 fn takes(service: &Service, asked: &Asked) -> bool {
     let (methods, pattern) = service.as_str().split_once(' ').unwrap_or(("*", service.as_str()));
-    let never = ["CONNECT", "TRACE"].contains(&asked.method.as_str());
-    !never && (methods == "*" || methods.split(',').any(|method| method == asked.method)) && fits(pattern, &asked.path)
+    has_method(methods, asked) && fits(pattern, &asked.path)
+}
+
+/// As `takes`, but of a path and a pattern as a careless server reads them.
+fn excepts(service: &Service, asked: &Asked) -> bool {
+    let (methods, pattern) = service.as_str().split_once(' ').unwrap_or(("*", service.as_str()));
+    let read = |path: &str| segments(path).into_iter().map(carelessly).collect::<Vec<_>>().join("/");
+    has_method(methods, asked) && fits(&read(pattern), &read(&asked.path))
+}
+
+fn has_method(methods: &str, asked: &Asked) -> bool {
+    // `get` is neither GET nor another method.
+    let upper = asked.method.to_uppercase();
+    let never = ["CONNECT", "TRACE"].contains(&&*upper)
+        || (upper != asked.method && ["GET", "POST", "PUT", "DELETE"].contains(&&*upper));
+    !never && (methods == "*" || methods.split(',').any(|method| method == asked.method))
 }
 
 fn fits(pattern: &str, path: &str) -> bool {
@@ -253,6 +267,16 @@ fn fits(pattern: &str, path: &str) -> bool {
 
 fn fits_segment(pattern: &str, segment: &str) -> bool {
     pattern == "*" || pattern.starts_with('{') || pattern == segment
+}
+
+/// A segment with every encoding decoded, without dots and spaces at its end.
+fn carelessly(segment: &str) -> String {
+    decoded(segment).trim_end_matches(['.', ' ']).to_owned()
+}
+
+fn decoded(text: &str) -> String {
+    let encodings = [("%20", " "), ("%3A", ":"), ("%3a", ":"), ("%40", "@")];
+    encodings.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 fn captured(service: &Service, path: &str, name: &str) -> Option<String> {
