@@ -79,8 +79,8 @@ fn made_once(kept: &OnceLock<Client>, make: impl FnOnce() -> reqwest::Result<Cli
     if let Some(client) = kept.get() {
         return Ok(client.clone());
     }
-    let made = make()?;
-    Ok(kept.get_or_init(|| made).clone())
+    let client = make()?;
+    Ok(kept.get_or_init(|| client).clone())
 }
 
 /// The files' contents are those of [`Trust`], in its order.

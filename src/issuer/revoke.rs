@@ -13,7 +13,7 @@ use super::revoked::{NotAppended, Revoked};
 use super::set::IssuerSet;
 use super::sha256::sha256;
 use crate::policy::{Denial, Policy, UnixTime};
-use crate::token::{Credential, Revocation};
+use crate::token::{Credential, InvalidEntry, Revocation};
 
 /// The secret of those who may revoke any token, kept up with its file as long as this lives.
 pub(super) struct Revokers(Kept<[u8; 32]>);
@@ -30,6 +30,20 @@ pub enum NotRevoked {
     /// It could not be put on the list.
     #[error("{0}")]
     NotAppended(#[from] NotAppended),
+}
+
+/// Why an entry is not on the list of revoked tokens.
+#[derive(Debug, Error)]
+pub enum NotTaken {
+    /// It is none.
+    #[error("{0}")]
+    Invalid(#[from] InvalidEntry),
+    /// It would revoke nothing: no token of that issuer is good.
+    #[error("no issuer of the policy is its `iss`")]
+    UnknownIssuer,
+    /// It could not be put on the list, or there is no list.
+    #[error("{0}")]
+    NotRevoked(#[from] NotRevoked),
 }
 
 /// In bytes: a shorter secret could be found by trying.
@@ -59,9 +73,20 @@ impl IssuerSet {
         self.revokers.as_ref().map(|revokers| revokers.know(shown))
     }
 
-    /// Whether an issuer of that name is among them.
-    pub fn has_issuer(&self, name: &str) -> bool {
-        self.issued_by(name).is_some()
+    /// Puts an entry on the list of revoked tokens, written as a line of it is (see
+    /// [`Revocation::parse`]); gives the line. Who may do so is to be asked before.
+    ///
+    /// # Errors
+    /// If it is not on the list then.
+    pub async fn revoke_as(&self, entry: &[u8]) -> Result<String, NotTaken> {
+        let entry = Revocation::parse(entry)?;
+        if self.issued_by(entry.issuer()).is_none() {
+            return Err(NotTaken::UnknownIssuer);
+        }
+        let line = entry.to_line();
+        let list = self.revoked().ok_or(NotRevoked::NoList)?;
+        list.append(entry).await.map_err(NotRevoked::from)?;
+        Ok(line)
     }
 
     /// Revokes a token for whoever has it, and tells whose it was. Only a token that is good can be

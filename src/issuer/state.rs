@@ -30,7 +30,7 @@ impl IssuerState {
                 ca: settings.ca_file.clone(),
             };
             let same = earlier.iter().filter_map(|state| state.keys.as_ref()).find(|keys| keys.are_of(&wanted));
-            same.map(Arc::clone).unwrap_or_else(|| Arc::new(IssuerKeys::start(wanted, around)))
+            same.cloned().unwrap_or_else(|| Arc::new(IssuerKeys::start(wanted, around)))
         });
         let introspection = settings.introspection.as_ref().map(|introspection| {
             let discovered = keys.as_ref().map(|keys| Arc::clone(keys.discovered())).unwrap_or_default();

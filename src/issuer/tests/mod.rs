@@ -2,11 +2,15 @@
 
 mod binding;
 mod cache;
+mod credentials;
+mod discovery;
 mod files;
 mod introspection;
 mod keys;
 mod provider;
+mod revoking;
 mod settings;
+mod tls;
 
 use std::fmt::Debug;
 use std::future::Future;
