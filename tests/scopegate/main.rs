@@ -28,5 +28,6 @@ mod random_policies;
 mod reasons;
 mod reference;
 mod reload;
+mod revoking;
 mod signer;
 mod sources;
