@@ -61,6 +61,12 @@ pub(crate) fn decide(
     {
         return denied("certificate_mismatch", []);
     }
+    if let Some(account) = client.and_then(|client| client.account.as_ref())
+        && !caller.accounts.is_empty()
+        && !caller.accounts.contains(account)
+    {
+        return denied("account_forbidden", []);
+    }
     let defined: Vec<String> = policy.apis.iter().flat_map(|api| &api.scopes).flat_map(names).collect();
     let is_same = |a: &str, b: &str| match policy.scope_names {
         ScopeNames::CaseSensitive => a == b,
@@ -322,16 +328,9 @@ fn is_for_host(api: &ApiSpec, host: &str) -> bool {
 
 fn client_of<'s>(policy: &'s PolicySpec, caller: &Caller) -> Result<Option<&'s ClientSpec>, &'static str> {
     let Some(clients) = &policy.clients else { return Ok(None) };
-    let found = clients.iter().find(|client| caller.client.as_deref() == Some(client.id.as_str()));
-    match found {
-        None if policy.unregistered_clients == UnregisteredClients::Allow => Ok(None),
-        None => Err("client_unknown"),
-        Some(client) => match &client.account {
-            Some(account) if !caller.accounts.is_empty() && !caller.accounts.contains(account) => {
-                Err("account_forbidden")
-            }
-            Some(_) | None => Ok(Some(client)),
-        },
+    match clients.iter().find(|client| caller.client.as_deref() == Some(client.id.as_str())) {
+        None if policy.unregistered_clients == UnregisteredClients::Refuse => Err("client_unknown"),
+        found => Ok(found),
     }
 }
 
