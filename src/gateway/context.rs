@@ -19,6 +19,7 @@ use super::inbound::Peer;
 use super::judge::{Asked, Findings, judge};
 use super::outbound::Sending;
 use super::problem::Answer;
+use super::revocation::{is_revocation, revoke};
 use super::trace;
 use super::upstream::{Pool, Turn};
 use crate::policy::{Denial, TokenFault, UnixTime};
@@ -76,9 +77,15 @@ impl Context {
     }
 
     /// The answer to a request that is not forwarded.
-    pub(super) async fn judge(&mut self, session: &Session) -> Option<Answer> {
+    pub(super) async fn judge(&mut self, session: &mut Session) -> Option<Answer> {
         let answer = match self.metadata(session.req_header()) {
             Some(document) => Some(document),
+            None if is_revocation(&self.generation, session.req_header()) => {
+                let now = self.now();
+                // On the heap, so that what every request carries along stays small.
+                let revoked = revoke(session, &self.generation, &self.request_id, now, &mut self.found);
+                Some(Box::pin(revoked).await)
+            }
             None => self.decide(session).await.err().map(|denial| self.refuse(&denial)),
         };
         self.decided = Some(self.started.elapsed());

@@ -312,6 +312,7 @@ macro_rules! reasons {
 reasons! {
     PathAmbiguous => "path_ambiguous",
     HeaderAmbiguous => "header_ambiguous",
+    FormRejected => "form_rejected",
     Public => "public",
     TokenMissing => "token_missing",
     TokenMalformed => "token_malformed",
