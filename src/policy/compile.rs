@@ -5,12 +5,13 @@ use http::header::HeaderName;
 use thiserror::Error;
 
 use super::bases::Bases;
+use super::client::{Client, Clients};
 use super::denial::ScopeIds;
 use super::index::{Index, account_headers};
 use super::trie::{NodeId, Trie};
 use super::{
-    AccountSource, AccountWhenAbsent, ApiId, ApiName, BasePath, CertificateRule, ClientSpec, InsufficientScopeStatus,
-    Marks, MethodSet, PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId, UndefinedScopes,
+    AccountSource, AccountWhenAbsent, ApiId, ApiName, BasePath, ClientSpec, InsufficientScopeStatus, Marks, MethodSet,
+    PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId, UndefinedScopes,
     UnregisteredClients, UpstreamId,
 };
 
@@ -25,8 +26,7 @@ pub struct Policy {
     pub(super) exceptions: Trie<Exception>,
     names: HashMap<Box<str>, ScopeId>,
     account_headers: Box<[HeaderName]>,
-    pub(super) clients: Option<HashMap<Box<str>, Client>>,
-    certificate_rules: Box<[Option<CertificateRule>]>,
+    pub(super) clients: Option<Clients>,
     pub(super) unregistered_clients: UnregisteredClients,
     pub(super) undefined_scopes: UndefinedScopes,
     scope_names: ScopeNames,
@@ -49,6 +49,9 @@ pub enum Unindexable {
         /// What is not defined.
         scope: Box<str>,
     },
+    /// Two scopes, or two clients, of one name.
+    #[error("`{0}` is there twice")]
+    Twice(Box<str>),
     /// More than can be counted in 32 bits.
     #[error("there are more services than can be counted")]
     TooMany,
@@ -119,14 +122,6 @@ pub(super) struct Exception {
     pub(super) scope: ScopeId,
 }
 
-/// A client of the list, compiled.
-#[derive(Debug)]
-pub(super) struct Client {
-    pub(super) place: u32,
-    pub(super) spec: ClientSpec,
-    pub(super) ceiling: Option<ScopeSet>,
-}
-
 impl Policy {
     /// Indexes a spec.
     ///
@@ -149,7 +144,6 @@ impl Policy {
             names: index.names,
             account_headers,
             clients: None,
-            certificate_rules: spec.clients.iter().flatten().map(|client| client.certificate.clone()).collect(),
             unregistered_clients: spec.unregistered_clients,
             undefined_scopes: spec.undefined_scopes,
             scope_names: spec.scope_names,
@@ -208,17 +202,14 @@ impl Policy {
         &self.account_headers
     }
 
-    /// What the certificate of the client at this place of the list must be.
-    pub(super) fn certificate_rule(&self, place: u32) -> Option<&CertificateRule> {
-        self.certificate_rules.get(place as usize)?.as_ref()
-    }
-
-    fn index_clients(&self, clients: Vec<ClientSpec>) -> Result<HashMap<Box<str>, Client>, Unindexable> {
-        let compiled = (0u32..).zip(clients).map(|(place, spec)| {
+    fn index_clients(&self, specs: Vec<ClientSpec>) -> Result<Clients, Unindexable> {
+        let mut clients = Clients::new();
+        for spec in specs {
             let ceiling = spec.scopes.as_ref().map(|names| self.ceiling(&spec, names)).transpose()?;
-            Ok((spec.id.as_str().into(), Client { place, spec, ceiling }))
-        });
-        compiled.collect()
+            let ClientSpec { id, account, client_type, certificate, scopes: _ } = spec;
+            clients.add(id.as_str(), Client { account, ceiling, kind: client_type, certificate })?;
+        }
+        Ok(clients)
     }
 
     fn ceiling(&self, client: &ClientSpec, names: &[ScopeName]) -> Result<ScopeSet, Unindexable> {

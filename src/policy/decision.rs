@@ -56,11 +56,20 @@ impl Policy {
         match standing.client {
             ClientStanding::Unlisted => Ok(ClientType::Confidential),
             ClientStanding::Unknown => Err(Denial::ClientUnknown),
-            ClientStanding::AccountMismatch => Err(Denial::ClientAccountMismatch),
-            ClientStanding::Listed(client_type, place) => match self.certificate_rule(place) {
-                Some(rule) if !rule.admits(certificate) => Err(Denial::CertificateMismatch),
-                Some(_) | None => Ok(client_type),
-            },
+            ClientStanding::Listed(place) => self.check_certificate(place, certificate),
+            ClientStanding::AccountMismatch(place) => {
+                self.check_certificate(place, certificate).and(Err(Denial::ClientAccountMismatch))
+            }
+        }
+    }
+
+    /// The type of the client at that place of the list, if this is its certificate.
+    fn check_certificate(&self, place: u32, certificate: Option<&Certificate>) -> Result<ClientType, Denial> {
+        // A place that is not there is of another policy's list.
+        let client = self.clients.as_ref().and_then(|clients| clients.at(place)).ok_or(Denial::ClientUnknown)?;
+        match &client.certificate {
+            Some(rule) if !rule.admits(certificate) => Err(Denial::CertificateMismatch),
+            Some(_) | None => Ok(client.kind),
         }
     }
 }

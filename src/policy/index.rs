@@ -124,7 +124,9 @@ impl Index {
             ScopeNames::CaseSensitive => scope.name.as_str().to_owned(),
             ScopeNames::CaseInsensitive => scope.name.as_str().to_ascii_lowercase(),
         };
-        self.names.insert(key.into(), id);
+        if self.names.insert(key.into(), id).is_some() {
+            return Err(Unindexable::Twice(scope.name.as_str().into()));
+        }
         self.scopes.push(scope);
         Ok(id)
     }

@@ -3,8 +3,8 @@
 //! Whether that is enough for a request is `decision`'s.
 
 use super::account::Account;
-use super::compile::Client;
-use super::{Caller, ClientType, Policy, ScopeSet, UndefinedScopes, UnregisteredClients};
+use super::client::Listed;
+use super::{Caller, Policy, ScopeSet, UndefinedScopes, UnregisteredClients};
 
 /// What one policy makes of a caller: the scopes it holds under its client's ceiling, its client's
 /// entry, its accounts. Made by [`Policy::standing`](super::Policy::standing); meaningless for
@@ -22,12 +22,12 @@ pub struct Standing {
 pub(super) enum ClientStanding {
     /// There is no list, or it lets others through.
     Unlisted,
-    /// The list's entry, by its place, and the type it gives.
-    Listed(ClientType, u32),
+    /// The list's entry, by its place.
+    Listed(u32),
     /// There is a list, and it leaves this client out.
     Unknown,
-    /// The token names an account, and the client's entry another.
-    AccountMismatch,
+    /// The token names an account, and the list's entry at this place another.
+    AccountMismatch(u32),
 }
 
 impl Standing {
@@ -53,15 +53,16 @@ impl Policy {
     /// What this policy makes of a caller.
     #[must_use]
     pub fn standing(&self, caller: &Caller) -> Standing {
-        let listed = self.clients.as_ref().map(|clients| caller.client.as_ref().and_then(|id| clients.get(id)));
-        let client = match listed {
+        let listed = self.clients.as_ref().map(|clients| clients.find(caller.client.as_deref()));
+        let listed = match listed {
             None => None,
-            Some(Some(client)) => Some(client),
+            Some(Some(listed)) => Some(listed),
             Some(None) if self.unregistered_clients == UnregisteredClients::Allow => None,
             Some(None) => return Standing::nobody(ClientStanding::Unknown),
         };
-        let Some(accounts) = own_accounts(caller, client) else {
-            return Standing::nobody(ClientStanding::AccountMismatch);
+        let accounts = match own_accounts(caller, listed) {
+            Ok(accounts) => accounts,
+            Err(contradiction) => return Standing::nobody(contradiction),
         };
         let mut held = ScopeSet::default();
         let mut undefined = false;
@@ -71,27 +72,26 @@ impl Policy {
                 None => undefined = true,
             }
         }
-        if let Some(ceiling) = client.and_then(|client| client.ceiling.as_ref()) {
+        if let Some(ceiling) = listed.and_then(|listed| listed.client.ceiling.as_ref()) {
             held = held.and(ceiling);
         }
         Standing {
             held,
             accounts,
-            client: client.map_or(ClientStanding::Unlisted, |client| {
-                ClientStanding::Listed(client.spec.client_type, client.place)
-            }),
+            client: listed.map_or(ClientStanding::Unlisted, |listed| ClientStanding::Listed(listed.place)),
             undefined_scope: undefined && self.undefined_scopes == UndefinedScopes::Reject,
         }
     }
 }
 
-/// A token's accounts, or its client's where it carries none; `None` if they contradict each other.
-fn own_accounts(caller: &Caller, client: Option<&Client>) -> Option<Box<[Account]>> {
-    match client.and_then(|client| client.spec.account.as_ref()) {
-        None => Some(caller.accounts.clone()),
+/// A token's accounts, or its client's where it carries none; they must not contradict each other.
+fn own_accounts(caller: &Caller, listed: Option<Listed<'_>>) -> Result<Box<[Account]>, ClientStanding> {
+    let Some(Listed { client, place }) = listed else { return Ok(caller.accounts.clone()) };
+    match &client.account {
+        None => Ok(caller.accounts.clone()),
         Some(account) if caller.accounts.is_empty() || caller.accounts.contains(account) => {
-            Some([account.clone()].into())
+            Ok([account.clone()].into())
         }
-        Some(_) => None,
+        Some(_) => Err(ClientStanding::AccountMismatch(place)),
     }
 }

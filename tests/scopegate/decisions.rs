@@ -7,7 +7,7 @@ use scopegate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiName, ApiSpec, BasePath, Basis, Binding, Caller, Certificate,
     CertificateRule, ClientId, ClientSpec, ClientType, Denial, Identity, Injection, InsufficientScopeStatus, Marks,
     MethodSet, Permit, Policy, PolicySpec, PrivilegeSpec, Reach, Request, ScopeName, ScopeNames, ScopeSpec, Service,
-    Target, UndefinedScopes, UnixTime, UnregisteredClients, UpstreamId,
+    Target, UndefinedScopes, Unindexable, UnixTime, UnregisteredClients, UpstreamId,
 };
 
 /// A request is written `GET /x?y | header: value`; its host is `h` unless a header says another.
@@ -410,13 +410,64 @@ fn a_client_that_is_not_listed_gets_nothing_unless_the_file_lets_it() {
 #[test]
 fn a_client_with_a_certificate_is_refused_without_it() {
     let mut spec = policy([api("data", "/", [scope("read", ["GET /x"])])]);
-    spec.clients = Some(vec![ClientSpec { certificate: Some(CertificateRule::Sha256([1; 32])), ..client("app") }]);
+    spec.clients = Some(vec![ClientSpec {
+        account: Account::parse("acme"),
+        certificate: Some(CertificateRule::Sha256([1; 32])),
+        ..client("app")
+    }]);
     let policy = Policy::compile(spec).unwrap();
     let shown = |first| Certificate { sha256: [first; 32], subject: "CN=app".into(), san_dns: [].into() };
-    for (certificate, expected) in
-        [(None, "certificate_mismatch"), (Some(shown(2)), "certificate_mismatch"), (Some(shown(1)), "data: read")]
-    {
-        assert_eq!(ask(&policy, Some(&caller(["read"])), certificate.as_ref(), "GET /x"), expected, "{certificate:?}");
+    for (certificate, expected, contradicting) in [
+        (None, "certificate_mismatch", "certificate_mismatch"),
+        (Some(shown(2)), "certificate_mismatch", "certificate_mismatch"),
+        (Some(shown(1)), "data: read", "account_forbidden"),
+    ] {
+        let ask = |caller| ask(&policy, Some(&caller), certificate.as_ref(), "GET /x");
+        assert_eq!(ask(caller(["read"])), expected, "{certificate:?}");
+        // It comes before an account that contradicts the client's.
+        assert_eq!(ask(Caller { accounts: accounts(["beta"]), ..caller(["read"]) }), contradicting, "{certificate:?}");
+    }
+}
+
+#[test]
+fn a_standing_of_another_policy_is_refused_where_it_shows() {
+    let read = || [api("data", "/", [scope("read", ["GET /x"])])];
+    let with = |clients| PolicySpec { clients: Some(clients), ..policy(read()) };
+    let before = Policy::compile(with(vec![client("first"), client("app")])).unwrap();
+    let standing = before.standing(&caller(["read"]));
+    let target = Target::parse(b"/x").unwrap();
+    let headers = HeaderMap::new();
+    let request = Request { method: MethodSet::of_request("GET"), target: &target, host: "h", headers: &headers };
+    for after in [with(vec![client("first")]), policy(read())] {
+        let after = Policy::compile(after).unwrap();
+        let identity = Identity::Known { standing: &standing, certificate: None };
+        assert_eq!(after.decide(&after.find(request).unwrap(), identity).err(), Some(Denial::ClientUnknown));
+    }
+}
+
+#[test]
+fn what_the_file_rules_out_does_not_compile() {
+    let read = || scope("read", ["GET /data"]);
+    let listing = |name| ClientSpec { scopes: Some(vec![ScopeName::parse(name).unwrap()]), ..client("app") };
+    let mut colliding = scope("read", []);
+    colliding.privileges = vec![privilege("other", [])];
+    let mut outside = read();
+    outside.except = services(["GET /other"]);
+    for (spec, expected) in [
+        (policy([api("a", "/data", [scope("read", ["GET /other"])])]), Unindexable::OutsideBase("GET /other".into())),
+        (policy([api("a", "/data", [outside])]), Unindexable::OutsideBase("GET /other".into())),
+        (policy([api("a", "/", [read()]), api("b", "/", [read()])]), Unindexable::Twice("read".into())),
+        (policy([api("a", "/", [scope("other", []), colliding])]), Unindexable::Twice("other".into())),
+        (
+            PolicySpec { clients: Some(vec![client("app"), client("app")]), ..PolicySpec::default() },
+            Unindexable::Twice("app".into()),
+        ),
+        (
+            PolicySpec { clients: Some(vec![listing("other")]), ..policy([api("a", "/", [read()])]) },
+            Unindexable::ClientScope { client: "app".into(), scope: "other".into() },
+        ),
+    ] {
+        assert_eq!(Policy::compile(spec).err(), Some(expected));
     }
 }
 
