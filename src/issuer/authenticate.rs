@@ -111,7 +111,7 @@ impl IssuerSet {
         if let Err(fault) = check_times(&found.caller, state.rules(), asked.now) {
             return Judged::Refused(fault.into());
         }
-        if let Err(denial) = self.check_revoked(&found.caller, &evidence.not_revoked) {
+        if let Err(denial) = self.check_revoked(&found.caller, asked, &evidence.not_revoked) {
             return Judged::Refused(denial);
         }
         if evidence.generation == asked.generation {
@@ -231,7 +231,7 @@ impl IssuerSet {
         asked: &Asked<'_>,
     ) -> Result<Authenticated, Denial> {
         let not_revoked = AtomicU64::new(0);
-        self.check_revoked(&caller, &not_revoked)?;
+        self.check_revoked(&caller, asked, &not_revoked)?;
         let evidence = Evidence { issuer: state.id, voucher, generation: asked.generation, not_revoked };
         Ok(self.make(caller, evidence, asked)?)
     }
@@ -245,8 +245,8 @@ impl IssuerSet {
         Ok(made)
     }
 
-    fn check_revoked(&self, caller: &Caller, seen: &AtomicU64) -> Result<(), Denial> {
-        self.revoked.as_ref().map_or(Ok(()), |list| list.check(caller, seen))
+    fn check_revoked(&self, caller: &Caller, asked: &Asked<'_>, seen: &AtomicU64) -> Result<(), Denial> {
+        self.revoked.as_ref().map_or(Ok(()), |list| list.check(caller, asked.token, seen))
     }
 }
 

@@ -79,14 +79,14 @@ impl RevokedList {
 
     /// Refuses a caller whose token is revoked; `seen` is the version by which it was not, and moves
     /// on, so that only a change of the list costs more than a comparison.
-    pub(super) fn check(&self, caller: &Caller, seen: &AtomicU64) -> Result<(), Denial> {
+    pub(super) fn check(&self, caller: &Caller, token: &str, seen: &AtomicU64) -> Result<(), Denial> {
         let version = self.held.version.load(Ordering::Acquire);
         if seen.load(Ordering::Relaxed) == version {
             return Ok(());
         }
         match &*self.held.list.load() {
             None => Err(Denial::IssuerUnavailable),
-            Some(list) if list.revokes(caller) => Err(TokenFault::Revoked.into()),
+            Some(list) if list.revokes(caller, token) => Err(TokenFault::Revoked.into()),
             Some(_) => {
                 seen.store(version, Ordering::Relaxed);
                 Ok(())
