@@ -30,7 +30,7 @@ pub use compile::compile;
 pub use problem::{Problem, Problems};
 pub use settings::{
     Audit, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ResourceMetadata, ServerAddress, Settings,
-    Upstream,
+    TokenEndpoint, Upstream,
 };
 pub use source::{SourceFile, Unreadable};
 

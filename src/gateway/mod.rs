@@ -22,6 +22,8 @@ mod proxy;
 mod server;
 #[cfg(test)]
 mod socket_tests;
+mod token_endpoint;
+mod token_error;
 mod trace;
 mod upstream;
 

@@ -11,7 +11,7 @@ use super::trie::{NodeId, Trie};
 use super::{
     AccountSource, AccountWhenAbsent, ApiId, ApiName, BasePath, CertificateRule, ClientSpec, InsufficientScopeStatus,
     Marks, MethodSet, PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId, Target,
-    UndefinedScopes, UnregisteredClients, UpstreamId,
+    TokenEndpoint, UndefinedScopes, UnregisteredClients, UpstreamId,
 };
 
 /// The compiled, immutable whole of what decisions depend on.
@@ -24,6 +24,7 @@ pub struct Policy {
     trie: Trie<Entry>,
     names: HashMap<Box<str>, ScopeId>,
     account_headers: Box<[HeaderName]>,
+    pub(super) token_endpoints: Box<[TokenEndpoint]>,
     pub(super) clients: Option<HashMap<Box<str>, Client>>,
     certificate_rules: Box<[Option<CertificateRule>]>,
     pub(super) unregistered_clients: UnregisteredClients,
@@ -48,6 +49,9 @@ pub enum Unindexable {
         /// What is not defined.
         scope: Box<str>,
     },
+    /// A token endpoint is not `POST` and one literal path, or its api is not there.
+    #[error("the token endpoint `{0}` is not `POST` and one path of an api")]
+    TokenEndpoint(Box<str>),
     /// More than can be counted in 32 bits.
     #[error("there are more services than can be counted")]
     TooMany,
@@ -130,6 +134,8 @@ impl Policy {
         for api in spec.apis {
             index.add_api(api)?;
         }
+        let endpoints = spec.token_endpoints.into_iter().map(|endpoint| index.add_token_endpoint(endpoint));
+        let token_endpoints = endpoints.collect::<Result<_, _>>()?;
         let mut policy = Self {
             apis: index.apis.into(),
             scopes: index.scopes.into(),
@@ -138,6 +144,7 @@ impl Policy {
             trie: index.trie.build(),
             names: index.names,
             account_headers,
+            token_endpoints,
             clients: None,
             certificate_rules: spec.clients.iter().flatten().map(|client| client.certificate.clone()).collect(),
             unregistered_clients: spec.unregistered_clients,

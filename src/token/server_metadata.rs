@@ -1,4 +1,4 @@
-//! What an issuer's server says of itself (RFC 8414 section 2, OpenID Connect Discovery 1.0 section 3),
+//! What an issuer's server says of itself (RFC 8414 section 2, `OpenID` Connect Discovery 1.0 section 3),
 //! as far as the gateway uses it.
 //!
 //! Where the document comes from, and which of two stands, is `issuer`'s.

@@ -103,7 +103,7 @@ fn allowed(policy: &Policy, permit: &Permit<'_>) -> Answer {
     Answer::Allowed {
         api: policy.api(permit.api()).unwrap().name.to_string(),
         by: match permit.basis() {
-            Basis::Public => None,
+            Basis::Public | Basis::TokenEndpoint(_) => None,
             Basis::Scope(id) => Some(policy.scope(id).unwrap().name.to_string()),
         },
         service: policy.service(permit.service()).unwrap().to_string(),
@@ -147,7 +147,7 @@ fn policy() -> impl Strategy<Value = PolicySpec> {
                 }
                 clients
             });
-            PolicySpec { apis, clients, unregistered_clients, undefined_scopes, scope_names }
+            PolicySpec { apis, clients, unregistered_clients, undefined_scopes, scope_names, ..PolicySpec::default() }
         })
 }
 
