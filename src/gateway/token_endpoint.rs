@@ -73,7 +73,10 @@ async fn read(session: &mut Session, most: usize) -> Result<Vec<u8>, FormFault> 
     // no form may be larger.
     session.enable_retry_buffering();
     if waits_for_leave(session.req_header()) {
+        let keepalive = session.get_keepalive();
         session.write_continue_response().await.map_err(|_| FormFault::Broken)?;
+        // Pingora takes this for the answer to a request whose body is left unread.
+        session.set_keepalive(keepalive);
         // It waits no more, and neither need the provider make it.
         session.req_header_mut().remove_header(&EXPECT);
     }

@@ -246,6 +246,11 @@ impl Connection {
         let _ = self.stream.get_mut().write_all(bytes);
     }
 
+    /// The status line of the next answer, whose head alone is read.
+    pub(crate) fn read_head(&mut self) -> Option<String> {
+        read_head(&mut self.stream).map(|(line, _)| line)
+    }
+
     /// The next answer; `None` if the peer closed instead.
     pub(crate) fn read_response(&mut self) -> Option<Response> {
         let (line, headers) = read_head(&mut self.stream)?;

@@ -18,6 +18,7 @@
 
 mod allocations;
 mod checking;
+mod claims;
 mod demo;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
@@ -29,3 +30,4 @@ mod reference;
 mod reload;
 mod signer;
 mod sources;
+mod token_endpoint;
