@@ -38,6 +38,8 @@ const KNOWN: [&str; 30] = [
     "UNLINK",
     "PURGE",
 ];
+/// What no service takes.
+const NEVER: [&str; 2] = ["CONNECT", "TRACE"];
 const OTHER: u32 = 1 << 31;
 
 /// A set of methods; the empty one is the default.
@@ -51,14 +53,18 @@ impl MethodSet {
     pub const ALL: Self = Self(u32::MAX);
 
     /// The set of the one method that a request has. Letter case counts (RFC 9110 section 9.1).
-    /// Empty for `CONNECT` and `TRACE`, which no service takes.
+    /// Empty for `CONNECT` and `TRACE`, which no service takes, and for known methods in another
+    /// letter case: a server that turns methods into capitals would do what was not judged.
     #[must_use]
     pub fn of_request(method: &str) -> Self {
-        match method {
-            "GET" => Self(1),
-            "CONNECT" | "TRACE" => Self::NONE,
-            other => Self::known(other).unwrap_or(Self(OTHER)),
+        if method == "GET" {
+            return Self(1);
         }
+        if let Some(known) = Self::known(method) {
+            return known;
+        }
+        let is_alike = KNOWN.iter().chain(&NEVER).any(|known| known.eq_ignore_ascii_case(method));
+        if is_alike { Self::NONE } else { Self(OTHER) }
     }
 
     /// The set of one method that a service lists; `None` if it is not one that can be listed.
@@ -115,8 +121,15 @@ mod tests {
 
     #[test]
     fn every_takes_unknown_methods_but_never_connect_or_trace() {
-        for (method, taken) in [("GET", true), ("BREW", true), ("get", true), ("CONNECT", false), ("TRACE", false)] {
+        for (method, taken) in [("GET", true), ("BREW", true), ("brew", true), ("CONNECT", false), ("TRACE", false)] {
             assert_eq!(!MethodSet::of_request(method).and(MethodSet::ALL).is_empty(), taken, "{method}");
+        }
+    }
+
+    #[test]
+    fn a_known_method_in_another_letter_case_is_taken_by_no_service() {
+        for method in ["get", "Delete", "pOST", "trace", "TrAcE", "connect", "Propfind"] {
+            assert!(MethodSet::of_request(method).is_empty(), "{method}");
         }
     }
 
