@@ -95,6 +95,9 @@ pub enum PathFault {
     /// `%2F`.
     #[error("the path has an encoded slash")]
     EncodedSlash,
+    /// `%3F`.
+    #[error("the path has an encoded `?`")]
+    EncodedQuery,
     /// `%25`.
     #[error("the path is encoded twice")]
     DoubleEncoding,

@@ -79,6 +79,7 @@ fn path_remedy(fault: PathFault) -> &'static str {
         PathFault::DotSegment => "remove the dots",
         PathFault::EmptySegment => "write single slashes",
         PathFault::Backslash | PathFault::EncodedSlash => "write `/` between segments",
+        PathFault::EncodedQuery => "remove the `%3F`",
         PathFault::DoubleEncoding => "encode it once",
         PathFault::Control | PathFault::NonAscii => "write a path that requests can have: visible ASCII characters",
         PathFault::BrokenEscape => "write two hexadecimal digits after `%`",
