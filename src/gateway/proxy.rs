@@ -19,6 +19,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::generation::Gateway;
 use super::hygiene;
+use super::patience;
 use super::trace::REQUEST_ID;
 
 /// How long a connection may be idle between requests, and how long a piece of a head may take.
@@ -44,6 +45,7 @@ impl ProxyHttp for Proxy {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
+        patience::head_is_read();
         Context::new(&self.gateway)
     }
 
