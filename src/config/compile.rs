@@ -8,9 +8,11 @@ mod apis;
 mod claims;
 mod clients;
 mod headers;
+mod introspection;
 mod issuers;
 mod keys;
 mod names;
+mod revocations;
 mod scopes;
 mod server;
 mod services;
@@ -82,7 +84,9 @@ fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (Po
     let root = At::ROOT;
     server::check_version(document.version, root.key("version"), findings);
     server::refuse_removal_guard(document.removal_guard, root.key("removal_guard"), findings);
-    let addresses = server::addresses(document.listeners, document.admin, root, findings);
+    let has_revocations = document.revocations.is_there();
+    let addresses = server::addresses(document.listeners, document.admin, root, directory, findings);
+    revocations::check_admin(addresses.admin.as_ref(), has_revocations, root.key("admin"), findings);
     let upstreams = upstreams::upstreams(document.upstreams, root.key("upstreams"), findings);
     let issuers = issuers::issuers(document.issuers, root.key("issuers"), directory, findings);
     let forward = take::optional(document.forward_authorization, root.key("forward_authorization"), findings);
@@ -108,7 +112,7 @@ fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (Po
         identity_headers: headers::identity_headers(document.identity_headers, &account_headers, identity, findings),
         forward_authorization: apis.forward_authorization,
         resource_metadata: resource_metadata(document.resource_metadata, root.key("resource_metadata"), findings),
-        revocations: revocations(document.revocations, root.key("revocations"), directory, findings),
+        revocations: revocations::revocations(document.revocations, root.key("revocations"), directory, findings),
         trusted_proxies: server::trusted_proxies(document.trusted_proxies, root.key("trusted_proxies"), findings),
         audit: audit(document.audit, root.key("audit"), directory, findings),
     };
@@ -158,18 +162,6 @@ fn resource_metadata(
     let text =
         take::required(document.resource, at, "write the api's own URL, such as `https://api.example.com`", findings);
     take::parsed(text, at, findings, values::url).map(|resource| ResourceMetadata { resource })
-}
-
-fn revocations(
-    entry: Entry<document::Revocations>,
-    at: At<'_>,
-    directory: &Path,
-    findings: &mut Findings,
-) -> Option<std::path::PathBuf> {
-    let document = take::optional(entry, at, findings)?;
-    let at = at.key("file");
-    let text = take::required(document.file, at, "write the file that lists revoked tokens", findings);
-    take::parsed(text, at, findings, |text| values::file(text, directory))
 }
 
 fn audit(entry: Entry<document::Audit>, at: At<'_>, directory: &Path, findings: &mut Findings) -> Audit {

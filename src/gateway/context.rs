@@ -20,6 +20,7 @@ use super::inbound::Peer;
 use super::judge::{Asked, Findings, Judged, judge};
 use super::outbound::Sending;
 use super::problem::Answer;
+use super::revocation::{is_revocation, revoke};
 use super::token_endpoint::{self, AskedToken};
 use super::trace;
 use super::upstream::{Pool, Turn};
@@ -81,6 +82,12 @@ impl Context {
     pub(super) async fn judge(&mut self, session: &mut Session) -> Option<Answer> {
         let answer = match self.metadata(session.req_header()) {
             Some(document) => Some(document),
+            None if is_revocation(&self.generation, session.req_header()) => {
+                let now = self.now();
+                // On the heap, so that what every request carries along stays small.
+                let revoked = revoke(session, &self.generation, &self.request_id, now, &mut self.found);
+                Some(Box::pin(revoked).await)
+            }
             None => self.decide(session).await.err().map(|denial| self.refuse(&denial)),
         };
         self.decided = Some(self.started.elapsed());

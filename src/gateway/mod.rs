@@ -19,6 +19,7 @@ mod metadata;
 mod outbound;
 mod problem;
 mod proxy;
+mod revocation;
 mod server;
 #[cfg(test)]
 mod socket_tests;

@@ -69,14 +69,28 @@ impl IssuerSet {
         generation: u64,
         now: UnixTime,
     ) -> Result<Arc<Authenticated>, Denial> {
-        let asked = Asked { token: presented.credential.token, policy, generation, now };
-        let known = match self.recall(&asked) {
-            Some(recalled) => recalled?,
-            // On the heap, so that what every request carries along stays small.
-            None => Box::pin(self.learn(&asked)).await?,
-        };
+        let known = self.verified(Asked { token: presented.credential.token, policy, generation, now }).await?;
         self.check_binding(presented, known.found.caller.binding, known.state.rules(), now)?;
         Ok(known.found)
+    }
+
+    /// Steps 4 to 7 without what the token is bound to.
+    pub(super) async fn know(
+        &self,
+        token: &str,
+        policy: &Policy,
+        generation: u64,
+        now: UnixTime,
+    ) -> Result<Arc<Authenticated>, Denial> {
+        self.verified(Asked { token, policy, generation, now }).await.map(|known| known.found)
+    }
+
+    async fn verified(&self, asked: Asked<'_>) -> Result<Known<'_>, Denial> {
+        match self.recall(&asked) {
+            Some(recalled) => recalled,
+            // On the heap, so that what every request carries along stays small.
+            None => Box::pin(self.learn(&asked)).await,
+        }
     }
 
     /// What the cache has to say of a token, if anything that stands.

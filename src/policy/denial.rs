@@ -120,6 +120,9 @@ pub enum PathFault {
     /// `#` or, in the path, `%23`.
     #[error("the target has a `#`")]
     Fragment,
+    /// `%3F`.
+    #[error("the path has an encoded question mark")]
+    EncodedQuestionMark,
     /// A character that RFC 3986 section 3.3 does not allow in a path.
     #[error("the target has a character that must be percent-encoded")]
     IllegalCharacter,
@@ -146,6 +149,9 @@ pub enum HeaderFault {
     /// An account query parameter more than once, or under a name that some servers would read as it.
     #[error("the account parameter is given more than once")]
     SeveralAccountParameters,
+    /// More query parameters than every server reads, where one of them can name the account.
+    #[error("there are more query parameters than some servers read")]
+    TooManyParameters,
     /// An account value that servers decode differently.
     #[error("the account value has characters that servers read differently")]
     AccountUnreadable,

@@ -8,6 +8,7 @@
 //! It does not read files (`config`), verify tokens (`token`) or speak HTTP (`gateway`).
 
 mod account;
+mod bases;
 mod caller;
 mod client;
 mod compile;
@@ -17,6 +18,7 @@ mod index;
 mod method;
 mod name;
 mod pattern;
+mod percent;
 mod permit;
 mod request;
 mod route;

@@ -16,7 +16,8 @@ pub struct ApiId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScopeId(pub u32);
 
-/// A service's place in the policy, in the order of the file, public services included, token endpoints last.
+/// A service's place in the policy, in the order of the file: public services too, exceptions not, token
+/// endpoints last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceId(pub u32);
 

@@ -3,6 +3,7 @@
 //! An endpoint owns its path, whatever the method, before any service is looked at, so that no other
 //! service can lead around it. Who the client really is, and what it gets, the provider decides.
 
+use super::client::Listed;
 use super::decision::token_request;
 use super::request::check_headers;
 use super::{
@@ -101,7 +102,7 @@ impl Policy {
     /// The client of the list that has this id.
     #[must_use]
     pub fn listed_client(&self, id: &ClientId) -> Option<&ClientId> {
-        Some(&self.clients.as_ref()?.get(id.as_str())?.spec.id)
+        Some(&self.clients.as_ref()?.find(Some(id.as_str()))?.client.id)
     }
 
     /// Whether this is the name of a privilege, compared as tokens' are.
@@ -113,13 +114,13 @@ impl Policy {
     /// The ceiling of a client that may ask, if it has one.
     fn check_asking_client(&self, asked: &TokenRequest<'_>) -> Result<Option<&ScopeSet>, TokenRequestFault> {
         let Some(clients) = &self.clients else { return Ok(None) };
-        let Some(client) = clients.get(asked.client.as_str()) else {
+        let Some(Listed { client, .. }) = clients.find(Some(asked.client.as_str())) else {
             return match self.unregistered_clients {
                 UnregisteredClients::Allow => Ok(None),
                 UnregisteredClients::Refuse => Err(TokenRequestFault::ClientUnknown),
             };
         };
-        match &client.spec.certificate {
+        match &client.certificate {
             Some(rule) if !rule.admits(asked.certificate) => Err(TokenRequestFault::CertificateMismatch),
             Some(_) | None => Ok(client.ceiling.as_ref()),
         }

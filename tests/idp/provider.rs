@@ -28,6 +28,8 @@ use crate::holder::Holder;
 /// | `certified` | a certificate of the authority, and its tokens are bound to it | `acme` | `data-read` |
 /// | `self-certified` | its own certificate, and its tokens are bound to it | `acme` | `data-read` |
 /// | `gateway` | a secret; it may ask about tokens, and gets none | | |
+/// | `gateway-assertive` | a signed assertion; as `gateway` | | |
+/// | `gateway-certified` | the certificate of `certified`; as `gateway` | | |
 pub(crate) struct Provider {
     pub(crate) address: SocketAddr,
     pub(crate) tls: SocketAddr,
@@ -206,6 +208,20 @@ impl Provider {
                 })
             ),
             client("gateway", json!({ "client_secret": SECRET, "grant_types": [] })),
+            client(
+                "gateway-assertive",
+                json!({
+                    "token_endpoint_auth_method": "private_key_jwt", "jwks": { "keys": [self.holder.jwk()] },
+                    "grant_types": [],
+                })
+            ),
+            client(
+                "gateway-certified",
+                json!({
+                    "token_endpoint_auth_method": "tls_client_auth",
+                    "tls_client_auth_san_dns": "certified.example.com", "grant_types": [],
+                })
+            ),
         ])
     }
 

@@ -19,6 +19,7 @@
 mod allocations;
 mod checking;
 mod claims;
+mod decisions;
 mod demo;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
@@ -28,6 +29,7 @@ mod random_policies;
 mod reasons;
 mod reference;
 mod reload;
+mod revoking;
 mod signer;
 mod sources;
 mod token_endpoint;

@@ -8,12 +8,12 @@ use std::time::Duration;
 use jsonwebtoken::Algorithm;
 
 use super::take::{Firsts, Wrong, at_least_one, items, optional, parsed, required};
-use super::{claims, keys, values};
-use crate::config::Issuer;
+use super::{claims, introspection, keys, values};
 use crate::config::document;
 use crate::config::entry::{Entry, List};
 use crate::config::finding::{At, Finding, Findings, Place, Quoted};
 use crate::config::suggest;
+use crate::config::{Issuer, KeySource};
 use crate::token::{DpopRules, IssuerRules, ScopeSyntax, TokenType};
 
 /// The issuers, and what other parts of the file must know of them.
@@ -108,9 +108,19 @@ fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings
         let finding = Finding::new(at, "this issuer has neither `keys` nor `introspection`");
         findings.add(finding.help("write `keys: { url: https://… }` or `keys: { file: … }`"));
     }
-    let keys = keys::keys(take(&mut document.keys), at.key("keys"), directory, findings);
-    let introspection =
-        keys::introspection(take(&mut document.introspection), at.key("introspection"), directory, findings);
+    let name = match &document.issuer {
+        Entry::Given(name) => Some(name.clone()),
+        Entry::Absent | Entry::Empty | Entry::Faulty => None,
+    };
+    let issuer = name.as_deref();
+    let keys = keys::keys(take(&mut document.keys), issuer, at.key("keys"), directory, findings);
+    let discovers = keys == Some(KeySource::Discover);
+    let context = introspection::Context { issuer, discovers, directory };
+    let here = at.key("introspection");
+    let introspection = introspection::introspection(take(&mut document.introspection), context, here, findings);
+    let ca = at.key("ca_file");
+    let ca_file = optional(take(&mut document.ca_file), ca, findings);
+    let ca_file = parsed(ca_file, ca, findings, |file| values::file(file, directory));
     let stale = at.key("stale_keys_for");
     let stale_keys_for = optional(take(&mut document.stale_keys_for), stale, findings);
     let stale_keys_for = parsed(stale_keys_for, stale, findings, values::duration);
@@ -118,6 +128,7 @@ fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings
         rules: Arc::new(rules(document, at, findings)?),
         keys,
         stale_keys_for: stale_keys_for.unwrap_or(Duration::from_secs(24 * 60 * 60)),
+        ca_file,
         introspection,
     })
 }

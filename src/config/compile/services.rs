@@ -84,6 +84,7 @@ fn path_remedy(fault: PathFault) -> &'static str {
         PathFault::BrokenEscape => "write two hexadecimal digits after `%`",
         PathFault::MatrixParameter => "remove the `;` and what is after it",
         PathFault::Fragment => "remove the `#` and what is after it",
+        PathFault::EncodedQuestionMark => "remove the `%3F`",
         PathFault::IllegalCharacter => "write it percent-encoded",
     }
 }
