@@ -18,6 +18,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::generation::Gateway;
 use super::hygiene;
+use super::outbound;
 use super::patience;
 use super::trace::REQUEST_ID;
 
@@ -96,11 +97,12 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        context.write(request)
+        context.write(request)?;
+        outbound::distrust_body(request, !session.is_body_empty())
     }
 
     async fn response_filter(
