@@ -1,6 +1,6 @@
 //! Requests whose end, or whose next protocol, somebody could read in another way.
 
-use super::stage::{Backend, OK, PATIENCE, Stage};
+use super::stage::{Backend, OK, PATIENCE, Stage, reason};
 
 #[test]
 fn a_body_that_a_server_may_not_read_is_the_last_thing_on_its_connection() {
@@ -27,4 +27,35 @@ fn a_body_that_a_server_may_not_read_is_the_last_thing_on_its_connection() {
         let seen = std::iter::from_fn(|| backend.heads.recv_timeout(PATIENCE).ok()).find(is_whole).unwrap();
         assert_eq!(seen.contains("\r\nConnection: close\r\n"), closes, "{start} {body}: {seen}");
     }
+}
+
+#[test]
+fn an_ambiguous_request_is_the_last_of_its_connection() {
+    let backend = Backend::start(OK);
+    let stage = Stage::start(&[backend.address]);
+    let next = "GET /public/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    for (request, expected) in [
+        ("GET  /public/a HTTP/1.1\r\nHost: a\r\n\r\n", "path_ambiguous"),
+        ("GET /public/../a HTTP/1.1\r\nHost: a\r\n\r\n", "path_ambiguous"),
+        ("GET /public/a HTTP/1.1\nHost: a\r\n\r\n", "header_ambiguous"),
+        ("GET /public/a HTTP/1.1\r\nHost: a\r\nX: b\nContent-Length: 40\r\n\r\n", "header_ambiguous"),
+        ("POST /public/a HTTP/1.1\r\nHost: a\r\nContent-Length: 0, 0\r\n\r\n", "header_ambiguous"),
+        (
+            "POST /public/a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "header_ambiguous",
+        ),
+        ("POST /public/a HTTP/1.1\r\nHost: a\r\nExpect: x\r\nContent-Length: 0\r\n\r\n", "header_ambiguous"),
+        (
+            "GET /.well-known/oauth-protected-resource HTTP/1.1\r\nHost: a\r\nContent-Length: 0, 0\r\n\r\n",
+            "header_ambiguous",
+        ),
+    ] {
+        let mut client = stage.connect();
+        client.send(&format!("{request}{next}"));
+        let (status, head, body) = client.answer().unwrap();
+        assert_eq!((status, &*reason(&body)), (400, expected), "{request}");
+        assert!(head.contains("\r\nConnection: close\r\n"), "{request}{head}");
+        assert!(client.answer().is_none(), "{request}");
+    }
+    assert!(backend.heads.try_recv().is_err());
 }
