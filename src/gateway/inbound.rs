@@ -5,9 +5,10 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use http::{HeaderMap, Method};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, Method, Version};
 use ipnet::IpNet;
+use pingora::http::RequestHeader;
 
 use crate::policy::{Certificate, Denial, HeaderFault, PathFault, Target};
 use crate::token::certificate_from_header;
@@ -75,6 +76,20 @@ pub(super) fn check_headers(method: &Method, headers: &HeaderMap) -> Result<(), 
         (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
         (Some(_), _) => Err(HeaderFault::Expectation),
     }
+}
+
+/// Whether a request asks for a `WebSocket` as RFC 6455 section 4.1 has it, without a body; no other
+/// upgrade is passed on.
+pub(super) fn is_websocket(head: &RequestHeader) -> bool {
+    let is_upgrade = |option: &[u8]| option.trim_ascii().eq_ignore_ascii_case(b"upgrade");
+    let mut protocols = head.headers.get_all(UPGRADE).iter();
+    head.method == Method::GET
+        && head.version == Version::HTTP_11
+        && protocols.next().is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && protocols.next().is_none()
+        && head.headers.get_all(CONNECTION).iter().any(|value| value.as_bytes().split(|b| *b == b',').any(is_upgrade))
+        && !head.headers.contains_key(CONTENT_LENGTH)
+        && !head.headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// The `Host`, which must be there (RFC 9112 section 3.2) and be a host with or without a port.
@@ -250,43 +265,43 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_as_read(head: &[u8], list: &[(&str, &str)], expected: Result<(), Denial>) {
-        assert_eq!(check_head(head, &headers(list)), expected, "{}", head.escape_ascii());
+    fn check_as_read(head: &[u8], list: &[(&str, &str)], expected: &Result<(), Denial>) {
+        assert_eq!(&check_head(head, &headers(list)), expected, "{}", head.escape_ascii());
     }
 
     #[test]
     fn a_fragment_is_refused_before_it_is_dropped() {
-        check_as_read(b"GET /a HTTP/1.1\r\nX: #\r\n\r\n", &[], Ok(()));
-        check_as_read(b"", &[], Ok(()));
+        check_as_read(b"GET /a HTTP/1.1\r\nX: #\r\n\r\n", &[], &Ok(()));
+        check_as_read(b"", &[], &Ok(()));
         for head in [&b"GET /a#b HTTP/1.1\r\n\r\n"[..], b"\r\nGET /a?b#c HTTP/1.1\r\n\r\n"] {
-            check_as_read(head, &[], Err(PathFault::Fragment.into()));
+            check_as_read(head, &[], &Err(PathFault::Fragment.into()));
         }
     }
 
     #[test]
     fn every_line_of_a_head_ends_in_one_way() {
-        check_as_read(b"\r\nGET /a HTTP/1.1\r\nX: y\r\n\r\n", &[], Ok(()));
+        check_as_read(b"\r\nGET /a HTTP/1.1\r\nX: y\r\n\r\n", &[], &Ok(()));
         for head in [
             &b"GET /a HTTP/1.1\n\n"[..],
             b"GET /a HTTP/1.1\nX: y\r\n\r\n",
             b"GET /a HTTP/1.1\r\nX: y\nZ: z\r\n\r\n",
             b"GET /a HTTP/1.1\r\nX: y\r\n\n",
         ] {
-            check_as_read(head, &[], Err(HeaderFault::LineEnd.into()));
+            check_as_read(head, &[], &Err(HeaderFault::LineEnd.into()));
         }
     }
 
     #[test]
     fn a_length_beside_a_coding_is_refused_though_pingora_drops_it() {
         let chunked = [("transfer-encoding", "chunked")];
-        check_as_read(b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", &chunked, Ok(()));
-        check_as_read(b"POST /a HTTP/1.1\r\nContent-Length: 5\r\n\r\n", &[], Ok(()));
+        check_as_read(b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", &chunked, &Ok(()));
+        check_as_read(b"POST /a HTTP/1.1\r\nContent-Length: 5\r\n\r\n", &[], &Ok(()));
         for length in ["Content-Length: 5", "CONTENT-LENGTH:0"] {
             for head in [
                 format!("POST /a HTTP/1.1\r\n{length}\r\nTransfer-Encoding: chunked\r\n\r\n"),
                 format!("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{length}\r\n\r\n"),
             ] {
-                check_as_read(head.as_bytes(), &chunked, Err(HeaderFault::Framing.into()));
+                check_as_read(head.as_bytes(), &chunked, &Err(HeaderFault::Framing.into()));
             }
         }
     }
@@ -312,6 +327,33 @@ mod tests {
             [("COPY", Err(HeaderFault::SecondTarget)), ("MOVE", Err(HeaderFault::SecondTarget)), ("GET", Ok(()))]
         {
             assert_eq!(check_headers(&Method::from_bytes(method.as_bytes()).unwrap(), &second), expected, "{method}");
+        }
+    }
+
+    #[test]
+    fn only_a_whole_websocket_handshake_is_an_upgrade() {
+        let asks = |method: &str, list: &[(&str, &str)]| {
+            let mut head = RequestHeader::build(method, b"/", None).unwrap();
+            for (name, value) in list {
+                head.append_header((*name).to_owned(), *value).unwrap();
+            }
+            is_websocket(&head)
+        };
+        let upgrade = ("Upgrade", "WebSocket");
+        let connection = ("Connection", "keep-alive, Upgrade");
+        assert!(asks("GET", &[upgrade, connection]));
+        for (method, list) in [
+            ("GET", &[upgrade][..]),
+            ("GET", &[connection]),
+            ("GET", &[upgrade, ("Connection", "close")]),
+            ("GET", &[("Upgrade", "h2c"), connection]),
+            ("GET", &[("Upgrade", "websocket, h2c"), connection]),
+            ("GET", &[upgrade, ("Upgrade", "h2c"), connection]),
+            ("GET", &[upgrade, connection, ("Content-Length", "0")]),
+            ("GET", &[upgrade, connection, ("Transfer-Encoding", "chunked")]),
+            ("POST", &[upgrade, connection]),
+        ] {
+            assert!(!asks(method, list), "{method} {list:?}");
         }
     }
 

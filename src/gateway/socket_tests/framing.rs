@@ -59,3 +59,31 @@ fn an_ambiguous_request_is_the_last_of_its_connection() {
     }
     assert!(backend.heads.try_recv().is_err());
 }
+
+#[test]
+fn an_upgrade_that_is_no_whole_handshake_is_forwarded_as_none() {
+    let backend = Backend::start(OK);
+    let stage = Stage::start(&[backend.address]);
+    for head in [
+        "GET /public/ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
+        "POST /public/ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        "GET /public/ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+        "GET /public/ws HTTP/1.0\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        "GET /public/ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        assert_eq!(stage.ask(head).0, 200, "{head}");
+        let seen = backend.heads.recv_timeout(PATIENCE).unwrap();
+        assert!(!seen.to_ascii_lowercase().contains("upgrade"), "{seen}");
+    }
+}
+
+#[test]
+fn a_change_of_protocol_that_nobody_asked_for_is_not_passed_on() {
+    let backend =
+        Backend::start("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+    let stage = Stage::start(&[backend.address]);
+    for version in ["1.1", "1.0"] {
+        let (status, _, body) = stage.ask(&format!("GET /public/ws HTTP/{version}\r\nHost: a\r\n\r\n"));
+        assert_eq!((status, &*reason(&body)), (502, "upstream_failed"));
+    }
+}
