@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use http::header::{EXPECT, HeaderValue};
 use http::{Method, StatusCode};
 use pingora::http::RequestHeader;
@@ -16,13 +17,14 @@ use super::failure::Failure;
 use super::forward::Forward;
 use super::generation::{Gateway, Generation};
 use super::inbound::Peer;
-use super::judge::{Asked, Findings, judge};
+use super::judge::{Asked, Findings, Judged, judge};
 use super::outbound::Sending;
 use super::problem::Answer;
 use super::revocation::{is_revocation, revoke};
+use super::token_endpoint::{self, AskedToken};
 use super::trace;
 use super::upstream::{Pool, Turn};
-use crate::policy::{Denial, TokenFault, UnixTime};
+use crate::policy::{ClientId, Denial, TokenFault, UnixTime};
 use crate::record::{HeldScopes, Outcome, record};
 
 /// How much of a refused request's body is read and thrown away, and how long that may take, so that
@@ -106,6 +108,14 @@ impl Context {
         self.generation.outbound.write(forward, &sending, request)
     }
 
+    /// The body to send: the one that came, or the form that was judged in its place, once all of the
+    /// other is there.
+    pub(super) fn write_body(&self, body: &mut Option<Bytes>, is_last: bool) {
+        if let Some(form) = self.forward.as_ref().and_then(Forward::form) {
+            *body = Some(if is_last { form.clone() } else { Bytes::new() });
+        }
+    }
+
     /// Answers, and leaves the connection so that nothing of this request is read as the next one:
     /// pingora closes it where the body was not read to its end.
     pub(super) async fn answer(&mut self, session: &mut Session, answer: Answer) {
@@ -145,7 +155,10 @@ impl Context {
             api: self.found.api,
             reason,
             issuer: caller.map(|caller| &*caller.caller.issuer),
-            client: caller.and_then(|caller| caller.caller.client.as_deref()),
+            client: match caller {
+                Some(caller) => caller.caller.client.as_deref(),
+                None => self.found.client.as_ref().map(ClientId::as_str),
+            },
             subject: caller.and_then(|caller| caller.caller.subject.as_deref()),
             account: self.found.account.as_ref().map(|account| String::from_utf8_lossy(account.as_bytes())),
             scopes: caller.map(|caller| HeldScopes { policy, held: caller.standing.held() }),
@@ -173,10 +186,10 @@ impl Context {
         Some(answer)
     }
 
-    async fn decide(&mut self, session: &Session) -> Result<(), Denial> {
+    async fn decide(&mut self, session: &mut Session) -> Result<(), Denial> {
         let raw_head = match session.as_downstream().as_http1() {
             Some(http1) => http1.get_headers_raw_bytes(),
-            None => bytes::Bytes::new(),
+            None => Bytes::new(),
         };
         let asked = Asked {
             generation: &self.generation,
@@ -185,7 +198,13 @@ impl Context {
             peer: self.peer,
             now: self.now(),
         };
-        self.forward = Some(judge(&asked, &mut self.found).await?);
+        self.forward = Some(match judge(&asked, &mut self.found).await? {
+            Judged::Permitted(forward) => forward,
+            Judged::AsksForToken(endpoint) => {
+                let asked = AskedToken { generation: &self.generation, endpoint, peer: self.peer };
+                token_endpoint::judge(session, &asked, &mut self.found).await?
+            }
+        });
         Ok(())
     }
 

@@ -23,6 +23,8 @@ mod revocation;
 mod server;
 #[cfg(test)]
 mod socket_tests;
+mod token_endpoint;
+mod token_error;
 mod trace;
 mod upstream;
 

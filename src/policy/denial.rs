@@ -8,7 +8,7 @@ use std::fmt;
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use super::{ApiId, MethodSet, ScopeId};
+use super::{ApiId, MethodSet, ScopeId, TokenRequestFault};
 
 /// A refusal, in the order of the decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +71,13 @@ pub enum Denial {
     AccountForbidden {
         /// Whose services they are.
         api: ApiId,
+    },
+    /// A request for a token may not go to the provider.
+    TokenRequest {
+        /// Whose token endpoint it is.
+        api: ApiId,
+        /// Why not.
+        fault: TokenRequestFault,
     },
 }
 
@@ -210,7 +217,8 @@ impl Denial {
             | Self::ClientTypeRejected { api }
             | Self::AccountMissing { api }
             | Self::AccountAmbiguous { api }
-            | Self::AccountForbidden { api } => Some(*api),
+            | Self::AccountForbidden { api }
+            | Self::TokenRequest { api, .. } => Some(*api),
             Self::PathAmbiguous(_)
             | Self::HeaderAmbiguous(_)
             | Self::TokenMissing
@@ -245,6 +253,7 @@ impl Denial {
             Self::AccountMissing { .. } => Reason::AccountMissing,
             Self::AccountAmbiguous { .. } => Reason::AccountAmbiguous,
             Self::AccountForbidden { .. } | Self::ClientAccountMismatch => Reason::AccountForbidden,
+            Self::TokenRequest { fault, .. } => fault.reason(),
         }
     }
 }

@@ -25,6 +25,8 @@ mod scope_set;
 mod spec;
 mod standing;
 mod target;
+mod token_endpoint;
+mod token_request;
 mod trie;
 
 pub use account::{Account, AccountSource, AccountWhenAbsent, NamedAccount};
@@ -41,7 +43,9 @@ pub use route::Route;
 pub use scope_set::ScopeSet;
 pub use spec::{
     ApiId, ApiSpec, ClientSpec, InsufficientScopeStatus, Marks, PolicySpec, PrivilegeSpec, Reach, ScopeId, ScopeNames,
-    ScopeSpec, ServiceId, UndefinedScopes, UnregisteredClients, UpstreamId,
+    ScopeSpec, ServiceId, TokenEndpointId, TokenEndpointSpec, UndefinedScopes, UnregisteredClients, UpstreamId,
 };
 pub use standing::Standing;
 pub use target::Target;
+pub use token_endpoint::TokenEndpoint;
+pub use token_request::{AdmittedTokenRequest, FormFault, TokenRequest, TokenRequestFault};

@@ -252,6 +252,11 @@ impl Connection {
         line.split(' ').nth(1)?.parse().ok()
     }
 
+    /// The status line of the next answer, whose head alone is read.
+    pub(crate) fn read_head(&mut self) -> Option<String> {
+        read_head(&mut self.stream).map(|(line, _)| line)
+    }
+
     /// The next answer; `None` if the peer closed instead.
     pub(crate) fn read_response(&mut self) -> Option<Response> {
         let (line, headers) = read_head(&mut self.stream)?;

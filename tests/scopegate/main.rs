@@ -18,6 +18,7 @@
 
 mod allocations;
 mod checking;
+mod claims;
 mod decisions;
 mod demo;
 #[path = "../../benches/fixture/mod.rs"]
@@ -31,3 +32,4 @@ mod reload;
 mod revoking;
 mod signer;
 mod sources;
+mod token_endpoint;
