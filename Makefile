@@ -5,7 +5,7 @@ CARGO := cargo
 # So that a rustup that is installed but not on the PATH is found.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test release lint bench scale setup
+.PHONY: help run test release lint bench bench-check compare scale setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ bench: setup ## instruction counts (needs valgrind), then timings
 	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
 	$(CARGO) bench --bench instructions
 	$(CARGO) bench --bench policy
+
+compare: setup ## CPU time a request against nginx, HAProxy, Envoy and an empty Pingora, into docs/performance.md
+	python3 benches/compare/compare.py
 
 scale: release ## compile time and memory of policies of 10 to 100,000 services
 	benches/scale.sh
