@@ -20,6 +20,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long the lines that wait are given to be written at the end.
 const END: Duration = Duration::from_secs(1);
 
+/// What a usual line takes.
+const USUAL: usize = 768;
+
 /// A buffer that one long line has blown up is not kept.
 const LONGEST_KEPT: usize = 4096;
 
@@ -66,15 +69,11 @@ impl Queue {
         Ok((Self(shared), writing))
     }
 
-    /// Puts in the line that `make` appends to an empty buffer, if it makes one and there is room. It
-    /// never waits.
-    pub(super) fn put<E>(&self, make: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) {
-        let mut line = self.0.spare.pop().unwrap_or_default();
-        let lost = match make(&mut line) {
-            Ok(()) => self.0.lines.push(line).is_err(),
-            Err(_) => true,
-        };
-        if lost {
+    /// Puts in the line that `make` appends to an empty buffer, if there is room. It never waits.
+    pub(super) fn put(&self, make: impl FnOnce(&mut Vec<u8>)) {
+        let mut line = self.0.spare.pop().unwrap_or_else(|| Vec::with_capacity(USUAL));
+        make(&mut line);
+        if self.0.lines.push(line).is_err() {
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
