@@ -19,6 +19,7 @@ mod services;
 mod take;
 #[cfg(test)]
 mod tests;
+mod token_endpoints;
 mod upstreams;
 mod values;
 
@@ -89,11 +90,8 @@ fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (Po
     let upstreams = upstreams::upstreams(document.upstreams, root.key("upstreams"), findings);
     let issuers = issuers::issuers(document.issuers, root.key("issuers"), directory, findings);
     let forward = take::optional(document.forward_authorization, root.key("forward_authorization"), findings);
-    let context = apis::Context {
-        upstreams: &upstreams,
-        privilege_syntax: issuers.privilege_syntax,
-        forward_authorization: forward.unwrap_or(true),
-    };
+    let context =
+        apis::Context { upstreams: &upstreams, issuers: &issuers, forward_authorization: forward.unwrap_or(true) };
     let asks_for_tokens = apis::have_scopes(&document.apis);
     let apis = apis::apis(document.apis, root.key("apis"), context, findings);
     if !issuers.any && asks_for_tokens {
@@ -110,6 +108,7 @@ fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (Po
         admin: addresses.admin,
         upstreams: upstreams.list,
         issuers: issuers.list,
+        token_endpoints: apis.token_endpoints.settings,
         identity_headers: headers::identity_headers(document.identity_headers, &account_headers, identity, findings),
         forward_authorization: apis.forward_authorization,
         resource_metadata: resource_metadata(document.resource_metadata, root.key("resource_metadata"), findings),
@@ -119,6 +118,7 @@ fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (Po
     };
     let spec = PolicySpec {
         apis: apis.specs,
+        token_endpoints: apis.token_endpoints.specs,
         clients,
         unregistered_clients: unregistered(document.unregistered_clients, root.key("unregistered_clients"), findings),
         undefined_scopes: undefined(document.undefined_scopes, root.key("undefined_scopes"), findings),

@@ -205,7 +205,17 @@ pub(super) struct Api {
     pub(super) insufficient_scope_status: Entry<u64>,
     pub(super) forward_authorization: Entry<bool>,
     pub(super) public: List<String>,
+    pub(super) token_endpoint: Entry<TokenEndpoint>,
     pub(super) scopes: List<Scope>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct TokenEndpoint {
+    pub(super) service: Entry<String>,
+    pub(super) upstream: Entry<String>,
+    pub(super) issuer: Entry<String>,
+    pub(super) max_form_bytes: Entry<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -30,7 +30,7 @@ pub use compile::compile;
 pub use problem::{Problem, Problems};
 pub use settings::{
     Admin, Audit, ClientAuthentication, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ResourceMetadata,
-    RevocationList, ServerAddress, Settings, Upstream,
+    RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream,
 };
 pub use source::{SourceFile, Unreadable};
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::header::HeaderName;
 use ipnet::IpNet;
 
-use crate::token::{AssertionAlgorithm, IssuerRules};
+use crate::token::{AssertionAlgorithm, IssuerRules, ScopeSyntax};
 
 /// All that the file says beside the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Settings {
     pub upstreams: Vec<Upstream>,
     /// In the order of the file.
     pub issuers: Vec<Issuer>,
+    /// How requests for tokens are read: a [`TokenEndpointId`](crate::policy::TokenEndpointId) is a place here.
+    pub token_endpoints: Vec<TokenEndpoint>,
     /// Which headers tell the upstream of the caller.
     pub identity_headers: IdentityHeaders,
     /// Whether `Authorization` goes on to the upstream, for each api by its place in the file.
@@ -154,6 +156,15 @@ pub struct RevocationList {
     pub file: PathBuf,
     /// The path at which the holder of a token may revoke it (RFC 7009), if it may.
     pub endpoint: Option<Box<str>>,
+}
+
+/// How requests for tokens are read at a token endpoint that is guarded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenEndpoint {
+    /// How the provider, and so its clients, write scopes.
+    pub scope_syntax: ScopeSyntax,
+    /// The largest form that is read, in bytes; at most 64 KiB.
+    pub max_form_bytes: usize,
 }
 
 /// Which headers tell the upstream of the caller; inbound copies of them never pass.

@@ -17,12 +17,15 @@ mod judge;
 mod log;
 mod metadata;
 mod outbound;
+mod patience;
 mod problem;
 mod proxy;
 mod revocation;
 mod server;
 #[cfg(test)]
 mod socket_tests;
+mod token_endpoint;
+mod token_error;
 mod trace;
 mod upstream;
 

@@ -5,7 +5,7 @@
 use hashbrown::HashMap;
 
 use super::account::Account;
-use super::{ScopeSet, Unindexable};
+use super::{ClientId, ScopeSet, Unindexable};
 
 /// RFC 6749 section 2.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,6 +50,7 @@ pub(super) struct Clients {
 /// A client of the list.
 #[derive(Debug)]
 pub(super) struct Client {
+    pub(super) id: ClientId,
     pub(super) account: Option<Account>,
     /// What it may hold; `None`: what its tokens say.
     pub(super) ceiling: Option<ScopeSet>,
@@ -70,10 +71,10 @@ impl Clients {
     }
 
     /// Adds one whose id the list does not have yet.
-    pub(super) fn add(&mut self, id: &str, client: Client) -> Result<(), Unindexable> {
+    pub(super) fn add(&mut self, client: Client) -> Result<(), Unindexable> {
         let place = u32::try_from(self.list.len()).map_err(|_| Unindexable::TooMany)?;
-        if self.places.insert(id.into(), place).is_some() {
-            return Err(Unindexable::Twice(id.into()));
+        if self.places.insert(client.id.as_str().into(), place).is_some() {
+            return Err(Unindexable::Twice(client.id.as_str().into()));
         }
         self.list.push(client);
         Ok(())

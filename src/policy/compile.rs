@@ -11,7 +11,7 @@ use super::index::{Index, account_headers};
 use super::trie::{NodeId, Trie};
 use super::{
     AccountSource, AccountWhenAbsent, ApiId, ApiName, BasePath, ClientSpec, InsufficientScopeStatus, Marks, MethodSet,
-    PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId, UndefinedScopes,
+    PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId, TokenEndpoint, UndefinedScopes,
     UnregisteredClients, UpstreamId,
 };
 
@@ -26,6 +26,7 @@ pub struct Policy {
     pub(super) exceptions: Trie<Exception>,
     names: HashMap<Box<str>, ScopeId>,
     account_headers: Box<[HeaderName]>,
+    pub(super) token_endpoints: Box<[TokenEndpoint]>,
     pub(super) clients: Option<Clients>,
     pub(super) unregistered_clients: UnregisteredClients,
     pub(super) undefined_scopes: UndefinedScopes,
@@ -52,6 +53,9 @@ pub enum Unindexable {
     /// Two scopes, or two clients, of one name.
     #[error("`{0}` is there twice")]
     Twice(Box<str>),
+    /// A token endpoint is not `POST` and one literal path, or its api is not there.
+    #[error("the token endpoint `{0}` is not `POST` and one path of an api")]
+    TokenEndpoint(Box<str>),
     /// More than can be counted in 32 bits.
     #[error("there are more services than can be counted")]
     TooMany,
@@ -134,6 +138,8 @@ impl Policy {
         for api in spec.apis {
             index.add_api(api)?;
         }
+        let endpoints = spec.token_endpoints.into_iter().map(|endpoint| index.add_token_endpoint(endpoint));
+        let token_endpoints = endpoints.collect::<Result<_, _>>()?;
         let mut policy = Self {
             apis: index.apis.into(),
             scopes: index.scopes.into(),
@@ -143,6 +149,7 @@ impl Policy {
             exceptions: index.exceptions.build(),
             names: index.names,
             account_headers,
+            token_endpoints,
             clients: None,
             unregistered_clients: spec.unregistered_clients,
             undefined_scopes: spec.undefined_scopes,
@@ -207,7 +214,7 @@ impl Policy {
         for spec in specs {
             let ceiling = spec.scopes.as_ref().map(|names| self.ceiling(&spec, names)).transpose()?;
             let ClientSpec { id, account, client_type, certificate, scopes: _ } = spec;
-            clients.add(id.as_str(), Client { account, ceiling, kind: client_type, certificate })?;
+            clients.add(Client { id, account, ceiling, kind: client_type, certificate })?;
         }
         Ok(clients)
     }

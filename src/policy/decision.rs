@@ -11,8 +11,8 @@ use super::permit::Injection;
 use super::route::{Candidate, Match, Named};
 use super::standing::ClientStanding;
 use super::{
-    AccountSource, AccountWhenAbsent, ApiId, Certificate, Denial, Identity, MethodSet, Permit, Policy, Reach, Request,
-    Route, Standing,
+    AccountSource, AccountWhenAbsent, ApiId, Basis, Certificate, Denial, Identity, MethodSet, Permit, Policy, Reach,
+    Request, Route, Standing, TokenEndpoint, TokenEndpointId,
 };
 
 impl Policy {
@@ -81,6 +81,11 @@ pub(super) fn public<'r>(candidates: &[Candidate<'r, '_>], method: MethodSet) ->
         let found = candidate.matches.iter().find(is_public)?;
         Some(Permit::new(candidate.id, found.entry.service, found.basis(), None, None))
     })
+}
+
+/// The permit of a request for a token, which the provider alone answers.
+pub(super) fn token_request(id: TokenEndpointId, endpoint: &TokenEndpoint) -> Permit<'static> {
+    Permit::new(endpoint.api, endpoint.service, Basis::TokenEndpoint(id), None, None)
 }
 
 /// Step 10's refusal: what is left if no api has a service for the request.

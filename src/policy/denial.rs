@@ -8,7 +8,7 @@ use std::fmt;
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use super::{ApiId, MethodSet, ScopeId};
+use super::{ApiId, MethodSet, ScopeId, TokenRequestFault};
 
 /// A refusal, in the order of the decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +71,13 @@ pub enum Denial {
     AccountForbidden {
         /// Whose services they are.
         api: ApiId,
+    },
+    /// A request for a token may not go to the provider.
+    TokenRequest {
+        /// Whose token endpoint it is.
+        api: ApiId,
+        /// Why not.
+        fault: TokenRequestFault,
     },
 }
 
@@ -154,6 +161,15 @@ pub enum HeaderFault {
     /// The body's length is given twice, or in a coding other than `chunked` alone.
     #[error("the length of the body is given in a way that servers read differently")]
     Framing,
+    /// A line of the head ends with a line feed alone, which some servers take for a part of the line.
+    #[error("a line of the head does not end with CR and LF")]
+    LineEnd,
+    /// An `Expect` of anything but `100-continue` (RFC 9110 section 10.1.1).
+    #[error("the Expect header is not `100-continue`")]
+    Expectation,
+    /// `Destination` (RFC 4918 section 10.3) names another target, for which nothing was asked.
+    #[error("the Destination header names a second target, which is not judged")]
+    SecondTarget,
     /// A trusted proxy's certificate header that holds no certificate.
     #[error("the certificate header cannot be read")]
     CertificateUnreadable,
@@ -210,7 +226,8 @@ impl Denial {
             | Self::ClientTypeRejected { api }
             | Self::AccountMissing { api }
             | Self::AccountAmbiguous { api }
-            | Self::AccountForbidden { api } => Some(*api),
+            | Self::AccountForbidden { api }
+            | Self::TokenRequest { api, .. } => Some(*api),
             Self::PathAmbiguous(_)
             | Self::HeaderAmbiguous(_)
             | Self::TokenMissing
@@ -245,6 +262,7 @@ impl Denial {
             Self::AccountMissing { .. } => Reason::AccountMissing,
             Self::AccountAmbiguous { .. } => Reason::AccountAmbiguous,
             Self::AccountForbidden { .. } | Self::ClientAccountMismatch => Reason::AccountForbidden,
+            Self::TokenRequest { fault, .. } => fault.reason(),
         }
     }
 }

@@ -6,7 +6,10 @@ use http::header::HeaderName;
 use super::compile::{Api, Effect, Entry, Exception, Scope, Unindexable};
 use super::denial::ScopeIds;
 use super::trie::{NodeId, TrieBuilder};
-use super::{AccountSource, ApiId, ApiSpec, BasePath, Marks, ScopeId, ScopeNames, ScopeSpec, Service, ServiceId};
+use super::{
+    AccountSource, ApiId, ApiSpec, BasePath, Marks, ScopeId, ScopeNames, ScopeSpec, Service, ServiceId, TokenEndpoint,
+    TokenEndpointSpec,
+};
 
 /// What grows while the apis are gone through.
 pub(super) struct Index {
@@ -75,6 +78,16 @@ impl Index {
             exceptions,
         });
         Ok(())
+    }
+
+    pub(super) fn add_token_endpoint(&mut self, spec: TokenEndpointSpec) -> Result<TokenEndpoint, Unindexable> {
+        let TokenEndpointSpec { api, service, upstream } = spec;
+        let id = ServiceId(count(self.services.len())?);
+        let endpoint = TokenEndpoint::new(api, id, upstream, &service);
+        let endpoint = endpoint.filter(|_| self.apis.get(api.0 as usize).is_some());
+        let endpoint = endpoint.ok_or_else(|| Unindexable::TokenEndpoint(service.as_str().into()))?;
+        self.services.push(service);
+        Ok(endpoint)
     }
 
     fn add_scope(

@@ -52,7 +52,7 @@ pub fn form_parameter(body: &[u8], name: &str) -> Result<Option<String>, Invalid
     Ok(found.filter(|value| !value.is_empty()))
 }
 
-fn decoded(text: &[u8]) -> Result<String, InvalidForm> {
+pub(super) fn decoded(text: &[u8]) -> Result<String, InvalidForm> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.iter();
     while let Some(byte) = rest.next() {

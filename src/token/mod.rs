@@ -4,6 +4,7 @@
 //! introspection and remembering verdicts is `issuer`'s; what a caller may do is `policy`'s.
 
 mod base64url;
+mod basic;
 mod bearer;
 mod binding;
 mod certificate;
@@ -31,7 +32,9 @@ mod scopes;
 mod server_metadata;
 mod sha256;
 mod spki;
+mod token_form;
 
+pub use basic::{Basic, basic_credentials};
 pub use bearer::{Credential, Scheme, credential};
 pub use binding::check_binding;
 pub use certificate::{InvalidCertificate, certificate_from_der, certificate_from_header};
@@ -46,3 +49,4 @@ pub use revocation::{InvalidRevocation, Revocations};
 pub use revocation_entry::{InvalidEntry, Revocation, is_torn};
 pub use rules::{ClaimPath, ClaimPaths, DpopRules, IssuerRules, ScopeSyntax, TokenType};
 pub use server_metadata::{InvalidServerMetadata, ServerMetadata};
+pub use token_form::{TokenForm, check_media_type};

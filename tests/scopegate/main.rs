@@ -18,6 +18,7 @@
 
 mod allocations;
 mod checking;
+mod claims;
 mod decisions;
 mod demo;
 #[path = "../../benches/fixture/mod.rs"]
@@ -28,5 +29,7 @@ mod random_policies;
 mod reasons;
 mod reference;
 mod reload;
+mod revoking;
 mod signer;
 mod sources;
+mod token_endpoint;

@@ -143,7 +143,7 @@ fn allowed(policy: &Policy, permit: &Permit<'_>) -> Answer {
     Answer::Allowed {
         api: policy.api(permit.api()).unwrap().name.to_string(),
         by: match permit.basis() {
-            Basis::Public => None,
+            Basis::Public | Basis::TokenEndpoint(_) => None,
             Basis::Scope(id) => Some(policy.scope(id).unwrap().name.to_string()),
         },
         service: policy.service(permit.service()).unwrap().to_string(),

@@ -24,6 +24,10 @@ pub(super) struct Issuers {
     pub(super) privilege_syntax: bool,
     /// Whether the file has any, good or not.
     pub(super) any: bool,
+    /// Those whose name can be read, and how they write scopes; other things of them may be wrong.
+    pub(super) syntaxes: Vec<(Box<str>, ScopeSyntax)>,
+    /// Whether all of them could be read that far.
+    pub(super) complete: bool,
 }
 
 /// Every asymmetric algorithm that is supported.
@@ -49,13 +53,19 @@ pub(super) fn issuers(list: List<document::Issuer>, at: At<'_>, directory: &Path
         Entry::Faulty => true,
         Entry::Absent | Entry::Empty => false,
     };
-    let mut issuers = Issuers { list: Vec::new(), privilege_syntax: false, any };
+    let complete = match &list {
+        Entry::Given(entries) => entries.iter().all(has_name),
+        Entry::Faulty => false,
+        Entry::Absent | Entry::Empty => true,
+    };
+    let mut issuers = Issuers { list: Vec::new(), privilege_syntax: false, any, syntaxes: Vec::new(), complete };
     let mut names = Firsts::new();
     let mut introspects = None;
     for (place, document) in items(list, at, findings) {
         let here = at.nth(place);
-        issuers.privilege_syntax |= matches!(document.scope_syntax, Entry::Given(document::ScopeSyntax::Privileges));
+        issuers.privilege_syntax |= syntax_of(&document.scope_syntax) == ScopeSyntax::Privileges;
         if let Entry::Given(name) = &document.issuer {
+            issuers.syntaxes.push((name.as_str().into(), syntax_of(&document.scope_syntax)));
             names.note(
                 name.clone(),
                 here.key("issuer"),
@@ -70,6 +80,17 @@ pub(super) fn issuers(list: List<document::Issuer>, at: At<'_>, directory: &Path
         issuers.list.extend(issuer(document, here, directory, findings));
     }
     issuers
+}
+
+fn has_name(entry: &Entry<document::Issuer>) -> bool {
+    matches!(entry, Entry::Given(issuer) if matches!(&issuer.issuer, Entry::Given(name) if !name.is_empty()))
+}
+
+fn syntax_of(entry: &Entry<document::ScopeSyntax>) -> ScopeSyntax {
+    match entry {
+        Entry::Given(document::ScopeSyntax::Privileges) => ScopeSyntax::Privileges,
+        Entry::Given(document::ScopeSyntax::Words) | Entry::Absent | Entry::Empty | Entry::Faulty => ScopeSyntax::Words,
+    }
 }
 
 fn note_introspection(first: &mut Option<Place>, at: At<'_>, findings: &mut Findings) {
@@ -128,10 +149,8 @@ fn rules(document: document::Issuer, at: At<'_>, findings: &mut Findings) -> Opt
         Some(document::TokenType::Prefer) | None => TokenType::Prefer,
         Some(document::TokenType::Off) => TokenType::Off,
     };
-    let scope_syntax = match optional(document.scope_syntax, at.key("scope_syntax"), findings) {
-        Some(document::ScopeSyntax::Words) | None => ScopeSyntax::Words,
-        Some(document::ScopeSyntax::Privileges) => ScopeSyntax::Privileges,
-    };
+    let scope_syntax = syntax_of(&document.scope_syntax);
+    optional(document.scope_syntax, at.key("scope_syntax"), findings);
     let leeway = optional(document.leeway, at.key("leeway"), findings);
     Some(IssuerRules {
         audiences,

@@ -33,7 +33,7 @@ pub(super) fn services(list: List<String>, at: At<'_>, terms: Terms<'_>, finding
     services
 }
 
-fn service(text: &str) -> Result<Service, Wrong> {
+pub(super) fn service(text: &str) -> Result<Service, Wrong> {
     Service::parse(text)
         .map_err(|invalid| Wrong::new(format!("{} is not a service: {invalid}", Quoted(text)), remedy(&invalid, text)))
 }

@@ -10,11 +10,11 @@ use crate::config::entry::Entry;
 use crate::config::finding::Findings;
 use crate::config::{
     Admin, Audit, ClientAuthentication, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ResourceMetadata,
-    RevocationList, ServerAddress, Settings, Upstream, reading, yaml,
+    RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream, reading, yaml,
 };
 use crate::policy::{
-    Account, AccountSource, AccountWhenAbsent, CertificateRule, ClientType, InsufficientScopeStatus, Marks, PolicySpec,
-    Reach, ScopeName, ScopeNames, UndefinedScopes, UnregisteredClients, UpstreamId,
+    Account, AccountSource, AccountWhenAbsent, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, Marks,
+    PolicySpec, Reach, ScopeName, ScopeNames, UndefinedScopes, UnregisteredClients, UpstreamId,
 };
 use crate::token::{AssertionAlgorithm, ClaimPath, ClaimPaths, DpopRules, IssuerRules, ScopeSyntax, TokenType};
 
@@ -63,6 +63,7 @@ fn the_settings_are_what_the_file_says() {
             },
         ],
         issuers: vec![login(), legacy()],
+        token_endpoints: vec![TokenEndpoint { scope_syntax: ScopeSyntax::Privileges, max_form_bytes: 16384 }],
         identity_headers: IdentityHeaders {
             subject: Some("x-auth-subject".parse().unwrap()),
             client: Some("x-auth-client".parse().unwrap()),
@@ -207,6 +208,46 @@ fn the_apis_are_what_the_file_says() {
     assert_eq!(certificates.account_when_absent, AccountWhenAbsent::Deny);
     assert_eq!(certificates.insufficient_scope_status, InsufficientScopeStatus::Forbidden);
     assert!(open.account.is_empty() && open.hosts.is_empty() && open.public.is_empty());
+}
+
+#[test]
+fn the_token_endpoint_is_what_the_file_says() {
+    let (spec, _) = complete();
+    let [endpoint] = &*spec.token_endpoints else { panic!("{:?}", spec.token_endpoints) };
+    assert_eq!((endpoint.api, endpoint.upstream), (ApiId(2), UpstreamId(0)));
+    assert_eq!(endpoint.service.as_str(), "POST /oauth/token");
+}
+
+/// A file of two apis with these hosts, and one token endpoint each.
+fn two_endpoints(first: &str, second: &str) -> String {
+    let api = |name: &str, hosts: &str| {
+        format!(
+            "{{ name: {name}, upstream: u, hosts: [{hosts}],
+                token_endpoint: {{ service: POST /token, upstream: u }} }}"
+        )
+    };
+    format!(
+        "{{ version: 1, listeners: [{{ address: 127.0.0.1:0 }}], upstreams: {{ u: {{ servers: ['localhost:1'] }} }},
+            issuers: [{{ issuer: i, audiences: [a], keys: {{ file: k }}, scope_syntax: privileges }}],
+            apis: [{}, {}] }}",
+        api("one", first),
+        api("two", second)
+    )
+}
+
+#[test]
+fn a_token_endpoint_needs_neither_an_issuers_name_nor_scopes_nor_another_path_for_another_host() {
+    let (spec, settings) = meaning(&two_endpoints("a.example", "b.example"));
+    assert_eq!(spec.token_endpoints.len(), 2);
+    let expected = TokenEndpoint { scope_syntax: ScopeSyntax::Privileges, max_form_bytes: 32768 };
+    assert_eq!(settings.token_endpoints, [expected.clone(), expected]);
+    for (first, second) in [("", ""), ("a.example", ""), ("", "a.example"), ("a.example", "b.example, A.example")] {
+        let mut findings = Findings::default();
+        let document = yaml::parse(&two_endpoints(first, second)).unwrap();
+        let document = reading::document(document, &mut findings).unwrap();
+        super::meaning(document, Path::new(""), &mut findings);
+        assert_eq!(findings.count(), 1, "{first} and {second}: {findings:?}");
+    }
 }
 
 #[test]

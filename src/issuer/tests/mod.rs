@@ -215,6 +215,7 @@ fn settings(issuers: Vec<config::Issuer>) -> Settings {
         admin: None,
         upstreams: vec![],
         issuers,
+        token_endpoints: vec![],
         identity_headers: IdentityHeaders::default(),
         forward_authorization: vec![],
         resource_metadata: None,

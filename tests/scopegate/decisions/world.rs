@@ -127,6 +127,7 @@ fn allowed(policy: &Policy, permit: &Permit<'_>) -> String {
     let mut text = format!("{}: ", policy.api(permit.api()).unwrap().name);
     text.push_str(match permit.basis() {
         Basis::Public => "public",
+        Basis::TokenEndpoint(_) => "token endpoint",
         Basis::Scope(scope) => policy.scope(scope).unwrap().name.as_str(),
     });
     if let Some(account) = permit.account() {

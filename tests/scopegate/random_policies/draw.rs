@@ -73,7 +73,7 @@ pub(super) fn policy() -> impl Strategy<Value = PolicySpec> {
                 }
                 clients
             });
-            PolicySpec { apis, clients, unregistered_clients, undefined_scopes, scope_names }
+            PolicySpec { apis, clients, unregistered_clients, undefined_scopes, scope_names, ..PolicySpec::default() }
         })
 }
 
