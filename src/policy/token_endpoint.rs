@@ -5,10 +5,11 @@
 
 use super::client::Listed;
 use super::decision::token_request;
+use super::percent::reading;
 use super::request::check_headers;
 use super::{
     AdmittedTokenRequest, ApiId, ClientId, Denial, MethodSet, Policy, Request, ScopeId, ScopeSet, Segment, Service,
-    ServiceId, TokenEndpointId, TokenRequest, TokenRequestFault, UnregisteredClients, UpstreamId,
+    ServiceId, Target, TokenEndpointId, TokenRequest, TokenRequestFault, UnregisteredClients, UpstreamId,
 };
 
 /// A token endpoint, compiled.
@@ -21,18 +22,28 @@ pub struct TokenEndpoint {
     /// The provider.
     pub upstream: UpstreamId,
     methods: MethodSet,
-    path: Box<str>,
+    /// What the least exact of servers reads in each segment.
+    path: Box<[Box<str>]>,
 }
 
 impl TokenEndpoint {
     /// `None` if the service is anything but `POST` (RFC 6749 section 3.2) and one literal path.
     pub(super) fn new(api: ApiId, id: ServiceId, upstream: UpstreamId, service: &Service) -> Option<Self> {
         let (methods, pattern) = (service.methods(), service.pattern());
-        let is_literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
-        let is_one_path = pattern.segments().iter().all(is_literal) && !pattern.any_rest();
+        let literal = |segment: &Segment| match segment {
+            Segment::Literal(text) => Some(reading(text).into()),
+            Segment::Any | Segment::Capture(_) => None,
+        };
+        let path = pattern.segments().iter().map(literal).collect::<Option<_>>()?;
         let is_post = Some(methods) == MethodSet::known("POST");
-        let path = pattern.to_string().into();
-        (is_one_path && is_post).then_some(Self { api, service: id, upstream, methods, path })
+        (is_post && !pattern.any_rest()).then_some(Self { api, service: id, upstream, methods, path })
+    }
+
+    /// Whether some server would take the path for the endpoint's.
+    fn is_at(&self, target: &Target<'_>) -> bool {
+        let is_same = |own: &str, place| target.reading(place).is_some_and(|read| own.eq_ignore_ascii_case(&read));
+        target.segment(self.path.len()).is_none()
+            && self.path.iter().enumerate().all(|(place, own)| is_same(own, place))
     }
 }
 
@@ -43,19 +54,13 @@ impl Policy {
         self.token_endpoints.get(id.0 as usize)
     }
 
-    /// The token endpoint that a request is for, whatever its method and the letter case of its path,
-    /// in which some providers see no difference; the first of the file where several have its path
-    /// and host.
+    /// The token endpoint that a request is for, whatever its method and in whatever letters and
+    /// spelling some provider would take its path for the endpoint's; the first of the file where
+    /// several have its path and host.
     #[must_use]
     pub fn find_token_endpoint(&self, request: &Request<'_>) -> Option<TokenEndpointId> {
-        if self.token_endpoints.is_empty() {
-            return None;
-        }
-        let path = request.target.path();
-        let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
         let is_asked = |endpoint: &TokenEndpoint| {
-            endpoint.path.eq_ignore_ascii_case(path)
-                && self.api(endpoint.api).is_some_and(|api| api.admits_host(request.host))
+            endpoint.is_at(request.target) && self.api(endpoint.api).is_some_and(|api| api.admits_host(request.host))
         };
         let found = (0..).zip(&self.token_endpoints).find(|(_, endpoint)| is_asked(endpoint));
         found.map(|(place, _)| TokenEndpointId(place))
@@ -342,6 +347,19 @@ mod tests {
             check_found(&policy, "POST", path, "a", None);
         }
         check_found(&Policy::compile(PolicySpec::default()).unwrap(), "POST", "/", "a", None);
+    }
+
+    #[test]
+    fn an_endpoint_owns_every_spelling_of_its_path() {
+        let mut spec = spec();
+        spec.token_endpoints[0].service = Service::parse("POST /data/v1:token").unwrap();
+        let policy = Policy::compile(spec).unwrap();
+        for path in
+            ["/data/v1:token", "/data/v1%3Atoken", "/Data./V1%3atoken", "/data/v1:token.", "/data%20/v1:token%20/"]
+        {
+            check_found(&policy, "POST", path, "a", Some(Ok(())));
+        }
+        check_found(&policy, "POST", "/data/.v1:token", "a", None);
     }
 
     #[test]
