@@ -18,6 +18,7 @@ mod judge;
 mod log;
 mod metadata;
 mod outbound;
+mod patience;
 mod problem;
 mod proxy;
 mod revocation;

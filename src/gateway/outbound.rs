@@ -6,7 +6,8 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING};
+use http::Method;
+use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING};
 use pingora::http::RequestHeader;
 
 use super::forward::Forward;
@@ -89,6 +90,15 @@ impl Outbound {
         write_trace(sending.request_id, request)?;
         write_forwarded(sending.peer, request)
     }
+}
+
+/// Has the upstream close its connection after a request with a body whose method gives it no meaning
+/// (RFC 9110 section 9.3.1): a server that does not read it would take it for the next request.
+pub(super) fn distrust_body(request: &mut RequestHeader, has_body: bool) -> pingora::Result<()> {
+    if has_body && matches!(request.method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS) {
+        request.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
+    }
+    Ok(())
 }
 
 impl IdentityNames {

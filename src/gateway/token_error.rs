@@ -1,7 +1,7 @@
 //! How a refused request for a token is answered: RFC 6749 section 5.2, by one exhaustive match.
 //!
-//! Whether a scope is not defined or is beyond a client's ceiling is told alike: clients learn here
-//! only what they may ask for.
+//! Whether a scope is not defined or is beyond a client's ceiling is told alike, so that nobody learns
+//! here which scopes there are. Of what a client sent, the names of those scopes are repeated.
 
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, PRAGMA, WWW_AUTHENTICATE};

@@ -1,8 +1,9 @@
 //! The product: what a `gateway.yaml` means, and whether one request may pass.
 //!
 //! Everything here is pure: no I/O, no clock, no log. [`Policy::find`] judges a request's target and
-//! finds the services that match it; [`Policy::decide`] then answers for a caller. Both are total,
-//! and a [`Permit`], which forwarding needs, is made by nothing else.
+//! finds the services that match it; [`Policy::decide`] then answers for a caller, and
+//! [`Policy::decide_token_request`] for who asks for a token. All are total, and a [`Permit`], which
+//! forwarding needs, is made by nothing else.
 //!
 //! It does not read files (`config`), verify tokens (`token`) or speak HTTP (`gateway`).
 
