@@ -5,10 +5,11 @@
 
 use super::client::Listed;
 use super::decision::token_request;
+use super::percent::reading;
 use super::request::check_headers;
 use super::{
     AdmittedTokenRequest, ApiId, ClientId, Denial, MethodSet, Policy, Request, ScopeId, ScopeSet, Segment, Service,
-    ServiceId, TokenEndpointId, TokenRequest, TokenRequestFault, UnregisteredClients, UpstreamId,
+    ServiceId, Target, TokenEndpointId, TokenRequest, TokenRequestFault, UnregisteredClients, UpstreamId,
 };
 
 /// A token endpoint, compiled.
@@ -21,18 +22,31 @@ pub struct TokenEndpoint {
     /// The provider.
     pub upstream: UpstreamId,
     methods: MethodSet,
-    path: Box<str>,
+    /// What the least exact of servers reads in each segment of its path.
+    path: Box<[Box<str>]>,
 }
 
 impl TokenEndpoint {
     /// `None` if the service is anything but `POST` (RFC 6749 section 3.2) and one literal path.
     pub(super) fn new(api: ApiId, id: ServiceId, upstream: UpstreamId, service: &Service) -> Option<Self> {
         let (methods, pattern) = (service.methods(), service.pattern());
-        let is_literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
-        let is_one_path = pattern.segments().iter().all(is_literal) && !pattern.any_rest();
+        let read = |segment: &Segment| match segment {
+            Segment::Literal(text) => Some(reading(text).into()),
+            Segment::Any | Segment::Capture(_) => None,
+        };
+        let path = pattern.segments().iter().map(read).collect::<Option<_>>()?;
         let is_post = Some(methods) == MethodSet::known("POST");
-        let path = pattern.to_string().into();
-        (is_one_path && is_post).then_some(Self { api, service: id, upstream, methods, path })
+        (is_post && !pattern.any_rest()).then_some(Self { api, service: id, upstream, methods, path })
+    }
+
+    /// Whether some server would take the target for it, as it does another letter case or a dot at the
+    /// end: a guard must hold for every spelling.
+    fn is_at(&self, target: &Target<'_>) -> bool {
+        let is_same = |place: usize, own: &str| {
+            target.segment(place).is_some_and(|segment| reading(segment).eq_ignore_ascii_case(own))
+        };
+        self.path.iter().enumerate().all(|(place, own)| is_same(place, own))
+            && target.segment(self.path.len()).is_none()
     }
 }
 
@@ -43,19 +57,12 @@ impl Policy {
         self.token_endpoints.get(id.0 as usize)
     }
 
-    /// The token endpoint that a request is for, whatever its method and the letter case of its path,
-    /// in which some providers see no difference; the first of the file where several have its path
-    /// and host.
+    /// The token endpoint that a request is for, whatever its method and however its path is spelled;
+    /// the first of the file where several have its path and host.
     #[must_use]
     pub fn find_token_endpoint(&self, request: &Request<'_>) -> Option<TokenEndpointId> {
-        if self.token_endpoints.is_empty() {
-            return None;
-        }
-        let path = request.target.path();
-        let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
         let is_asked = |endpoint: &TokenEndpoint| {
-            endpoint.path.eq_ignore_ascii_case(path)
-                && self.api(endpoint.api).is_some_and(|api| api.admits_host(request.host))
+            endpoint.is_at(request.target) && self.api(endpoint.api).is_some_and(|api| api.admits_host(request.host))
         };
         let found = (0..).zip(&self.token_endpoints).find(|(_, endpoint)| is_asked(endpoint));
         found.map(|(place, _)| TokenEndpointId(place))
@@ -169,7 +176,7 @@ mod tests {
     use crate::policy::{
         AccountWhenAbsent, ApiName, ApiSpec, BasePath, Basis, Certificate, CertificateRule, ClientSpec, ClientType,
         HeaderFault, InsufficientScopeStatus, Marks, PolicySpec, PrivilegeSpec, Reach, Reason, ScopeName, ScopeNames,
-        ScopeSpec, Target, TokenEndpointSpec,
+        ScopeSpec, TokenEndpointSpec,
     };
 
     fn scope(name: &str, required: bool, privileges: &[&str]) -> ScopeSpec {
@@ -332,7 +339,13 @@ mod tests {
     #[test]
     fn an_endpoint_owns_its_path_whatever_the_method_and_the_base_path() {
         let policy = Policy::compile(spec()).unwrap();
-        for path in ["/data/oauth/token", "/data/oauth/token/", "/data/oauth/%74oken?x=1", "/DATA/oauth/Token"] {
+        for path in [
+            "/data/oauth/token",
+            "/data/oauth/token/",
+            "/data/oauth/%74oken?x=1",
+            "/DATA/oauth/Token",
+            "/data/oauth%20/token.",
+        ] {
             check_found(&policy, "POST", path, "a", Some(Ok(())));
             for method in ["GET", "OPTIONS", "post", "TRACE"] {
                 check_found(&policy, method, path, "a", Some(Err(Reason::MethodNotAllowed)));
