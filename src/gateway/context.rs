@@ -16,7 +16,7 @@ use super::answer::refuse;
 use super::failure::Failure;
 use super::forward::Forward;
 use super::generation::{Gateway, Generation};
-use super::inbound::Peer;
+use super::inbound::{self, Peer};
 use super::judge::{Asked, Findings, Judged, judge};
 use super::outbound::Sending;
 use super::problem::Answer;
@@ -24,7 +24,7 @@ use super::revocation::{is_revocation, revoke};
 use super::token_endpoint::{self, AskedToken};
 use super::trace;
 use super::upstream::{Pool, Turn};
-use crate::policy::{ClientId, Denial, TokenFault, UnixTime};
+use crate::policy::{ClientId, Denial, Reason, TokenFault, UnixTime};
 use crate::record::{HeldScopes, Outcome, record};
 
 /// How much of a refused request's body is read and thrown away, and how long that may take, so that
@@ -80,7 +80,7 @@ impl Context {
 
     /// The answer to a request that is not forwarded.
     pub(super) async fn judge(&mut self, session: &mut Session) -> Option<Answer> {
-        let answer = match self.metadata(session.req_header()) {
+        let answer = match self.metadata(session) {
             Some(document) => Some(document),
             None if is_revocation(&self.generation, session.req_header()) => {
                 let now = self.now();
@@ -117,8 +117,12 @@ impl Context {
     }
 
     /// Answers, and leaves the connection so that nothing of this request is read as the next one:
-    /// pingora closes it where the body was not read to its end.
+    /// pingora closes it where the body was not read to its end. Where a request is ambiguous, so is
+    /// what comes after it.
     pub(super) async fn answer(&mut self, session: &mut Session, answer: Answer) {
+        if matches!(self.found.reason, Some(Reason::PathAmbiguous | Reason::HeaderAmbiguous)) {
+            session.set_keepalive(None);
+        }
         let has_body = session.req_header().method != Method::HEAD;
         // Who does not take the answer has gone: there is nobody to tell.
         if let Ok(head) = answer.head()
@@ -175,10 +179,14 @@ impl Context {
     }
 
     /// The answer to a request for the resource's metadata, which no policy judges.
-    fn metadata(&mut self, head: &RequestHeader) -> Option<Answer> {
+    fn metadata(&mut self, session: &Session) -> Option<Answer> {
         let metadata = self.generation.metadata.as_ref()?;
+        let head = session.req_header();
         let path = head.raw_path().split(|byte| *byte == b'?').next()?;
-        if !metadata.is_at(path) {
+        if !metadata.is_at(path)
+            || inbound::check_head(&raw_head(session), &head.headers).is_err()
+            || inbound::check_headers(&head.method, &head.headers).is_err()
+        {
             return None;
         }
         let (answer, reason) = metadata.answer(&head.method, &self.request_id);
@@ -187,10 +195,7 @@ impl Context {
     }
 
     async fn decide(&mut self, session: &mut Session) -> Result<(), Denial> {
-        let raw_head = match session.as_downstream().as_http1() {
-            Some(http1) => http1.get_headers_raw_bytes(),
-            None => Bytes::new(),
-        };
+        let raw_head = raw_head(session);
         let asked = Asked {
             generation: &self.generation,
             head: session.req_header(),
@@ -224,6 +229,14 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         self.gateway.leave();
+    }
+}
+
+/// The head as it was read; empty where it was not read as text.
+fn raw_head(session: &Session) -> bytes::Bytes {
+    match session.as_downstream().as_http1() {
+        Some(http1) => http1.get_headers_raw_bytes(),
+        None => bytes::Bytes::new(),
     }
 }
 

@@ -17,6 +17,7 @@ mod judge;
 mod log;
 mod metadata;
 mod outbound;
+mod patience;
 mod problem;
 mod proxy;
 mod revocation;

@@ -6,13 +6,14 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING};
+use http::Method;
+use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING};
 use pingora::http::RequestHeader;
 
 use super::forward::Forward;
 use super::hygiene::Hygiene;
 use super::inbound::{self, Peer};
-use super::trace::{self, TRACEPARENT, TRACESTATE};
+use super::trace::{self, TRACESTATE};
 use crate::config::{IdentityHeaders, Settings};
 use crate::issuer::IdentityValues;
 use crate::policy::Policy;
@@ -91,6 +92,15 @@ impl Outbound {
     }
 }
 
+/// Has the upstream close its connection after a request with a body whose method gives it no meaning
+/// (RFC 9110 section 9.3.1): a server that does not read it would take it for the next request.
+pub(super) fn distrust_body(request: &mut RequestHeader, has_body: bool) -> pingora::Result<()> {
+    if has_body && matches!(request.method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS) {
+        request.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
+    }
+    Ok(())
+}
+
 impl IdentityNames {
     fn new(names: &IdentityHeaders) -> Self {
         let title = |name: &Option<HeaderName>| name.as_ref().map(titled);
@@ -146,7 +156,7 @@ fn write_trace(request_id: &HeaderValue, request: &mut RequestHeader) -> pingora
     if !taken_over {
         request.remove_header(&TRACESTATE);
     }
-    request.insert_header(TRACEPARENT, parent)?;
+    request.insert_header("traceparent", parent)?;
     request.insert_header("X-Request-Id", request_id.clone())
 }
 

@@ -60,7 +60,7 @@ pub(super) async fn revoke(
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "a token is revoked with POST");
         return problem.with(ALLOW, POST).answer(Reason::MethodNotAllowed.as_str(), request_id);
     }
-    if let Err(fault) = check_headers(&head.headers) {
+    if let Err(fault) = check_headers(&head.method, &head.headers) {
         let denial = fault.into();
         found.reason = Some(Reason::HeaderAmbiguous);
         return refuse(&denial, &generation.policy, &generation.challenges, None, request_id);

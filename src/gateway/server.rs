@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pingora::proxy::http_proxy_service_with_name;
+use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{Fds, ListenFds};
-use pingora::services::Service;
+use pingora::services::Service as _;
+use pingora::services::listening::Service;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 
 use super::generation::Gateway;
 use super::log;
+use super::patience::{Patience, Patient};
 use super::proxy::Proxy;
 
 /// How often [`Gateway::tend`] is called.
@@ -68,6 +70,11 @@ impl Server {
     /// # Errors
     /// If an address or a thread cannot be had.
     pub fn start(gateway: Arc<Gateway>) -> Result<Self, CannotServe> {
+        Self::start_with(gateway, Patience::default())
+    }
+
+    /// The same, with as much patience for clients as is given.
+    pub(super) fn start_with(gateway: Arc<Gateway>, patience: Patience) -> Result<Self, CannotServe> {
         log::bridge();
         let generation = gateway.current();
         let threads = generation.settings.threads;
@@ -77,13 +84,14 @@ impl Server {
             max_retries: TRIES,
             ..ServerConf::default()
         });
-        let mut service = http_proxy_service_with_name(&configuration, Proxy::new(Arc::clone(&gateway)), "gateway");
+        let proxy = http_proxy(&configuration, Proxy::new(Arc::clone(&gateway)));
+        let mut service = Service::new("gateway".to_owned(), Patient::new(proxy, patience));
         let mut sockets = Fds::new();
         let mut addresses = Vec::new();
         for listener in &generation.settings.listeners {
             let address = listener.address;
             let (socket, bound) = bind(address).map_err(|error| CannotServe::Address { address, error })?;
-            service.add_tcp(&bound.to_string());
+            service.add_tcp_with_settings(&bound.to_string(), patience.socket_options());
             // Pingora takes the socket over by its address.
             sockets.add(bound.to_string(), socket.into_raw_fd());
             addresses.push(bound);
@@ -96,8 +104,7 @@ impl Server {
             .map_err(CannotServe::Threads)?;
         let (shutdown, ends) = watch::channel(false);
         let sockets: ListenFds = Arc::new(Mutex::new(sockets));
-        let listening =
-            runtime.spawn(async move { Service::start_service(&mut service, Some(sockets), ends, 1).await });
+        let listening = runtime.spawn(async move { service.start_service(Some(sockets), ends, 1).await });
         runtime.spawn(tend(Arc::clone(&gateway)));
         Ok(Self { gateway, addresses, shutdown, listening, runtime: Some(runtime) })
     }

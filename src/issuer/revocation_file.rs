@@ -46,7 +46,9 @@ pub(super) fn append(path: &Path, line: &str, may_create: bool) -> io::Result<()
     let (kept, needs_end) = end(&mut file, length)?;
     let end = if needs_end { "\n" } else { "" };
     let write = |file: &mut File| {
-        file.set_len(kept)?;
+        if kept < length {
+            file.set_len(kept)?;
+        }
         file.write_all(format!("{end}{line}\n").as_bytes())?;
         file.sync_data()
     };

@@ -161,6 +161,15 @@ pub enum HeaderFault {
     /// The body's length is given twice, or in a coding other than `chunked` alone.
     #[error("the length of the body is given in a way that servers read differently")]
     Framing,
+    /// A line of the head ends with a line feed alone, which some servers take for a part of the line.
+    #[error("a line of the head does not end with CR and LF")]
+    LineEnd,
+    /// An `Expect` of anything but `100-continue` (RFC 9110 section 10.1.1).
+    #[error("the Expect header is not `100-continue`")]
+    Expectation,
+    /// `Destination` (RFC 4918 section 10.3) names another target, for which nothing was asked.
+    #[error("the Destination header names a second target, which is not judged")]
+    SecondTarget,
     /// A trusted proxy's certificate header that holds no certificate.
     #[error("the certificate header cannot be read")]
     CertificateUnreadable,

@@ -2,6 +2,8 @@
 //!
 //! What a decision is, and what each refusal looks like, is tested where it is made.
 
+mod framing;
+mod slow;
 mod stage;
 
 use std::io::{Read as _, Write as _};
