@@ -207,7 +207,8 @@ impl Context {
             Judged::Permitted(forward) => forward,
             Judged::AsksForToken(endpoint) => {
                 let asked = AskedToken { generation: &self.generation, endpoint, peer: self.peer };
-                token_endpoint::judge(session, &asked, &mut self.found).await?
+                // On the heap, as above.
+                Box::pin(token_endpoint::judge(session, &asked, &mut self.found)).await?
             }
         });
         Ok(())
