@@ -61,15 +61,12 @@ fn unicode_escapes(text: &[u8]) -> Vec<u8> {
     let mut read = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let code = part.get(..4).and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
-        match code {
-            Some(code) => {
-                read.push(code);
-                read.push_str(&part[4..]);
-            }
-            None => {
-                read.push_str("%u");
-                read.push_str(part);
-            }
+        if let Some(code) = code {
+            read.push(code);
+            read.push_str(&part[4..]);
+        } else {
+            read.push_str("%u");
+            read.push_str(part);
         }
     }
     best_fit(read.as_bytes())
@@ -77,11 +74,10 @@ fn unicode_escapes(text: &[u8]) -> Vec<u8> {
 
 /// Overlong UTF-8 and look-alikes for what they stand for.
 fn best_fit(bytes: &[u8]) -> Vec<u8> {
-    const FITS: [(&[u8], u8); 14] = [
+    const FITS: [(&[u8], u8); 13] = [
         (b"\xc0\xae", b'.'),
         (b"\xc0\xaf", b'/'),
         (b"\xc0\x5c", b'\\'),
-        (b"\xc1\x9c", b'\\'),
         (b"\xc1\x9c", b'\\'),
         (b"\xe0\x80\xae", b'.'),
         (b"\xe0\x80\xaf", b'/'),
@@ -95,16 +91,9 @@ fn best_fit(bytes: &[u8]) -> Vec<u8> {
     ];
     let (mut read, mut rest) = (Vec::new(), bytes);
     while let Some((first, after)) = rest.split_first() {
-        match FITS.iter().find(|(long, _)| rest.starts_with(long)) {
-            Some((long, short)) => {
-                read.push(*short);
-                rest = &rest[long.len()..];
-            }
-            None => {
-                read.push(*first);
-                rest = after;
-            }
-        }
+        let fit = FITS.iter().find(|(long, _)| rest.starts_with(long));
+        read.push(fit.map_or(*first, |(_, short)| *short));
+        rest = fit.map_or(after, |(long, _)| &rest[long.len()..]);
     }
     read
 }

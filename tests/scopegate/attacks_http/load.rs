@@ -95,7 +95,7 @@ fn where_a_head_is_cut_does_not_change_what_it_means() {
             let mut connection = Connection::open(gateway.address);
             connection.write(&line.as_bytes()[..cut]);
             std::thread::sleep(Duration::from_millis(2));
-            connection.try_write(line[cut..].as_bytes());
+            connection.try_write(&line.as_bytes()[cut..]);
             connection.try_write(good(&token).split_once("\r\n").unwrap().1.as_bytes());
             if let Some(response) = connection.read_response() {
                 assert!((400..500).contains(&response.status), "{line} cut at {cut}: {response:?}");

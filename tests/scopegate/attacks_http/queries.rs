@@ -102,7 +102,7 @@ fn every_reading_of_a_query_has_the_callers_own_account() {
     for request in seen {
         let query = request.line.split(' ').nth(1).unwrap().split_once('?').unwrap().1.to_owned();
         for separators in [&['&'][..], &['&', ';']] {
-            let accounts: Vec<_> = query.split(separators).filter_map(|parameter| account(parameter)).collect();
+            let accounts: Vec<_> = query.split(separators).filter_map(account).collect();
             assert_eq!(accounts, ["acme"], "{query}");
         }
     }
