@@ -29,8 +29,8 @@ use crate::policy::Policy;
 pub use compile::compile;
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Audit, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ResourceMetadata, ServerAddress, Settings,
-    Upstream,
+    Admin, Audit, ClientAuthentication, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ResourceMetadata,
+    RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream,
 };
 pub use source::{SourceFile, Unreadable};
 

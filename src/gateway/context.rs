@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use http::header::{EXPECT, HeaderValue};
 use http::{Method, StatusCode};
 use pingora::http::RequestHeader;
@@ -16,12 +17,14 @@ use super::failure::Failure;
 use super::forward::Forward;
 use super::generation::{Gateway, Generation};
 use super::inbound::{self, Peer};
-use super::judge::{Asked, Findings, judge};
+use super::judge::{Asked, Findings, Judged, judge};
 use super::outbound::Sending;
 use super::problem::Answer;
+use super::revocation::{is_revocation, revoke};
+use super::token_endpoint::{self, AskedToken};
 use super::trace;
 use super::upstream::{Pool, Turn};
-use crate::policy::{Denial, Reason, TokenFault, UnixTime};
+use crate::policy::{ClientId, Denial, Reason, TokenFault, UnixTime};
 use crate::record::{HeldScopes, Outcome, record};
 
 /// How much of a refused request's body is read and thrown away, and how long that may take, so that
@@ -76,9 +79,15 @@ impl Context {
     }
 
     /// The answer to a request that is not forwarded.
-    pub(super) async fn judge(&mut self, session: &Session) -> Option<Answer> {
+    pub(super) async fn judge(&mut self, session: &mut Session) -> Option<Answer> {
         let answer = match self.metadata(session) {
             Some(document) => Some(document),
+            None if is_revocation(&self.generation, session.req_header()) => {
+                let now = self.now();
+                // On the heap, so that what every request carries along stays small.
+                let revoked = revoke(session, &self.generation, &self.request_id, now, &mut self.found);
+                Some(Box::pin(revoked).await)
+            }
             None => self.decide(session).await.err().map(|denial| self.refuse(&denial)),
         };
         self.decided = Some(self.started.elapsed());
@@ -97,6 +106,14 @@ impl Context {
         let identity = self.found.caller.as_deref().map(|caller| &caller.headers);
         let sending = Sending { identity, peer: self.peer, request_id: &self.request_id };
         self.generation.outbound.write(forward, &sending, request)
+    }
+
+    /// The body to send: the one that came, or the form that was judged in its place, once all of the
+    /// other is there.
+    pub(super) fn write_body(&self, body: &mut Option<Bytes>, is_last: bool) {
+        if let Some(form) = self.forward.as_ref().and_then(Forward::form) {
+            *body = Some(if is_last { form.clone() } else { Bytes::new() });
+        }
     }
 
     /// Answers, and leaves the connection so that nothing of this request is read as the next one:
@@ -142,7 +159,10 @@ impl Context {
             api: self.found.api,
             reason,
             issuer: caller.map(|caller| &*caller.caller.issuer),
-            client: caller.and_then(|caller| caller.caller.client.as_deref()),
+            client: match caller {
+                Some(caller) => caller.caller.client.as_deref(),
+                None => self.found.client.as_ref().map(ClientId::as_str),
+            },
             subject: caller.and_then(|caller| caller.caller.subject.as_deref()),
             account: self.found.account.as_ref().map(|account| String::from_utf8_lossy(account.as_bytes())),
             scopes: caller.map(|caller| HeldScopes { policy, held: caller.standing.held() }),
@@ -174,7 +194,7 @@ impl Context {
         Some(answer)
     }
 
-    async fn decide(&mut self, session: &Session) -> Result<(), Denial> {
+    async fn decide(&mut self, session: &mut Session) -> Result<(), Denial> {
         let raw_head = raw_head(session);
         let asked = Asked {
             generation: &self.generation,
@@ -183,7 +203,13 @@ impl Context {
             peer: self.peer,
             now: self.now(),
         };
-        self.forward = Some(judge(&asked, &mut self.found).await?);
+        self.forward = Some(match judge(&asked, &mut self.found).await? {
+            Judged::Permitted(forward) => forward,
+            Judged::AsksForToken(endpoint) => {
+                let asked = AskedToken { generation: &self.generation, endpoint, peer: self.peer };
+                token_endpoint::judge(session, &asked, &mut self.found).await?
+            }
+        });
         Ok(())
     }
 

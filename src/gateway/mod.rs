@@ -20,9 +20,12 @@ mod outbound;
 mod patience;
 mod problem;
 mod proxy;
+mod revocation;
 mod server;
 #[cfg(test)]
 mod socket_tests;
+mod token_endpoint;
+mod token_error;
 mod trace;
 mod upstream;
 

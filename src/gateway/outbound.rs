@@ -7,13 +7,13 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::Method;
-use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING};
 use pingora::http::RequestHeader;
 
 use super::forward::Forward;
 use super::hygiene::Hygiene;
 use super::inbound::{self, Peer};
-use super::trace::{self, TRACEPARENT, TRACESTATE};
+use super::trace::{self, TRACESTATE};
 use crate::config::{IdentityHeaders, Settings};
 use crate::issuer::IdentityValues;
 use crate::policy::Policy;
@@ -45,6 +45,13 @@ struct IdentityNames {
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// RFC 9530, and what was there before it.
+const DIGESTS: [HeaderName; 4] = [
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+];
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 impl Outbound {
@@ -67,9 +74,14 @@ impl Outbound {
         if let Some(target) = forward.target() {
             request.set_raw_path(target)?;
         }
-        if !self.forward_authorization.get(forward.api().0 as usize).is_some_and(|forward| *forward) {
-            request.remove_header(&AUTHORIZATION);
-            request.remove_header(&DPOP);
+        match forward.form() {
+            // Its credentials are for the provider.
+            Some(form) => write_form(form, request)?,
+            None if self.forward_authorization.get(forward.api().0 as usize).is_some_and(|forward| *forward) => {}
+            None => {
+                request.remove_header(&AUTHORIZATION);
+                request.remove_header(&DPOP);
+            }
         }
         if let Some((name, value)) = forward.injected() {
             request.insert_header(name, value.clone())?;
@@ -131,12 +143,20 @@ fn titled(name: &HeaderName) -> Bytes {
     name.as_str().bytes().map(letter).collect::<Vec<_>>().into()
 }
 
+/// What the head says of the body must be so of the one that is sent.
+fn write_form(form: &Bytes, request: &mut RequestHeader) -> pingora::Result<()> {
+    for name in [TRANSFER_ENCODING, TRAILER].iter().chain(&DIGESTS) {
+        request.remove_header(name);
+    }
+    request.insert_header("Content-Length", form.len().to_string())
+}
+
 fn write_trace(request_id: &HeaderValue, request: &mut RequestHeader) -> pingora::Result<()> {
     let (parent, taken_over) = trace::traceparent(&request.headers);
     if !taken_over {
         request.remove_header(&TRACESTATE);
     }
-    request.insert_header(TRACEPARENT, parent)?;
+    request.insert_header("traceparent", parent)?;
     request.insert_header("X-Request-Id", request_id.clone())
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::UPGRADE;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -110,6 +111,17 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         context.write(request)?;
         outbound::distrust_body(request, !session.is_body_empty())
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        context: &mut Context,
+    ) -> Result<()> {
+        context.write_body(body, end_of_stream);
+        Ok(())
     }
 
     async fn response_filter(

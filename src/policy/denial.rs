@@ -8,7 +8,7 @@ use std::fmt;
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use super::{ApiId, MethodSet, ScopeId};
+use super::{ApiId, MethodSet, ScopeId, TokenRequestFault};
 
 /// A refusal, in the order of the decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,13 @@ pub enum Denial {
         /// Whose services they are.
         api: ApiId,
     },
+    /// A request for a token may not go to the provider.
+    TokenRequest {
+        /// Whose token endpoint it is.
+        api: ApiId,
+        /// Why not.
+        fault: TokenRequestFault,
+    },
 }
 
 /// A few scopes, in the order of the file.
@@ -95,9 +102,6 @@ pub enum PathFault {
     /// `%2F`.
     #[error("the path has an encoded slash")]
     EncodedSlash,
-    /// `%3F`.
-    #[error("the path has an encoded `?`")]
-    EncodedQuery,
     /// `%25`.
     #[error("the path is encoded twice")]
     DoubleEncoding,
@@ -116,6 +120,9 @@ pub enum PathFault {
     /// `#` or, in the path, `%23`.
     #[error("the target has a `#`")]
     Fragment,
+    /// `%3F`.
+    #[error("the path has an encoded question mark")]
+    EncodedQuestionMark,
     /// A character that RFC 3986 section 3.3 does not allow in a path.
     #[error("the target has a character that must be percent-encoded")]
     IllegalCharacter,
@@ -142,6 +149,9 @@ pub enum HeaderFault {
     /// An account query parameter more than once, or under a name that some servers would read as it.
     #[error("the account parameter is given more than once")]
     SeveralAccountParameters,
+    /// More query parameters than every server reads, where one of them can name the account.
+    #[error("there are more query parameters than some servers read")]
+    TooManyParameters,
     /// An account value that servers decode differently.
     #[error("the account value has characters that servers read differently")]
     AccountUnreadable,
@@ -216,7 +226,8 @@ impl Denial {
             | Self::ClientTypeRejected { api }
             | Self::AccountMissing { api }
             | Self::AccountAmbiguous { api }
-            | Self::AccountForbidden { api } => Some(*api),
+            | Self::AccountForbidden { api }
+            | Self::TokenRequest { api, .. } => Some(*api),
             Self::PathAmbiguous(_)
             | Self::HeaderAmbiguous(_)
             | Self::TokenMissing
@@ -251,6 +262,7 @@ impl Denial {
             Self::AccountMissing { .. } => Reason::AccountMissing,
             Self::AccountAmbiguous { .. } => Reason::AccountAmbiguous,
             Self::AccountForbidden { .. } | Self::ClientAccountMismatch => Reason::AccountForbidden,
+            Self::TokenRequest { fault, .. } => fault.reason(),
         }
     }
 }
@@ -318,6 +330,7 @@ macro_rules! reasons {
 reasons! {
     PathAmbiguous => "path_ambiguous",
     HeaderAmbiguous => "header_ambiguous",
+    FormRejected => "form_rejected",
     Public => "public",
     TokenMissing => "token_missing",
     TokenMalformed => "token_malformed",

@@ -246,6 +246,17 @@ impl Connection {
         let _ = self.stream.get_mut().write_all(bytes);
     }
 
+    /// The status of an answer that is not the last one (RFC 9110 section 15.2).
+    pub(crate) fn read_interim_response(&mut self) -> Option<u16> {
+        let (line, _) = read_head(&mut self.stream)?;
+        line.split(' ').nth(1)?.parse().ok()
+    }
+
+    /// The status line of the next answer, whose head alone is read.
+    pub(crate) fn read_head(&mut self) -> Option<String> {
+        read_head(&mut self.stream).map(|(line, _)| line)
+    }
+
     /// The next answer; `None` if the peer closed instead.
     pub(crate) fn read_response(&mut self) -> Option<Response> {
         let (line, headers) = read_head(&mut self.stream)?;

@@ -20,6 +20,8 @@ mod allocations;
 mod attacks_http;
 mod attacks_tokens;
 mod checking;
+mod claims;
+mod decisions;
 mod demo;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
@@ -29,5 +31,7 @@ mod random_policies;
 mod reasons;
 mod reference;
 mod reload;
+mod revoking;
 mod signer;
 mod sources;
+mod token_endpoint;

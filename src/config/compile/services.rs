@@ -33,7 +33,7 @@ pub(super) fn services(list: List<String>, at: At<'_>, terms: Terms<'_>, finding
     services
 }
 
-fn service(text: &str) -> Result<Service, Wrong> {
+pub(super) fn service(text: &str) -> Result<Service, Wrong> {
     Service::parse(text)
         .map_err(|invalid| Wrong::new(format!("{} is not a service: {invalid}", Quoted(text)), remedy(&invalid, text)))
 }
@@ -79,12 +79,12 @@ fn path_remedy(fault: PathFault) -> &'static str {
         PathFault::DotSegment => "remove the dots",
         PathFault::EmptySegment => "write single slashes",
         PathFault::Backslash | PathFault::EncodedSlash => "write `/` between segments",
-        PathFault::EncodedQuery => "remove the `%3F`",
         PathFault::DoubleEncoding => "encode it once",
         PathFault::Control | PathFault::NonAscii => "write a path that requests can have: visible ASCII characters",
         PathFault::BrokenEscape => "write two hexadecimal digits after `%`",
         PathFault::MatrixParameter => "remove the `;` and what is after it",
         PathFault::Fragment => "remove the `#` and what is after it",
+        PathFault::EncodedQuestionMark => "remove the `%3F`",
         PathFault::IllegalCharacter => "write it percent-encoded",
     }
 }

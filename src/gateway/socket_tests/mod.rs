@@ -110,6 +110,21 @@ fn a_refused_body_is_never_read_as_the_next_request() {
 }
 
 #[test]
+fn a_body_with_two_lengths_is_refused_and_ends_the_connection() {
+    let backend = Backend::start(OK);
+    let stage = Stage::start(&[backend.address]);
+    let mut client = stage.connect();
+    client.send(
+        "POST /public/a HTTP/1.1\r\nHost: a\r\nContent-Length: 60\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n\
+         GET /public/smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    let (status, head, body) = client.answer().unwrap();
+    assert!(status == 400 && reason(&body) == "header_ambiguous", "{head}");
+    assert!(client.answer().is_none());
+    assert!(backend.heads.try_recv().is_err());
+}
+
+#[test]
 fn requests_on_one_connection_are_answered_in_their_order_even_if_sent_at_once() {
     let backend = Backend::start(OK);
     let stage = Stage::start(&[backend.address]);
@@ -217,7 +232,8 @@ fn another_configuration_takes_the_place_whole_or_not_at_all() {
     assert_eq!(stage.gateway.replace(configuration(1, &[])), Ok(Replaced::Unchanged));
     let mut moved = configuration(2, &[]);
     moved.settings.threads = 3;
-    moved.settings.admin = Some("127.0.0.1:1".parse().unwrap());
+    moved.settings.admin =
+        Some(crate::config::Admin { address: "127.0.0.1:1".parse().unwrap(), revocations_token_file: None });
     let refused = stage.gateway.replace(moved).unwrap_err();
     assert_eq!(refused, NeedsRestart { keys: vec!["`threads`", "`admin`"] });
     assert_eq!(

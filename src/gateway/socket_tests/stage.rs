@@ -105,6 +105,7 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
         admin: None,
         upstreams: vec![upstream],
         issuers: vec![],
+        token_endpoints: vec![],
         identity_headers: IdentityHeaders {
             subject: Some(HeaderName::from_static("x-auth-subject")),
             ..IdentityHeaders::default()
