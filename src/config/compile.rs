@@ -17,6 +17,7 @@ mod services;
 mod take;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod upstreams;
 mod values;
 
@@ -81,7 +82,7 @@ fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (Po
     let root = At::ROOT;
     server::check_version(document.version, root.key("version"), findings);
     server::refuse_removal_guard(document.removal_guard, root.key("removal_guard"), findings);
-    let addresses = server::addresses(document.listeners, document.admin, root, findings);
+    let addresses = server::addresses(document.listeners, document.admin, root, directory, findings);
     let upstreams = upstreams::upstreams(document.upstreams, root.key("upstreams"), findings);
     let issuers = issuers::issuers(document.issuers, root.key("issuers"), directory, findings);
     let forward = take::optional(document.forward_authorization, root.key("forward_authorization"), findings);

@@ -29,8 +29,8 @@ use crate::policy::Policy;
 pub use compile::compile;
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Audit, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ResourceMetadata, ServerAddress, Settings,
-    Upstream,
+    Audit, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ListenerTls,
+    ResourceMetadata, ServerAddress, Settings, Upstream,
 };
 pub use source::{SourceFile, Unreadable};
 

@@ -9,8 +9,8 @@ use jsonwebtoken::Algorithm;
 use crate::config::entry::Entry;
 use crate::config::finding::Findings;
 use crate::config::{
-    Audit, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ResourceMetadata, ServerAddress, Settings,
-    Upstream, reading, yaml,
+    Audit, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ListenerTls,
+    ResourceMetadata, ServerAddress, Settings, Upstream, reading, yaml,
 };
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, CertificateRule, ClientType, InsufficientScopeStatus, Marks, PolicySpec,
@@ -44,7 +44,10 @@ fn the_settings_are_what_the_file_says() {
     let (_, settings) = complete();
     let expected = Settings {
         threads: 2,
-        listeners: ["0.0.0.0:8080", "[::1]:8081"].map(|address| Listener { address: address.parse().unwrap() }).into(),
+        listeners: vec![
+            Listener { address: "0.0.0.0:8080".parse().unwrap(), http2: false, tls: None },
+            Listener { address: "[::1]:8081".parse().unwrap(), http2: true, tls: Some(tls()) },
+        ],
         admin: Some("127.0.0.1:9901".parse().unwrap()),
         upstreams: vec![
             Upstream {
@@ -76,6 +79,14 @@ fn the_settings_are_what_the_file_says() {
         audit: Audit { file: Some("/etc/scopegate/audit.jsonl".into()) },
     };
     assert_eq!(settings, expected);
+}
+
+fn tls() -> ListenerTls {
+    ListenerTls {
+        certificate: "/etc/scopegate/tls/server.pem".into(),
+        key: "/etc/scopegate/tls/server.key".into(),
+        clients: Some(ClientCertificates { authorities: "/etc/tls/clients.pem".into(), required: false }),
+    }
 }
 
 fn login() -> Issuer {
