@@ -25,6 +25,8 @@ pub(super) struct Asked<'r> {
     /// The head as it was read, where it was read as text.
     pub(super) raw_head: &'r [u8],
     pub(super) peer: Peer,
+    /// The certificate that the peer itself has shown.
+    pub(super) certificate: Option<&'r Certificate>,
     pub(super) now: UnixTime,
 }
 
@@ -67,13 +69,14 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Forward, Deni
     let permit = if route.public().is_some() {
         policy.decide(&route, Identity::Absent)?
     } else {
-        let certificate = inbound::certificate(&head.headers, peer)?;
-        let caller = authenticate(asked, host, &target, certificate.as_ref()).await;
+        let told = if asked.certificate.is_none() { inbound::certificate(&head.headers, peer)? } else { None };
+        let certificate = asked.certificate.or(told.as_ref());
+        let caller = authenticate(asked, host, &target, certificate).await;
         found.caller = caller.as_ref().ok().and_then(Clone::clone);
         let identity = match &caller {
             Err(denial) => Identity::Refused(denial.clone()),
             Ok(None) => Identity::Absent,
-            Ok(Some(caller)) => Identity::Known { standing: &caller.standing, certificate: certificate.as_ref() },
+            Ok(Some(caller)) => Identity::Known { standing: &caller.standing, certificate },
         };
         policy.decide(&route, identity).inspect_err(|_| found.account = route.asked_account().and_then(shown))?
     };

@@ -5,6 +5,7 @@
 
 mod answer;
 mod challenge;
+mod connection;
 mod context;
 mod failure;
 mod forward;
@@ -14,7 +15,7 @@ mod generation;
 mod hygiene;
 mod inbound;
 mod judge;
-mod log;
+mod listen;
 mod metadata;
 mod outbound;
 mod problem;
@@ -22,8 +23,11 @@ mod proxy;
 mod server;
 #[cfg(test)]
 mod socket_tests;
+mod tls;
+mod tls_files;
 mod trace;
 mod upstream;
 
 pub use generation::{Gateway, Generation, NeedsRestart, Replaced};
 pub use server::{CannotServe, Server};
+pub use tls_files::{TlsFault, UnreadableFile};

@@ -18,10 +18,9 @@ use super::context::Context;
 use super::failure::Failure;
 use super::generation::Gateway;
 use super::hygiene;
+use super::listen::IDLE;
 use super::trace::REQUEST_ID;
 
-/// How long a connection may be idle between requests, and how long a piece of a head may take.
-const KEEPALIVE_SECONDS: u64 = 60;
 /// Between two pieces of a request's body.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// For a client to take a piece of an answer.
@@ -51,7 +50,7 @@ impl ProxyHttp for Proxy {
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         bound(session);
-        context.meet(session);
+        context.meet(session)?;
         match context.judge(session).await {
             Some(answer) => {
                 context.answer(session, answer).await;
@@ -144,7 +143,7 @@ fn bound(session: &mut Session) {
     session.set_read_timeout(Some(READ_TIMEOUT));
     session.set_write_timeout(Some(WRITE_TIMEOUT));
     if session.get_keepalive().is_some() {
-        session.set_keepalive(Some(KEEPALIVE_SECONDS));
+        session.set_keepalive(Some(IDLE.as_secs()));
     }
     // Requests sent at once are answered one after another (RFC 9112 section 9.3.2).
     session.set_pipelining_enabled(true);

@@ -81,10 +81,7 @@ fn listener(document: document::Listener, at: At<'_>, directory: &Path, findings
     let text = required(document.address, here, "write `address: 0.0.0.0:8080`", findings);
     let address = parsed(text, here, findings, values::socket_address);
     let http2 = optional(document.http2, at.key("http2"), findings).unwrap_or(false);
-    let tls = match document.tls {
-        Entry::Absent => None,
-        entry => Some(tls::tls(entry, at.key("tls"), directory, findings)?),
-    };
+    let tls = tls::tls(document.tls, at.key("tls"), directory, findings);
     Some(Listener { address: address?, http2, tls })
 }
 
