@@ -36,6 +36,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 const MOST_STREAMS: u32 = 100;
 /// A request's head as HTTP/2 counts it, in bytes.
 const LARGEST_HEAD: u32 = 64 * 1024;
+/// What a client may send of one body, and of all of a connection, before any is passed on, in bytes.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Streams that a client has reset before they were looked at; one more and the connection ends.
 const MOST_RESETS: usize = 20;
 /// Streams that were reset for what the client did wrong in them; likewise.
@@ -188,6 +191,8 @@ fn h2_options() -> H2Options {
     options
         .max_concurrent_streams(MOST_STREAMS)
         .max_header_list_size(LARGEST_HEAD)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_pending_accept_reset_streams(MOST_RESETS)
         .max_local_error_reset_streams(Some(MOST_ERRORS));
     options

@@ -17,10 +17,14 @@
 )]
 
 mod allocations;
+mod authority;
+mod bound;
 mod demo;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
 mod harness;
+mod http2;
+mod http2_client;
 mod proxying;
 mod random_policies;
 mod reasons;
@@ -28,3 +32,5 @@ mod reference;
 mod reload;
 mod signer;
 mod sources;
+mod tls;
+mod tls_client;
