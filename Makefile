@@ -5,10 +5,10 @@ CARGO := cargo
 # So that a rustup that is installed but not on the PATH is found.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test release lint bench scale setup
+.PHONY: help run test test-idp release lint bench scale setup
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## build and start the demo: gateway, development issuer and echo upstream in one process
 	$(CARGO) run --quiet -- demo
@@ -16,12 +16,18 @@ run: setup ## build and start the demo: gateway, development issuer and echo ups
 test: setup ## every test
 	$(CARGO) test
 
+test-idp: setup ## the gateway against a certified identity provider; needs Node.js
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.20 or later first" >&2; exit 1; }
+	npm ci --prefix tests/idp --loglevel=error
+	$(CARGO) test --test idp -- --nocapture
+
 release: setup ## the optimised binary, target/release/scopegate
 	$(CARGO) build --release
 
 lint: setup ## format, lints and docs, as the pipeline has them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- --deny warnings
+	$(CARGO) clippy --test idp -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --document-private-items
 
 bench: setup ## instruction counts (needs valgrind), then timings

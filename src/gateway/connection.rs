@@ -49,8 +49,7 @@ pub(super) struct Connection {
 /// What TLS says of a client; there is none without TLS.
 #[derive(Debug)]
 pub(super) struct Security {
-    /// The certificate that it has shown, verified.
-    pub(super) certificate: Option<Certificate>,
+    certificate: Option<Certificate>,
 }
 
 #[derive(Debug)]
@@ -63,6 +62,11 @@ impl Security {
     /// That of the connection that a request came by.
     pub(super) fn of(digest: Option<&Digest>) -> Option<&Self> {
         digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// The certificate that the client of that connection has shown, verified.
+    pub(super) fn certificate(digest: Option<&Digest>) -> Option<&Certificate> {
+        Self::of(digest)?.certificate.as_ref()
     }
 }
 

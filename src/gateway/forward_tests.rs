@@ -76,6 +76,7 @@ fn outbound(forward_authorization: bool, policy: &Policy) -> Outbound {
         admin: None,
         upstreams: vec![],
         issuers: vec![],
+        token_endpoints: vec![],
         identity_headers: IdentityHeaders {
             subject: name("x-auth-subject"),
             client: name("x-auth-client"),

@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use pingora::apps::{HttpServerOptions, ServerApp as _};
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
-use pingora::proxy::{HttpProxy, http_proxy};
+use pingora::protocols::l4::ext::set_tcp_keepalive;
+use pingora::proxy::http_proxy;
 use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::connection::Connection;
 use super::generation::Gateway;
+use super::patience::{Patience, Patient};
 use super::proxy::Proxy;
 use super::tls::Tls;
 use crate::config;
@@ -26,9 +28,6 @@ use crate::config;
 const BACKLOG: u32 = 65_535;
 /// How long a client may take for TLS and the first bytes of HTTP/2.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a connection may be open before its first byte and idle between requests, and how long
-/// a piece of a head may take.
-pub(super) const IDLE: Duration = Duration::from_secs(60);
 /// After the system had no more sockets to give.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -55,10 +54,11 @@ pub(super) struct Listener {
 struct Speech {
     http2: bool,
     tls: Option<Arc<Tls>>,
+    patience: Patience,
 }
 
 /// The phases of `proxy`, as pingora runs them.
-pub(super) type App = Arc<HttpProxy<Proxy>>;
+pub(super) type App = Arc<Patient>;
 
 /// How many connections are open.
 #[derive(Debug, Clone, Default)]
@@ -68,13 +68,13 @@ pub(super) struct Open(Arc<AtomicUsize>);
 struct Opened(Open);
 
 /// Pingora's proxy over the gateway, within these bounds for HTTP/2.
-pub(super) fn app(configuration: &Arc<ServerConf>, gateway: Arc<Gateway>) -> App {
-    let mut app = http_proxy(configuration, Proxy::new(gateway));
+pub(super) fn app(configuration: &Arc<ServerConf>, gateway: Arc<Gateway>, patience: Patience) -> App {
+    let mut proxy = http_proxy(configuration, Proxy::new(gateway));
     let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(IDLE);
-    app.server_options = Some(options);
-    app.h2_options = Some(h2_options());
-    Arc::new(app)
+    options.h2_idle_timeout = Some(patience.head);
+    proxy.server_options = Some(options);
+    proxy.h2_options = Some(h2_options());
+    Arc::new(Patient::new(proxy, patience))
 }
 
 impl Listener {
@@ -82,11 +82,11 @@ impl Listener {
     ///
     /// # Errors
     /// If the address cannot be had.
-    pub(super) fn bind(settings: &config::Listener, tls: Option<Arc<Tls>>) -> io::Result<Self> {
+    pub(super) fn bind(settings: &config::Listener, tls: Option<Arc<Tls>>, patience: Patience) -> io::Result<Self> {
         let socket = if settings.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
         socket.bind(settings.address)?;
-        Ok(Self { socket: socket.listen(BACKLOG)?, speech: Speech { http2: settings.http2, tls } })
+        Ok(Self { socket: socket.listen(BACKLOG)?, speech: Speech { http2: settings.http2, tls, patience } })
     }
 
     /// Where it really listens: the port may have been left open.
@@ -139,6 +139,7 @@ impl Speech {
     /// The connection, once it is known what it speaks.
     async fn open(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<Connection> {
         stream.set_nodelay(true)?;
+        set_tcp_keepalive(&stream, &self.patience.keepalive()).map_err(io::Error::other)?;
         if let Some(tls) = &self.tls {
             return within(HANDSHAKE, async {
                 let secured = tls.accept(stream).await?;
@@ -153,7 +154,7 @@ impl Speech {
         }
         let mut connection = Connection::plain(stream, peer);
         if self.http2 {
-            within(IDLE, connection.begin_http2()).await?;
+            within(self.patience.head, connection.begin_http2()).await?;
         }
         Ok(connection)
     }

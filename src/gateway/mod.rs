@@ -18,13 +18,17 @@ mod judge;
 mod listen;
 mod metadata;
 mod outbound;
+mod patience;
 mod problem;
 mod proxy;
+mod revocation;
 mod server;
 #[cfg(test)]
 mod socket_tests;
 mod tls;
 mod tls_files;
+mod token_endpoint;
+mod token_error;
 mod trace;
 mod upstream;
 

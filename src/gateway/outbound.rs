@@ -6,7 +6,8 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, HeaderValue};
+use http::Method;
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING};
 use pingora::http::RequestHeader;
 
 use super::forward::Forward;
@@ -44,6 +45,13 @@ struct IdentityNames {
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// RFC 9530, and what was there before it.
+const DIGESTS: [HeaderName; 4] = [
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+];
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 impl Outbound {
@@ -66,9 +74,14 @@ impl Outbound {
         if let Some(target) = forward.target() {
             request.set_raw_path(target)?;
         }
-        if !self.forward_authorization.get(forward.api().0 as usize).is_some_and(|forward| *forward) {
-            request.remove_header(&AUTHORIZATION);
-            request.remove_header(&DPOP);
+        match forward.form() {
+            // Its credentials are for the provider.
+            Some(form) => write_form(form, request)?,
+            None if self.forward_authorization.get(forward.api().0 as usize).is_some_and(|forward| *forward) => {}
+            None => {
+                request.remove_header(&AUTHORIZATION);
+                request.remove_header(&DPOP);
+            }
         }
         if let Some((name, value)) = forward.injected() {
             request.insert_header(name, value.clone())?;
@@ -78,6 +91,15 @@ impl Outbound {
         write_trace(sending.request_id, request)?;
         write_forwarded(sending.peer, request)
     }
+}
+
+/// Has the upstream close its connection after a request with a body whose method gives it no meaning
+/// (RFC 9110 section 9.3.1): a server that does not read it would take it for the next request.
+pub(super) fn distrust_body(request: &mut RequestHeader, has_body: bool) -> pingora::Result<()> {
+    if has_body && matches!(request.method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS) {
+        request.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
+    }
+    Ok(())
 }
 
 impl IdentityNames {
@@ -130,6 +152,14 @@ fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
     }
     let joined = cookies.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
     request.insert_header(COOKIE, joined)
+}
+
+/// What the head says of the body must be so of the one that is sent.
+fn write_form(form: &Bytes, request: &mut RequestHeader) -> pingora::Result<()> {
+    for name in [TRANSFER_ENCODING, TRAILER].iter().chain(&DIGESTS) {
+        request.remove_header(name);
+    }
+    request.insert_header("Content-Length", form.len().to_string())
 }
 
 fn write_trace(request_id: &HeaderValue, request: &mut RequestHeader) -> pingora::Result<()> {

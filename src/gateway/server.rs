@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::generation::Gateway;
 use super::listen::{App, Listener, Open, app};
+use super::patience::Patience;
 use super::tls::Tls;
 use super::tls_files::TlsFault;
 use crate::config;
@@ -78,6 +79,11 @@ impl Server {
     /// # Errors
     /// If an address or a thread cannot be had.
     pub fn start(gateway: Arc<Gateway>) -> Result<Self, CannotServe> {
+        Self::start_with(gateway, Patience::default())
+    }
+
+    /// The same, with as much patience for clients as is given.
+    pub(super) fn start_with(gateway: Arc<Gateway>, patience: Patience) -> Result<Self, CannotServe> {
         let generation = gateway.current();
         let settings = &generation.settings;
         let tls = load(&settings.listeners)?;
@@ -89,7 +95,7 @@ impl Server {
             .map_err(CannotServe::Threads)?;
         let bound = {
             let _context = runtime.enter();
-            bind(&settings.listeners, &tls)
+            bind(&settings.listeners, &tls, patience)
         };
         let (listeners, addresses) = match bound {
             Ok(bound) => bound,
@@ -106,7 +112,7 @@ impl Server {
         });
         let open = Open::default();
         let (shutdown, ends) = watch::channel(false);
-        let app = app(&configuration, Arc::clone(&gateway));
+        let app = app(&configuration, Arc::clone(&gateway), patience);
         let listening = runtime.spawn(listen(listeners, app, open.clone(), ends));
         runtime.spawn(tend(Arc::clone(&gateway)));
         let tls: Vec<_> = tls.into_iter().flatten().collect();
@@ -162,9 +168,10 @@ fn load(listeners: &[config::Listener]) -> Result<Vec<Option<Arc<Tls>>>, CannotS
 fn bind(
     listeners: &[config::Listener],
     tls: &[Option<Arc<Tls>>],
+    patience: Patience,
 ) -> Result<(Vec<Listener>, Vec<SocketAddr>), CannotServe> {
     let bind = |(listener, tls): (&config::Listener, &Option<Arc<Tls>>)| {
-        let bound = Listener::bind(listener, tls.clone()).and_then(|bound| {
+        let bound = Listener::bind(listener, tls.clone(), patience).and_then(|bound| {
             let address = bound.address()?;
             Ok((bound, address))
         });

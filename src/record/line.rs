@@ -23,6 +23,7 @@ pub(super) fn decision(reason: Reason) -> &'static str {
         Reason::Public | Reason::Granted => "allow",
         Reason::PathAmbiguous
         | Reason::HeaderAmbiguous
+        | Reason::FormRejected
         | Reason::TokenMissing
         | Reason::TokenMalformed
         | Reason::IssuerUnknown

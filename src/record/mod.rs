@@ -15,4 +15,4 @@ pub use audit::{AuditGuard, AuditSink};
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};
 pub use outcome::{HeldScopes, Outcome, record};
-pub use result::{CacheResult, FetchResult, ReloadResult};
+pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};

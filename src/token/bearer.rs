@@ -29,6 +29,14 @@ pub struct Credential<'h> {
     pub token: &'h str,
 }
 
+impl<'t> Credential<'t> {
+    /// A token that came otherwise than in a header; `None` if no header could have it.
+    pub fn bearer(token: &'t str) -> Option<Self> {
+        let could_be_sent = !token.is_empty() && token.len() <= LONGEST_TOKEN && token.bytes().all(is_credential_char);
+        could_be_sent.then_some(Self { scheme: Scheme::Bearer, token })
+    }
+}
+
 /// Shows the scheme and never the token.
 impl std::fmt::Debug for Credential<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -53,6 +53,13 @@ impl Gateway {
 
     /// The same, with these keys of the listener beside its address, such as `http2: true`.
     pub(crate) fn start_listening(listener: &str, policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
+        let mut gateway = Self::launch(listener, policy, upstream, prepare);
+        gateway.wait_until_ready();
+        gateway
+    }
+
+    /// The same, which may not be ready yet.
+    pub(crate) fn launch(listener: &str, policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
         std::fs::write(folder.path().join("jwks.json"), Signer::shared().jwks().to_string()).unwrap();
@@ -60,9 +67,7 @@ impl Gateway {
         let text = document(address, listener, admin, &upstream.address.to_string(), policy);
         std::fs::write(folder.path().join("gateway.yaml"), text).unwrap();
         let process = Process::start(folder.path(), &["serve", "--config", "gateway.yaml"]);
-        let mut gateway = Self { address, admin, upstream, folder, listener: listener.to_owned(), process };
-        gateway.wait_until_ready();
-        gateway
+        Self { address, admin, upstream, folder, listener: listener.to_owned(), process }
     }
 
     /// Puts another policy in place by renaming a new file over the old one.
@@ -144,7 +149,7 @@ impl Gateway {
         self.process.log.lock().unwrap().clone()
     }
 
-    fn wait_until_ready(&mut self) {
+    pub(crate) fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let ready = TcpStream::connect(self.admin).is_ok() && self.admin("/readyz").status == 200;
@@ -252,6 +257,17 @@ impl Connection {
     /// Bytes that a peer may well refuse to read to their end.
     pub(crate) fn try_write(&mut self, bytes: &[u8]) {
         let _ = self.stream.get_mut().write_all(bytes);
+    }
+
+    /// The status of an answer that is not the last one (RFC 9110 section 15.2).
+    pub(crate) fn read_interim_response(&mut self) -> Option<u16> {
+        let (line, _) = read_head(&mut self.stream)?;
+        line.split(' ').nth(1)?.parse().ok()
+    }
+
+    /// The status line of the next answer, whose head alone is read.
+    pub(crate) fn read_head(&mut self) -> Option<String> {
+        read_head(&mut self.stream).map(|(line, _)| line)
     }
 
     /// The next answer; `None` if the peer closed instead.

@@ -19,6 +19,9 @@
 mod allocations;
 mod authority;
 mod bound;
+mod checking;
+mod claims;
+mod decisions;
 mod demo;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
@@ -30,7 +33,9 @@ mod random_policies;
 mod reasons;
 mod reference;
 mod reload;
+mod revoking;
 mod signer;
 mod sources;
 mod tls;
 mod tls_client;
+mod token_endpoint;

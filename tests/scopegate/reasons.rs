@@ -29,6 +29,7 @@ apis:
     upstream: backend
     account: [{ path: account }, { header: X-Account-Id }]
     public: ["GET /data/health"]
+    token_endpoint: { service: POST /oauth/token, upstream: backend }
     scopes:
       - name: data-read
         services: ["GET /data/{account}/**", "GET /data"]
@@ -79,9 +80,10 @@ fn each_reason_has_its_status_challenge_and_body_and_reaches_no_upstream() {
         seen.insert(case.reason);
     }
     assert_eq!(gateway.upstream.count(), 0, "a refused request was forwarded");
-    let allowed = [Reason::Public, Reason::Granted];
+    // A form is answered as RFC 6749 section 5.2 has it, which `revoking` shows.
+    let others = [Reason::Public, Reason::Granted, Reason::FormRejected];
     let missing: Vec<_> =
-        Reason::ALL.iter().filter(|reason| !seen.contains(reason) && !allowed.contains(reason)).collect();
+        Reason::ALL.iter().filter(|reason| !seen.contains(reason) && !others.contains(reason)).collect();
     assert!(missing.is_empty(), "no case has {missing:?}");
 }
 
@@ -140,9 +142,14 @@ pub(crate) fn check(case: &Case, response: &Response) {
     let reason = case.reason.as_str();
     assert_eq!(response.status, case.status, "{reason}: {response:?}");
     assert_eq!(response.header("www-authenticate"), case.challenge, "{reason}");
-    assert_eq!(response.header("content-type"), Some("application/problem+json"), "{reason}");
     assert_eq!(response.header("cache-control"), Some("no-store"), "{reason}");
     let body = response.json();
+    if case.reason == Reason::FormRejected {
+        // Who asks for a token is told as RFC 6749 has it.
+        assert_eq!(body["error"], "invalid_request");
+        return;
+    }
+    assert_eq!(response.header("content-type"), Some("application/problem+json"), "{reason}");
     assert_eq!(body["reason"], reason);
     assert_eq!(body["type"], format!("urn:scopegate:{reason}"));
     assert_eq!(body["status"], case.status);
@@ -173,6 +180,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = vec![
         case(Reason::PathAmbiguous, get("/data/acme/../beta/x", token(own())), 400, None),
         case(Reason::HeaderAmbiguous, get("/data/acme/x", token(own())).and("Authorization", "Bearer x"), 400, None),
+        case(Reason::FormRejected, plain("POST", "/oauth/token"), 400, None),
         case(Reason::TokenMissing, plain("GET", "/data/acme/x"), 401, Some(format!("Bearer {RESOURCE}").leak())),
         case(Reason::ClientUnknown, get("/data/acme/x", token(over(own(), "client_id", "stranger"))), 403, None),
         case(Reason::CertificateMismatch, get("/data/acme/x", token(over(own(), "client_id", "bound"))), 403, None),

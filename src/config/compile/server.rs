@@ -7,10 +7,10 @@ use ipnet::IpNet;
 
 use super::take::{Firsts, Wrong, at_least_one, checked, items, optional, parsed, required};
 use super::{tls, values};
-use crate::config::Listener;
 use crate::config::document;
 use crate::config::entry::{Entry, List};
 use crate::config::finding::{At, Finding, Findings};
+use crate::config::{Admin, Listener};
 
 /// More than any machine has cores for.
 const MOST_THREADS: u64 = 1024;
@@ -19,7 +19,7 @@ const MOST_THREADS: u64 = 1024;
 #[derive(Debug)]
 pub(super) struct Addresses {
     pub(super) listeners: Vec<Listener>,
-    pub(super) admin: Option<SocketAddr>,
+    pub(super) admin: Option<Admin>,
 }
 
 pub(super) fn check_version(entry: Entry<u64>, at: At<'_>, findings: &mut Findings) {
@@ -67,11 +67,13 @@ pub(super) fn addresses(
     }
     let at = root.key("admin");
     let admin = optional(admin, at, findings).and_then(|document| {
-        let at = at.key("address");
-        let text = required(document.address, at, "write `address: 127.0.0.1:9901`", findings);
-        let address = parsed(text, at, findings, values::socket_address)?;
-        note(address, at, findings);
-        Some(address)
+        let (address, token) = (at.key("address"), at.key("revocations_token_file"));
+        let file = optional(document.revocations_token_file, token, findings);
+        let revocations_token_file = parsed(file, token, findings, |file| values::file(file, directory));
+        let text = required(document.address, address, "write `address: 127.0.0.1:9901`", findings);
+        let found = parsed(text, address, findings, values::socket_address)?;
+        note(found, address, findings);
+        Some(Admin { address: found, revocations_token_file })
     });
     Addresses { listeners: list, admin }
 }

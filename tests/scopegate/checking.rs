@@ -1,0 +1,98 @@
+//! `scopegate check`, the binary: what it prints, and how it ends.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const GOOD: &str = r#"
+version: 1
+listeners: [{ address: 127.0.0.1:8080 }]
+upstreams: { backend: { servers: ["127.0.0.1:9000"] } }
+issuers: [{ issuer: https://issuer.example, audiences: [https://api.example.com], keys: { file: jwks.json } }]
+apis:
+  - name: orders
+    base_path: /orders
+    upstream: backend
+    account: { path: account }
+    scopes:
+      - name: orders_read
+        services: ["GET /orders/{account}/**"]
+"#;
+
+fn check(text: &[u8]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("gateway.yaml"), text).unwrap();
+    run(folder.path(), &["check", "gateway.yaml"])
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_scopegate")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+#[test]
+fn a_good_file_is_one_line_and_exit_0() {
+    let output = check(GOOD.as_bytes());
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "gateway.yaml is good: 1 api, 1 scope, 1 service\n");
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn six_mistakes_are_six_problems_with_line_and_column_and_exit_1() {
+    let bad = GOOD
+        .replace("version: 1", "version: 2")
+        .replace("127.0.0.1:8080", "localhost")
+        .replace("base_path: /orders\n", "base_path: /orders\n    base_path: /orders\n")
+        .replace("upstream: backend", "upstream: bakend")
+        .replace("orders_read", "orders read")
+        .replace("GET /orders/{account}/**", "GET /orders/**/x");
+    let output = check(bad.as_bytes());
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    for (place, what) in [
+        ("gateway.yaml:2:10", "`2`"),
+        ("gateway.yaml:3:24", "`localhost`"),
+        ("gateway.yaml:9:5", "`base_path`"),
+        ("gateway.yaml:10:15", "`bakend`"),
+        ("gateway.yaml:13:15", "`orders read`"),
+        ("gateway.yaml:14:20", "`**`"),
+    ] {
+        assert!(text.contains(place), "{place} is not named:\n{text}");
+        assert!(text.contains(what), "{what} is not quoted:\n{text}");
+    }
+    assert!(text.ends_with("6 problems in gateway.yaml\n"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_read_is_exit_2() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run(folder.path(), &["check", "missing.yaml"]).status.code(), Some(2));
+    assert_eq!(check(b"version: \xff").status.code(), Some(2));
+    assert_eq!(run(folder.path(), &["check", "--nonsense"]).status.code(), Some(2));
+    assert_eq!(run(folder.path(), &["serve", "--config", "missing.yaml"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_gateway_does_not_start_on_a_bad_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("gateway.yaml"), GOOD.replace("backend\n", "bakend\n")).unwrap();
+    let output = run(folder.path(), &["serve"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("`bakend`"));
+}
+
+#[test]
+fn the_repositorys_own_files_are_good() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(run(root, &["check"]).status.code(), Some(0));
+    for (file, from, to) in
+        [("README.md", "```yaml\n", "```"), ("deploy/kubernetes/sidecar.yaml", "gateway.yaml: |\n", "---")]
+    {
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        let start = text.find(from).unwrap_or_else(|| panic!("{file} has no policy")) + from.len();
+        let policy = text[start..].split(to).next().unwrap();
+        let indent = policy.len() - policy.trim_start_matches(' ').len();
+        let lines: Vec<&str> = policy.lines().map(|line| line.get(indent..).unwrap_or_default()).collect();
+        let output = check(lines.join("\n").as_bytes());
+        assert_eq!(output.status.code(), Some(0), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
