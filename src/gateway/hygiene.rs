@@ -168,15 +168,13 @@ pub(super) fn clean_response(response: &mut ResponseHeader) {
         .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
         .filter(|name| ![UPGRADE, TRANSFER_ENCODING, CONTENT_LENGTH].contains(name))
         .collect();
-    for name in &nominated {
-        response.remove_header(name);
-    }
-    for name in HOP_BY_HOP {
-        response.remove_header(name);
-    }
     // An offer to change protocols would be the upstream's to its own client: this gateway.
-    if !matches!(response.status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED) {
-        response.remove_header(&UPGRADE);
+    let upgrades = matches!(response.status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED);
+    // One pass over the names is cheaper than to look for each that is not there.
+    let is_doomed = |name: &&HeaderName| HOP_BY_HOP.contains(&name.as_str()) || (**name == UPGRADE && !upgrades);
+    let doomed: SmallVec<[HeaderName; 4]> = response.headers.keys().filter(is_doomed).cloned().collect();
+    for name in nominated.iter().chain(&doomed) {
+        response.remove_header(name);
     }
 }
 

@@ -13,7 +13,7 @@ use pingora::http::RequestHeader;
 use super::forward::Forward;
 use super::hygiene::Hygiene;
 use super::inbound::{self, Peer};
-use super::trace::{self, TRACEPARENT, TRACESTATE};
+use super::trace::{self, TRACESTATE};
 use crate::config::{IdentityHeaders, Settings};
 use crate::issuer::IdentityValues;
 use crate::policy::Policy;
@@ -167,7 +167,7 @@ fn write_trace(request_id: &HeaderValue, request: &mut RequestHeader) -> pingora
     if !taken_over {
         request.remove_header(&TRACESTATE);
     }
-    request.insert_header(TRACEPARENT, parent)?;
+    request.insert_header("traceparent", parent)?;
     request.insert_header("X-Request-Id", request_id.clone())
 }
 

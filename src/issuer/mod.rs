@@ -65,8 +65,9 @@ use crate::record::Metrics;
 #[cfg(test)]
 mod tests;
 
-/// How many bytes verified tokens may take.
-const CACHE: usize = 64 * 1024 * 1024;
+/// How many bytes verified tokens may take, at most: well over 100,000 of the usual ones at some 2 KiB
+/// each. Only tokens in use take any.
+const CACHE: usize = 256 * 1024 * 1024;
 
 /// The issuers of the process. What they know outlives a generation: keys, verified tokens, proofs.
 pub struct Issuers {

@@ -8,6 +8,7 @@ mod labels;
 mod line;
 mod metrics;
 mod outcome;
+mod queue;
 mod register;
 mod result;
 

@@ -261,7 +261,7 @@ fn outside_path(api: &ApiSpec, asked: &Asked) -> Result<Vec<String>, &'static st
         match source {
             AccountSource::Path(_) => {}
             AccountSource::Query(name) => {
-                named.extend(wire::parameter(asked.query.as_deref().unwrap_or_default(), name)?)
+                named.extend(wire::parameter(asked.query.as_deref().unwrap_or_default(), name)?);
             }
             AccountSource::Header(name) => named.extend(wire::header(&asked.headers, name.as_str())?),
         }
