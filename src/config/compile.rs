@@ -19,6 +19,7 @@ mod services;
 mod take;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod token_endpoints;
 mod upstreams;
 mod values;

@@ -4,7 +4,6 @@
 //! messages say is expected in its place.
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::entry::{Entry, List, Named, OneOrMany};
 
@@ -56,7 +55,23 @@ impl AsRef<str> for AddressText {
 pub(super) struct Listener {
     pub(super) address: Entry<AddressText>,
     pub(super) http2: Entry<bool>,
-    pub(super) tls: Entry<IgnoredAny>,
+    pub(super) tls: Entry<ListenerTls>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ListenerTls {
+    pub(super) certificate: Entry<String>,
+    pub(super) key: Entry<String>,
+    pub(super) client_ca: Entry<String>,
+    pub(super) client_certificate: Entry<ClientCertificate>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ClientCertificate {
+    Optional,
+    Required,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -29,8 +29,8 @@ use crate::policy::Policy;
 pub use compile::compile;
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Admin, Audit, ClientAuthentication, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ResourceMetadata,
-    RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream,
+    Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
+    Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream,
 };
 pub use source::{SourceFile, Unreadable};
 

@@ -46,6 +46,31 @@ pub struct Settings {
 pub struct Listener {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Whether it speaks HTTP/2 too: with TLS if ALPN says so, else with prior knowledge (RFC 9113
+    /// section 3.3).
+    pub http2: bool,
+    /// Its TLS, if it ends TLS.
+    pub tls: Option<ListenerTls>,
+}
+
+/// The PEM files of a listener's TLS. Their contents are read again whenever they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// The certificate, and after it those that lead to its root.
+    pub certificate: PathBuf,
+    /// The certificate's private key.
+    pub key: PathBuf,
+    /// Whether clients show certificates.
+    pub clients: Option<ClientCertificates>,
+}
+
+/// Certificates that clients show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// A PEM file of the authorities that issue them.
+    pub authorities: PathBuf,
+    /// Whether a client without one is turned away.
+    pub required: bool,
 }
 
 /// Where the admin endpoints are, and who may change something there.

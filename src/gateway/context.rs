@@ -13,6 +13,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
 use super::answer::refuse;
+use super::connection::Security;
 use super::failure::Failure;
 use super::forward::Forward;
 use super::generation::{Gateway, Generation};
@@ -62,7 +63,7 @@ impl Context {
             started: Instant::now(),
             decided: None,
             answered: None,
-            peer: Peer { address: None, trusted: false },
+            peer: Peer { address: None, trusted: false, tls: false },
             request_id: HeaderValue::from_static("-"),
             found: Findings::default(),
             forward: None,
@@ -72,10 +73,16 @@ impl Context {
     }
 
     /// Takes down who sends the request, and under which id.
-    pub(super) fn meet(&mut self, session: &Session) {
+    ///
+    /// # Errors
+    /// If pingora cannot write what HTTP/2 calls the host as a header.
+    pub(super) fn meet(&mut self, session: &mut Session) -> pingora::Result<()> {
+        inbound::settle_host(session.req_header_mut())?;
         let address = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-        self.peer = Peer::new(address, &self.generation.settings.trusted_proxies);
+        let tls = Security::of(session.digest()).is_some();
+        self.peer = Peer::new(address, tls, &self.generation.settings.trusted_proxies);
         self.request_id = trace::request_id(&session.req_header().headers);
+        Ok(())
     }
 
     /// The answer to a request that is not forwarded.
@@ -201,6 +208,7 @@ impl Context {
             head: session.req_header(),
             raw_head: &raw_head,
             peer: self.peer,
+            certificate: Security::certificate(session.digest()),
             now: self.now(),
         };
         self.forward = Some(match judge(&asked, &mut self.found).await? {

@@ -3,6 +3,7 @@
 //! `policy` judges the headers that its decision uses; here are those that the transport and the
 //! forwarding use: framing, host, and what a trusted proxy tells of the client.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
@@ -29,13 +30,15 @@ pub(super) struct Peer {
     pub(super) address: Option<IpAddr>,
     /// Whether what it says of its own client is believed.
     pub(super) trusted: bool,
+    /// Whether the connection has TLS.
+    pub(super) tls: bool,
 }
 
 impl Peer {
-    pub(super) fn new(address: Option<IpAddr>, trusted_proxies: &[IpNet]) -> Self {
+    pub(super) fn new(address: Option<IpAddr>, tls: bool, trusted_proxies: &[IpNet]) -> Self {
         let address = address.map(|address| address.to_canonical());
         let trusted = address.is_some_and(|address| trusted_proxies.iter().any(|net| net.contains(&address)));
-        Self { address, trusted }
+        Self { address, trusted, tls }
     }
 }
 
@@ -102,10 +105,20 @@ pub(super) fn host(headers: &HeaderMap) -> Result<&str, HeaderFault> {
     read_host(host).ok_or(HeaderFault::HostUnreadable)
 }
 
-/// The scheme that the client used: the listener's, or what a trusted proxy says.
+/// Gives a request of HTTP/2 the `Host` that its `:authority` is, where it has no other: all that
+/// comes after looks there. Where it has both, pingora has seen that they are the same.
+pub(super) fn settle_host(head: &mut RequestHeader) -> pingora::Result<()> {
+    let Some(authority) = head.uri.authority().filter(|_| !head.headers.contains_key(HOST)) else { return Ok(()) };
+    let host = authority.as_str().to_owned();
+    head.insert_header(HOST, host)
+}
+
+/// The scheme that the client used: what a trusted proxy says, or else the listener's.
 pub(super) fn scheme(headers: &HeaderMap, peer: Peer) -> &'static str {
     match told(headers, peer, &X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
         Some(b"https") => "https",
+        Some(b"http") => "http",
+        Some(_) | None if peer.tls => "https",
         Some(_) | None => "http",
     }
 }
@@ -128,13 +141,18 @@ pub(super) fn proof(headers: &HeaderMap) -> Option<&str> {
     headers.get(&DPOP).map(|value| value.to_str().unwrap_or_default())
 }
 
-/// The client's certificate, as a trusted proxy tells it.
-pub(super) fn certificate(headers: &HeaderMap, peer: Peer) -> Result<Option<Certificate>, HeaderFault> {
-    if peer.trusted {
-        certificate_from_header(headers).map_err(|_| HeaderFault::CertificateUnreadable)
-    } else {
-        Ok(None)
+/// The client's certificate: the one that the peer itself has shown, or else the one that a trusted
+/// proxy tells of.
+pub(super) fn certificate<'r>(
+    shown: Option<&'r Certificate>,
+    headers: &HeaderMap,
+    peer: Peer,
+) -> Result<Option<Cow<'r, Certificate>>, HeaderFault> {
+    if shown.is_some() || !peer.trusted {
+        return Ok(shown.map(Cow::Borrowed));
     }
+    let told = certificate_from_header(headers).map_err(|_| HeaderFault::CertificateUnreadable)?;
+    Ok(told.map(Cow::Owned))
 }
 
 /// The one value of a header that a trusted proxy set.
@@ -202,8 +220,8 @@ fn read_host(value: &HeaderValue) -> Option<&str> {
 mod tests {
     use super::*;
 
-    const STRANGER: Peer = Peer { address: None, trusted: false };
-    const PROXY: Peer = Peer { address: None, trusted: true };
+    const STRANGER: Peer = Peer { address: None, trusted: false, tls: false };
+    const PROXY: Peer = Peer { address: None, trusted: true, tls: false };
 
     fn headers(list: &[(&str, &str)]) -> HeaderMap {
         let parsed = |text: &str| HeaderName::from_bytes(text.as_bytes()).unwrap();
@@ -366,6 +384,38 @@ mod tests {
         for (proto, host) in [("ftp", "a/b"), ("https, http", "a, b")] {
             let told = headers(&[("x-forwarded-proto", proto), ("x-forwarded-host", host)]);
             assert_eq!(url(&told, PROXY, "inner", &target), "http://inner/a");
+            assert_eq!(url(&told, Peer { tls: true, ..PROXY }, "inner", &target), "https://inner/a");
+        }
+    }
+
+    #[test]
+    fn a_listener_with_tls_is_https_unless_a_trusted_proxy_says_otherwise() {
+        let target = Target::parse(b"/a").unwrap();
+        let told = headers(&[("x-forwarded-proto", "http")]);
+        for (peer, headers, expected) in [
+            (STRANGER, HeaderMap::new(), "https://a/a"),
+            (STRANGER, told.clone(), "https://a/a"),
+            (PROXY, HeaderMap::new(), "https://a/a"),
+            (PROXY, told, "http://a/a"),
+        ] {
+            assert_eq!(url(&headers, Peer { tls: true, ..peer }, "a", &target), expected, "{peer:?}");
+        }
+    }
+
+    #[test]
+    fn an_authority_is_the_host_where_there_is_no_other() {
+        for (uri, host, expected) in [
+            ("https://a:8443/x", None, Some("a:8443")),
+            ("https://a/x", Some("a"), Some("a")),
+            ("/x", Some("b"), Some("b")),
+            ("/x", None, None),
+        ] {
+            let mut head = RequestHeader::from(http::Request::get(uri).body(()).unwrap().into_parts().0);
+            if let Some(host) = host {
+                head.insert_header(HOST, host).unwrap();
+            }
+            settle_host(&mut head).unwrap();
+            assert_eq!(head.headers.get(HOST).map(|host| host.to_str().unwrap()), expected, "{uri}");
         }
     }
 
@@ -375,14 +425,24 @@ mod tests {
         for (address, expected) in
             [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("::1", true), ("11.0.0.1", false), ("::2", false)]
         {
-            assert_eq!(Peer::new(Some(address.parse().unwrap()), &trusted).trusted, expected, "{address}");
+            assert_eq!(Peer::new(Some(address.parse().unwrap()), false, &trusted).trusted, expected, "{address}");
         }
-        assert!(!Peer::new(None, &trusted).trusted);
+        assert!(!Peer::new(None, false, &trusted).trusted);
     }
 
     #[test]
     fn a_stranger_s_certificate_header_is_not_read() {
         let told = headers(&[("client-cert", "no certificate")]);
-        assert_eq!(certificate(&told, STRANGER), Ok(None));
+        assert_eq!(certificate(None, &told, STRANGER), Ok(None));
+    }
+
+    #[test]
+    fn what_a_peer_has_shown_itself_comes_before_what_it_tells() {
+        let told = headers(&[("client-cert", "no certificate")]);
+        let shown = Certificate { sha256: [1; 32], subject: "CN=a".into(), san_dns: [].into() };
+        assert_eq!(certificate(None, &told, PROXY), Err(HeaderFault::CertificateUnreadable));
+        for peer in [STRANGER, PROXY] {
+            assert_eq!(certificate(Some(&shown), &told, peer), Ok(Some(Cow::Borrowed(&shown))));
+        }
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Asked<'r> {
     /// The head as it was read, where it was read as text.
     pub(super) raw_head: &'r [u8],
     pub(super) peer: Peer,
+    /// The certificate that the peer itself has shown.
+    pub(super) certificate: Option<&'r Certificate>,
     pub(super) now: UnixTime,
 }
 
@@ -78,13 +80,14 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denia
     let permit = if route.public().is_some() {
         policy.decide(&route, Identity::Absent)?
     } else {
-        let certificate = inbound::certificate(&head.headers, peer)?;
-        let caller = authenticate(asked, host, &target, certificate.as_ref()).await;
+        let certificate = inbound::certificate(asked.certificate, &head.headers, peer)?;
+        let certificate = certificate.as_deref();
+        let caller = authenticate(asked, host, &target, certificate).await;
         found.caller = caller.as_ref().ok().and_then(Clone::clone);
         let identity = match &caller {
             Err(denial) => Identity::Refused(denial.clone()),
             Ok(None) => Identity::Absent,
-            Ok(Some(caller)) => Identity::Known { standing: &caller.standing, certificate: certificate.as_ref() },
+            Ok(Some(caller)) => Identity::Known { standing: &caller.standing, certificate },
         };
         policy.decide(&route, identity).inspect_err(|_| found.account = route.asked_account().and_then(shown))?
     };

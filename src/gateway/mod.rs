@@ -5,6 +5,7 @@
 
 mod answer;
 mod challenge;
+mod connection;
 mod context;
 mod failure;
 mod form;
@@ -15,7 +16,7 @@ mod generation;
 mod hygiene;
 mod inbound;
 mod judge;
-mod log;
+mod listen;
 mod metadata;
 mod outbound;
 mod patience;
@@ -25,6 +26,8 @@ mod revocation;
 mod server;
 #[cfg(test)]
 mod socket_tests;
+mod tls;
+mod tls_files;
 mod token_endpoint;
 mod token_error;
 mod trace;
@@ -32,3 +35,4 @@ mod upstream;
 
 pub use generation::{Gateway, Generation, NeedsRestart, Replaced};
 pub use server::{CannotServe, Server};
+pub use tls_files::{TlsFault, UnreadableFile};

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::Method;
-use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING};
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING};
 use pingora::http::RequestHeader;
 
 use super::forward::Forward;
@@ -87,6 +87,7 @@ impl Outbound {
             request.insert_header(name, value.clone())?;
         }
         self.identity.write(sending.identity, forward.account(), request)?;
+        join_cookies(request)?;
         write_trace(sending.request_id, request)?;
         write_forwarded(sending.peer, request)
     }
@@ -141,6 +142,16 @@ fn titled(name: &HeaderName) -> Bytes {
         written
     };
     name.as_str().bytes().map(letter).collect::<Vec<_>>().into()
+}
+
+/// HTTP/2 may send each cookie in a field of its own, and HTTP/1 may not (RFC 9113 section 8.2.3).
+fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
+    let cookies = request.headers.get_all(COOKIE);
+    if cookies.iter().nth(1).is_none() {
+        return Ok(());
+    }
+    let joined = cookies.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
+    request.insert_header(COOKIE, joined)
 }
 
 /// What the head says of the body must be so of the one that is sent.

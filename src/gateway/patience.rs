@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
-use pingora::listeners::TcpSocketOptions;
 use pingora::protocols::TcpKeepalive;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
@@ -57,17 +56,14 @@ impl Default for Patience {
 
 impl Patience {
     /// Has the system close connections whose client takes nothing (`TCP_USER_TIMEOUT`) or is gone.
-    pub(super) fn socket_options(self) -> TcpSocketOptions {
-        let keepalive = TcpKeepalive {
+    pub(super) fn keepalive(self) -> TcpKeepalive {
+        TcpKeepalive {
             idle: Duration::from_secs(60),
             interval: Duration::from_secs(10),
             count: 6,
             #[cfg(target_os = "linux")]
             user_timeout: self.untaken,
-        };
-        let mut options = TcpSocketOptions::default();
-        options.tcp_keepalive = Some(keepalive);
-        options
+        }
     }
 }
 

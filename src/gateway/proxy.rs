@@ -62,7 +62,7 @@ impl ProxyHttp for Proxy {
             // Pingora takes any of these for a request to change protocols, of whatever shape.
             session.req_header_mut().remove_header(&UPGRADE);
         }
-        context.meet(session);
+        context.meet(session)?;
         match context.judge(session).await {
             Some(answer) => {
                 context.answer(session, answer).await;

@@ -6,6 +6,7 @@
 use http::header::AUTHORIZATION;
 use pingora::proxy::Session;
 
+use super::connection::Security;
 use super::form;
 use super::forward::Forward;
 use super::generation::Generation;
@@ -50,9 +51,10 @@ async fn decide(session: &mut Session, asked: &AskedToken<'_>, found: &mut Findi
     let form = TokenForm::parse(&body, target.query()).map_err(|fault| refused(fault.into()))?;
     let client = form.client(head.headers.get(AUTHORIZATION)).map_err(refused)?;
     found.client = policy.listed_client(&client).cloned();
-    let certificate = inbound::certificate(&head.headers, peer).map_err(|fault| refused(fault.into()))?;
+    let certificate = inbound::certificate(Security::certificate(session.digest()), &head.headers, peer);
+    let certificate = certificate.map_err(|fault| refused(fault.into()))?;
     let scopes = form.scopes(settings.scope_syntax).map_err(refused)?;
-    let request = TokenRequest { client: &client, certificate: certificate.as_ref(), scopes: scopes.as_deref() };
+    let request = TokenRequest { client: &client, certificate: certificate.as_deref(), scopes: scopes.as_deref() };
     let admitted = policy.decide_token_request(endpoint, &request)?;
     let form = match &admitted.scopes {
         Some(names) => form.asking_for(names, settings.scope_syntax, |name| policy.is_privilege(name)),

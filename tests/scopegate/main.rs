@@ -19,6 +19,8 @@
 mod allocations;
 mod attacks_http;
 mod attacks_tokens;
+mod authority;
+mod bound;
 mod checking;
 mod claims;
 mod decisions;
@@ -26,6 +28,8 @@ mod demo;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
 mod harness;
+mod http2;
+mod http2_client;
 mod proxying;
 mod random_policies;
 mod reasons;
@@ -34,4 +38,6 @@ mod reload;
 mod revoking;
 mod signer;
 mod sources;
+mod tls;
+mod tls_client;
 mod token_endpoint;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use scopegate::policy::Reason;
 use serde_json::{Value, json};
 
-use crate::harness::{Gateway, Response, Signer, now};
+use crate::harness::{Gateway, Response, Signer, Upstream, now};
 use crate::signer::payload;
 
 const POLICY: &str = r#"
@@ -53,26 +53,26 @@ apis:
 "#;
 
 /// What is sent and what must come back.
-struct Case {
+pub(crate) struct Case {
     reason: Reason,
-    request: Request,
+    pub(crate) request: Request,
     status: u16,
     /// `WWW-Authenticate`, in full; `None`: there is none.
     challenge: Option<&'static str>,
 }
 
 #[derive(Clone)]
-struct Request {
-    method: &'static str,
-    target: &'static str,
-    headers: Vec<(String, String)>,
+pub(crate) struct Request {
+    pub(crate) method: &'static str,
+    pub(crate) target: &'static str,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 const RESOURCE: &str = r#"resource_metadata="https://api.example.com/.well-known/oauth-protected-resource""#;
 
 #[test]
 fn each_reason_has_its_status_challenge_and_body_and_reaches_no_upstream() {
-    let gateway = start();
+    let gateway = start("");
     let mut seen = BTreeSet::new();
     for case in cases() {
         let response = send(&gateway, &case.request);
@@ -89,7 +89,7 @@ fn each_reason_has_its_status_challenge_and_body_and_reaches_no_upstream() {
 
 #[test]
 fn each_refusal_is_one_audit_line_and_one_count() {
-    let gateway = start();
+    let gateway = start("");
     let cases = cases();
     // Lines are written as connections end, so they are told apart by the id that the answer has.
     let id = |response: Response| response.header("x-request-id").unwrap().to_owned();
@@ -113,7 +113,7 @@ fn each_refusal_is_one_audit_line_and_one_count() {
 
 #[test]
 fn allowed_requests_reach_the_upstream_with_the_callers_identity() {
-    let gateway = start();
+    let gateway = start("");
     let token = token(json!({ "scope": "data-read", "account_id": "acme" }));
     let response = gateway.get("/data/acme/packets?view=full", &token);
     assert_eq!((response.status, &response.json()["upstream"]), (200, &json!(true)));
@@ -128,8 +128,9 @@ fn allowed_requests_reach_the_upstream_with_the_callers_identity() {
     assert_eq!(of("public")["client"], json!(null));
 }
 
-fn start() -> Gateway {
-    Gateway::start_in(POLICY, |folder| {
+/// A gateway whose listener has these keys beside its address.
+pub(crate) fn start(listener: &str) -> Gateway {
+    Gateway::start_listening(listener, POLICY, Upstream::start(), |folder| {
         let revoked = json!({ "jti": "revoked", "iss": "https://issuer.example", "exp": now() + 3600 });
         std::fs::write(folder.join("revoked.jsonl"), format!("{revoked}\n")).unwrap();
         std::fs::write(folder.join("secret"), "hush\n").unwrap();
@@ -137,7 +138,7 @@ fn start() -> Gateway {
 }
 
 #[track_caller]
-fn check(case: &Case, response: &Response) {
+pub(crate) fn check(case: &Case, response: &Response) {
     let reason = case.reason.as_str();
     assert_eq!(response.status, case.status, "{reason}: {response:?}");
     assert_eq!(response.header("www-authenticate"), case.challenge, "{reason}");
@@ -164,7 +165,7 @@ fn check(case: &Case, response: &Response) {
     }
 }
 
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let invalid = |description: &str| -> Option<&'static str> {
         let text = format!(r#"Bearer error="invalid_token", error_description="{description}", {RESOURCE}"#);
         Some(text.leak())

@@ -6,7 +6,7 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use super::take::{Firsts, Wrong, at_least_one, checked, items, optional, parsed, required};
-use super::values;
+use super::{tls, values};
 use crate::config::document;
 use crate::config::entry::{Entry, List};
 use crate::config::finding::{At, Finding, Findings};
@@ -60,7 +60,7 @@ pub(super) fn addresses(
     let mut list = Vec::new();
     for (place, document) in at_least_one(listeners, at, "write `listeners: [{ address: 0.0.0.0:8080 }]`", findings) {
         let here = at.nth(place);
-        if let Some(listener) = listener(document, here, findings) {
+        if let Some(listener) = listener(document, here, directory, findings) {
             note(listener.address, here.key("address"), findings);
             list.push(listener);
         }
@@ -78,19 +78,13 @@ pub(super) fn addresses(
     Addresses { listeners: list, admin }
 }
 
-fn listener(document: document::Listener, at: At<'_>, findings: &mut Findings) -> Option<Listener> {
+fn listener(document: document::Listener, at: At<'_>, directory: &Path, findings: &mut Findings) -> Option<Listener> {
     let here = at.key("address");
     let text = required(document.address, here, "write `address: 0.0.0.0:8080`", findings);
     let address = parsed(text, here, findings, values::socket_address);
-    if optional(document.http2, at.key("http2"), findings) == Some(true) {
-        let finding = Finding::at_key(at.key("http2"), "`http2: true` is not supported yet");
-        findings.add(finding.help("remove the key"));
-    }
-    if optional(document.tls, at.key("tls"), findings).is_some() {
-        let finding = Finding::at_key(at.key("tls"), "`tls` is not supported yet");
-        findings.add(finding.help("remove the key, and end TLS in front of the gateway"));
-    }
-    Some(Listener { address: address? })
+    let http2 = optional(document.http2, at.key("http2"), findings).unwrap_or(false);
+    let tls = tls::tls(document.tls, at.key("tls"), directory, findings);
+    Some(Listener { address: address?, http2, tls })
 }
 
 pub(super) fn refuse_removal_guard(entry: Entry<bool>, at: At<'_>, findings: &mut Findings) {

@@ -9,8 +9,9 @@ use jsonwebtoken::Algorithm;
 use crate::config::entry::Entry;
 use crate::config::finding::Findings;
 use crate::config::{
-    Admin, Audit, ClientAuthentication, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ResourceMetadata,
-    RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream, reading, yaml,
+    Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
+    Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream, reading,
+    yaml,
 };
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, Marks,
@@ -44,7 +45,10 @@ fn the_settings_are_what_the_file_says() {
     let (_, settings) = complete();
     let expected = Settings {
         threads: 2,
-        listeners: ["0.0.0.0:8080", "[::1]:8081"].map(|address| Listener { address: address.parse().unwrap() }).into(),
+        listeners: vec![
+            Listener { address: "0.0.0.0:8080".parse().unwrap(), http2: false, tls: None },
+            Listener { address: "[::1]:8081".parse().unwrap(), http2: true, tls: Some(tls()) },
+        ],
         admin: Some(Admin { address: "127.0.0.1:9901".parse().unwrap(), revocations_token_file: None }),
         upstreams: vec![
             Upstream {
@@ -80,6 +84,14 @@ fn the_settings_are_what_the_file_says() {
         audit: Audit { file: Some("/etc/scopegate/audit.jsonl".into()) },
     };
     assert_eq!(settings, expected);
+}
+
+fn tls() -> ListenerTls {
+    ListenerTls {
+        certificate: "/etc/scopegate/tls/server.pem".into(),
+        key: "/etc/scopegate/tls/server.key".into(),
+        clients: Some(ClientCertificates { authorities: "/etc/tls/clients.pem".into(), required: false }),
+    }
 }
 
 fn login() -> Issuer {
