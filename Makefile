@@ -5,10 +5,10 @@ CARGO := cargo
 # So that a rustup that is installed but not on the PATH is found.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test test-idp release lint bench scale setup
+.PHONY: help run test test-idp release lint bench bench-check compare scale setup
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## build and start the demo: gateway, development issuer and echo upstream in one process
 	$(CARGO) run --quiet -- demo
@@ -34,6 +34,13 @@ bench: setup ## instruction counts (needs valgrind), then timings
 	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
 	$(CARGO) bench --bench instructions
 	$(CARGO) bench --bench policy
+
+bench-check: setup ## instruction counts against the recorded ones (needs valgrind)
+	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
+	python3 benches/check_instructions.py
+
+compare: setup ## CPU time a request against nginx, HAProxy, Envoy and an empty Pingora, into docs/performance.md
+	python3 benches/compare/compare.py
 
 scale: release ## compile time and memory of policies of 10 to 100,000 services
 	benches/scale.sh

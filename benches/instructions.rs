@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::expect_used,
+    clippy::panic,
     missing_docs,
     reason = "a bench that cannot be set up must stop; its macros document nothing"
 )]
@@ -13,6 +14,12 @@ use http::HeaderMap;
 use scopegate::policy::{ApiId, Policy, Standing, Target};
 
 mod fixture;
+mod known;
+#[path = "../tests/scopegate/signer.rs"]
+#[allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "shared with the tests")]
+mod signer;
+
+use known::Known;
 
 struct Ready {
     policy: Policy,
@@ -58,5 +65,20 @@ fn decide(ready: Ready) -> (ApiId, Ready) {
     black_box((api, ready))
 }
 
-library_benchmark_group!(name = request, benchmarks = [target, find, decide]);
+// Who is calling, for a token that was verified before.
+#[library_benchmark]
+#[bench::in_the_cache(setup = Known::new, teardown = drop)]
+fn authenticate(known: Known) -> (bool, Known) {
+    black_box((known.authenticate().is_ok(), known))
+}
+
+// The metrics and the audit line, up to the queue.
+#[library_benchmark]
+#[bench::allowed(setup = Known::new, teardown = drop)]
+fn record(known: Known) -> Known {
+    known.record();
+    black_box(known)
+}
+
+library_benchmark_group!(name = request, benchmarks = [target, find, decide, authenticate, record]);
 main!(library_benchmark_groups = request);

@@ -30,6 +30,38 @@ pub(super) fn method_not_allowed() -> Response {
     problem(StatusCode::METHOD_NOT_ALLOWED, Reason::MethodNotAllowed.as_str(), detail)
 }
 
+/// Of an endpoint that changes something.
+pub(super) fn only_post() -> Response {
+    let detail = "only POST is answered here";
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, Reason::MethodNotAllowed.as_str(), detail);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
+}
+
+pub(super) fn unauthorized() -> Response {
+    let detail = "send the secret of those who may revoke tokens as `Authorization: Bearer`";
+    let mut response = problem(StatusCode::UNAUTHORIZED, "secret_rejected", detail);
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"scopegate admin\""));
+    response
+}
+
+pub(super) fn too_long(most: usize) -> Response {
+    let detail = format!("the entry is longer than {most} bytes");
+    problem(StatusCode::PAYLOAD_TOO_LARGE, "entry_rejected", &detail)
+}
+
+pub(super) fn invalid(why: &str) -> Response {
+    let detail = format!("the entry is no good: {why}");
+    problem(StatusCode::UNPROCESSABLE_ENTITY, "entry_rejected", &detail)
+}
+
+/// An entry that is on the list now, as it is written there.
+pub(super) fn added(line: String) -> Response {
+    response(StatusCode::CREATED, "application/json", line)
+}
+
 pub(super) fn unavailable(detail: &str) -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
 }

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{AdminState, PolicyReport};
+use async_trait::async_trait;
+
+use super::{AdminState, PolicyReport, Revocation};
 use crate::gateway::Gateway;
+use crate::issuer::NotTaken;
 use crate::record::MetricsUnmade;
 use crate::reload::Status;
 
@@ -16,6 +19,7 @@ pub struct Live {
     pub file: Arc<Status>,
 }
 
+#[async_trait]
 impl AdminState for Live {
     fn policy(&self) -> Option<PolicyReport> {
         let generation = self.gateway.current();
@@ -34,5 +38,26 @@ impl AdminState for Live {
 
     fn metrics(&self) -> Result<String, MetricsUnmade> {
         self.gateway.metrics().render()
+    }
+
+    async fn revoke(&self, secret: Option<&str>, entry: Option<&[u8]>) -> Revocation {
+        let generation = self.gateway.current();
+        match generation.issuers.knows_revoker(secret.unwrap_or_default()) {
+            None => return Revocation::Closed,
+            Some(false) => {
+                tracing::warn!("somebody without the right secret asked on the admin address to revoke a token");
+                return Revocation::Unauthorized;
+            }
+            Some(true) => {}
+        }
+        let Some(entry) = entry else { return Revocation::TooLong };
+        match generation.issuers.revoke_as(entry).await {
+            Ok(entry) => {
+                tracing::info!(entry, "revoked on the admin address");
+                Revocation::Added(entry)
+            }
+            Err(fault @ (NotTaken::Invalid(_) | NotTaken::UnknownIssuer)) => Revocation::Invalid(fault.to_string()),
+            Err(NotTaken::NotRevoked(fault)) => Revocation::NotAdded(fault.to_string()),
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The admin address: is it alive, is it ready, what does it count, which policy is in force.
 //!
-//! It reads the gateway through [`AdminState`] and changes nothing. It asks for no credentials; the
-//! address is meant for the machine itself or a network of its own.
+//! It reads the gateway through [`AdminState`] and asks for no credentials; the address is meant for
+//! the machine itself or a network of its own. It changes one thing, and only where the file names a
+//! secret for that, which is asked for: it puts entries on the list of revoked tokens.
 
 mod answer;
 mod live;
@@ -10,11 +11,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use async_trait::async_trait;
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, Uri};
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{any, get};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -23,6 +27,7 @@ use crate::record::MetricsUnmade;
 pub use live::Live;
 
 /// What the admin endpoints tell of.
+#[async_trait]
 pub trait AdminState: Send + Sync + 'static {
     /// The policy in force; `None` before there is one.
     fn policy(&self) -> Option<PolicyReport>;
@@ -35,7 +40,31 @@ pub trait AdminState: Send + Sync + 'static {
     /// # Errors
     /// If the metrics cannot be written in it.
     fn metrics(&self) -> Result<String, MetricsUnmade>;
+
+    /// Puts an entry on the list of revoked tokens, for whoever shows the secret; `entry` is `None`
+    /// where it is longer than any.
+    async fn revoke(&self, secret: Option<&str>, entry: Option<&[u8]>) -> Revocation;
 }
+
+/// What became of a call to revoke tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Revocation {
+    /// There is no such endpoint: the file names no secret.
+    Closed,
+    /// The secret is another.
+    Unauthorized,
+    /// The entry is longer than any.
+    TooLong,
+    /// It is none, or revokes nothing; the text says why.
+    Invalid(String),
+    /// It is on disk and counts; the text is the line of the list.
+    Added(String),
+    /// It could not be put on disk and does not count; the text says why.
+    NotAdded(String),
+}
+
+/// In bytes.
+const LONGEST_ENTRY: usize = 32 * 1024;
 
 /// The policy in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +96,7 @@ pub fn router(state: Arc<dyn AdminState>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/policy", get(policy))
+        .route("/revocations", any(revocations).layer(DefaultBodyLimit::max(LONGEST_ENTRY)))
         .fallback(|uri: Uri| async move { answer::not_found(uri.path()) })
         .method_not_allowed_fallback(|| async { answer::method_not_allowed() })
         .with_state(state)
@@ -105,6 +135,33 @@ async fn policy(State(state): State<Arc<dyn AdminState>>) -> Response {
     answer::json(StatusCode::OK, &shown)
 }
 
+async fn revocations(
+    State(state): State<Arc<dyn AdminState>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    entry: Result<Bytes, BytesRejection>,
+) -> Response {
+    let is_call = method == Method::POST;
+    // Another method shows whether there is such an endpoint, and changes nothing.
+    let secret = bearer(&headers).filter(|_| is_call);
+    match state.revoke(secret, entry.as_deref().ok()).await {
+        Revocation::Closed => answer::not_found(uri.path()),
+        Revocation::Unauthorized if !is_call => answer::only_post(),
+        Revocation::Unauthorized => answer::unauthorized(),
+        Revocation::TooLong => answer::too_long(LONGEST_ENTRY),
+        Revocation::Invalid(why) => answer::invalid(&why),
+        Revocation::Added(line) => answer::added(line),
+        Revocation::NotAdded(why) => answer::unavailable(&why),
+    }
+}
+
+/// RFC 6750 section 2.1.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(secret)
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |text, byte| text + &format!("{byte:02x}"))
 }
@@ -128,126 +185,4 @@ struct ShownPolicy<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::record::Metrics;
-
-    struct Known {
-        metrics: Arc<Metrics>,
-        policy: Option<PolicyReport>,
-        issuers_without_keys: Vec<String>,
-    }
-
-    impl AdminState for Known {
-        fn policy(&self) -> Option<PolicyReport> {
-            self.policy.clone()
-        }
-
-        fn issuers_without_keys(&self) -> Vec<String> {
-            self.issuers_without_keys.clone()
-        }
-
-        fn metrics(&self) -> Result<String, MetricsUnmade> {
-            self.metrics.render()
-        }
-    }
-
-    fn ready() -> Known {
-        let policy = PolicyReport {
-            generation: 4,
-            sha256: [0xab; 32],
-            loaded_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250),
-            source: "gateway.yaml".to_owned(),
-            last_error: None,
-        };
-        Known { metrics: Metrics::new().unwrap(), policy: Some(policy), issuers_without_keys: vec![] }
-    }
-
-    /// Asks over a real socket; gives status, content type and body.
-    async fn ask(known: Known, method: &str, path: &str) -> (u16, String, String) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}{path}", listener.local_addr().unwrap());
-        let server = tokio::spawn(serve(listener, Arc::new(known)));
-        let method = method.parse().unwrap();
-        let answer = reqwest::Client::new().request(method, url).send().await.unwrap();
-        let status = answer.status().as_u16();
-        assert_eq!(answer.headers()["cache-control"], "no-store");
-        assert_eq!(answer.headers().contains_key("allow"), status == 405);
-        let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
-        let body = answer.text().await.unwrap();
-        server.abort();
-        (status, kind, body)
-    }
-
-    #[track_caller]
-    fn json_of(answer: &(u16, String, String)) -> Value {
-        serde_json::from_str(&answer.2).unwrap()
-    }
-
-    #[tokio::test]
-    async fn health_is_ok_whatever_is_missing() {
-        let known = Known { policy: None, issuers_without_keys: vec!["i".to_owned()], ..ready() };
-        assert_eq!(
-            ask(known, "GET", "/healthz").await,
-            (200, "text/plain; charset=utf-8".to_owned(), "ok\n".to_owned())
-        );
-    }
-
-    #[tokio::test]
-    async fn readiness_names_what_is_missing() {
-        assert_eq!(ask(ready(), "GET", "/readyz").await.0, 200);
-        let answer =
-            ask(Known { issuers_without_keys: vec!["https://i".to_owned()], ..ready() }, "GET", "/readyz").await;
-        assert_eq!((answer.0, &*answer.1), (503, "application/json"));
-        assert_eq!(
-            json_of(&answer),
-            json!({"ready": false, "has_policy": true, "issuers_without_keys": ["https://i"]})
-        );
-        let answer = ask(Known { policy: None, ..ready() }, "GET", "/readyz").await;
-        assert_eq!(json_of(&answer), json!({"ready": false, "has_policy": false, "issuers_without_keys": []}));
-    }
-
-    #[tokio::test]
-    async fn metrics_are_in_the_text_format() {
-        let (status, kind, body) = ask(ready(), "GET", "/metrics").await;
-        assert_eq!((status, &*kind), (200, "text/plain; version=0.0.4; charset=utf-8"));
-        assert!(body.contains("# TYPE scopegate_policy_generation gauge\n"));
-    }
-
-    #[tokio::test]
-    async fn the_policy_says_what_is_in_force_and_what_is_not() {
-        let answer = ask(ready(), "GET", "/policy").await;
-        let told = json!({
-            "generation": 4, "sha256": "ab".repeat(32), "loaded_at": "2023-11-14T22:13:20.250Z",
-            "source": "gateway.yaml", "last_error": null
-        });
-        assert_eq!((answer.0, json_of(&answer)), (200, told));
-        let mut known = ready();
-        let error = "gateway.yaml:3:5: unknown key `lisener`; `listeners`?\ngateway.yaml:9:1: no `issuers`";
-        if let Some(policy) = &mut known.policy {
-            policy.last_error = Some(error.to_owned());
-        }
-        assert_eq!(json_of(&ask(known, "GET", "/policy").await)["last_error"], error);
-        assert_eq!(ask(Known { policy: None, ..ready() }, "GET", "/policy").await.0, 503);
-    }
-
-    #[tokio::test]
-    async fn what_is_not_there_is_answered_with_a_problem() {
-        for (method, path, status, reason) in [
-            ("GET", "/", 404, "route_unknown"),
-            ("GET", "/policy/", 404, "route_unknown"),
-            ("POST", "/policy", 405, "method_not_allowed"),
-            ("DELETE", "/healthz", 405, "method_not_allowed"),
-        ] {
-            let answer = ask(ready(), method, path).await;
-            assert_eq!((answer.0, &*answer.1), (status, "application/problem+json"), "{method} {path}");
-            let body = json_of(&answer);
-            assert_eq!(body["type"], format!("urn:scopegate:{reason}"));
-            assert_eq!((&body["reason"], &body["status"]), (&json!(reason), &json!(status)));
-        }
-    }
-}
+mod tests;

@@ -118,7 +118,7 @@ impl Places {
         let settings = &configuration.settings;
         let servers = settings.upstreams.iter().flat_map(|upstream| &upstream.servers);
         Self {
-            admin: settings.admin,
+            admin: settings.admin.as_ref().map(|admin| admin.address),
             upstreams: servers.map(|server| format!("{}:{}", server.host, server.port)).collect(),
             audit: settings.audit.file.clone(),
         }

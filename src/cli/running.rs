@@ -70,7 +70,7 @@ impl Running {
         let metrics = Metrics::new()?;
         let settings = &configuration.settings;
         let (audit, guard) = AuditSink::open(settings.audit.file.as_deref(), &metrics).map_err(CannotRun::Audit)?;
-        let admin = settings.admin.map(|address| Admin::bind(address, runtime)).transpose()?;
+        let admin = settings.admin.as_ref().map(|admin| Admin::bind(admin.address, runtime)).transpose()?;
         let issuers = Issuers::new(Arc::clone(&metrics), runtime.clone());
         let gateway = Arc::new(Gateway::new(configuration, issuers, metrics, audit));
         let server = Server::start(Arc::clone(&gateway))?;

@@ -9,15 +9,19 @@ mod claims;
 mod clients;
 mod expectations;
 mod headers;
+mod introspection;
 mod issuers;
 mod keys;
 mod names;
+mod revocations;
 mod scopes;
 mod server;
 mod services;
 mod take;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod token_endpoints;
 mod upstreams;
 mod values;
 
@@ -84,15 +88,14 @@ fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (Po
     let root = At::ROOT;
     server::check_version(document.version, root.key("version"), findings);
     server::refuse_removal_guard(document.removal_guard, root.key("removal_guard"), findings);
-    let addresses = server::addresses(document.listeners, document.admin, root, findings);
+    let has_revocations = document.revocations.is_there();
+    let addresses = server::addresses(document.listeners, document.admin, root, directory, findings);
+    revocations::check_admin(addresses.admin.as_ref(), has_revocations, root.key("admin"), findings);
     let upstreams = upstreams::upstreams(document.upstreams, root.key("upstreams"), findings);
     let issuers = issuers::issuers(document.issuers, root.key("issuers"), directory, findings);
     let forward = take::optional(document.forward_authorization, root.key("forward_authorization"), findings);
-    let context = apis::Context {
-        upstreams: &upstreams,
-        privilege_syntax: issuers.privilege_syntax,
-        forward_authorization: forward.unwrap_or(true),
-    };
+    let context =
+        apis::Context { upstreams: &upstreams, issuers: &issuers, forward_authorization: forward.unwrap_or(true) };
     let asks_for_tokens = apis::have_scopes(&document.apis);
     let apis = apis::apis(document.apis, root.key("apis"), context, findings);
     if !issuers.any && asks_for_tokens {
@@ -109,15 +112,17 @@ fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (Po
         admin: addresses.admin,
         upstreams: upstreams.list,
         issuers: issuers.list,
+        token_endpoints: apis.token_endpoints.settings,
         identity_headers: headers::identity_headers(document.identity_headers, &account_headers, identity, findings),
         forward_authorization: apis.forward_authorization,
         resource_metadata: resource_metadata(document.resource_metadata, root.key("resource_metadata"), findings),
-        revocations: revocations(document.revocations, root.key("revocations"), directory, findings),
+        revocations: revocations::revocations(document.revocations, root.key("revocations"), directory, findings),
         trusted_proxies: server::trusted_proxies(document.trusted_proxies, root.key("trusted_proxies"), findings),
         audit: audit(document.audit, root.key("audit"), directory, findings),
     };
     let spec = PolicySpec {
         apis: apis.specs,
+        token_endpoints: apis.token_endpoints.specs,
         clients,
         unregistered_clients: unregistered(document.unregistered_clients, root.key("unregistered_clients"), findings),
         undefined_scopes: undefined(document.undefined_scopes, root.key("undefined_scopes"), findings),
@@ -161,18 +166,6 @@ fn resource_metadata(
     let text =
         take::required(document.resource, at, "write the api's own URL, such as `https://api.example.com`", findings);
     take::parsed(text, at, findings, values::url).map(|resource| ResourceMetadata { resource })
-}
-
-fn revocations(
-    entry: Entry<document::Revocations>,
-    at: At<'_>,
-    directory: &Path,
-    findings: &mut Findings,
-) -> Option<std::path::PathBuf> {
-    let document = take::optional(entry, at, findings)?;
-    let at = at.key("file");
-    let text = take::required(document.file, at, "write the file that lists revoked tokens", findings);
-    take::parsed(text, at, findings, |text| values::file(text, directory))
 }
 
 fn audit(entry: Entry<document::Audit>, at: At<'_>, directory: &Path, findings: &mut Findings) -> Audit {

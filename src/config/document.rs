@@ -4,7 +4,6 @@
 //! messages say is expected in its place.
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::entry::{Entry, List, Named, OneOrMany};
 
@@ -56,13 +55,30 @@ impl AsRef<str> for AddressText {
 pub(super) struct Listener {
     pub(super) address: Entry<AddressText>,
     pub(super) http2: Entry<bool>,
-    pub(super) tls: Entry<IgnoredAny>,
+    pub(super) tls: Entry<ListenerTls>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ListenerTls {
+    pub(super) certificate: Entry<String>,
+    pub(super) key: Entry<String>,
+    pub(super) client_ca: Entry<String>,
+    pub(super) client_certificate: Entry<ClientCertificate>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ClientCertificate {
+    Optional,
+    Required,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Admin {
     pub(super) address: Entry<AddressText>,
+    pub(super) revocations_token_file: Entry<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -82,6 +98,7 @@ pub(super) struct Issuer {
     pub(super) audiences: List<String>,
     pub(super) algorithms: List<String>,
     pub(super) keys: Entry<Keys>,
+    pub(super) ca_file: Entry<String>,
     pub(super) token_type: Entry<TokenType>,
     pub(super) leeway: Entry<DurationText>,
     pub(super) claims: Entry<Claims>,
@@ -128,7 +145,24 @@ pub(super) struct Introspection {
     pub(super) url: Entry<String>,
     pub(super) client_id: Entry<String>,
     pub(super) client_secret_file: Entry<String>,
+    pub(super) private_key_file: Entry<String>,
+    pub(super) private_key_algorithm: Entry<PrivateKeyAlgorithm>,
+    pub(super) private_key_id: Entry<String>,
+    pub(super) certificate_file: Entry<String>,
+    pub(super) certificate_key_file: Entry<String>,
     pub(super) cache_for: Entry<DurationText>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) enum PrivateKeyAlgorithm {
+    #[serde(rename = "RS256")]
+    Rs256,
+    #[serde(rename = "PS256")]
+    Ps256,
+    #[serde(rename = "ES256")]
+    Es256,
+    #[serde(rename = "EdDSA")]
+    EdDsa,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -186,7 +220,17 @@ pub(super) struct Api {
     pub(super) insufficient_scope_status: Entry<u64>,
     pub(super) forward_authorization: Entry<bool>,
     pub(super) public: List<String>,
+    pub(super) token_endpoint: Entry<TokenEndpoint>,
     pub(super) scopes: List<Scope>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct TokenEndpoint {
+    pub(super) service: Entry<String>,
+    pub(super) upstream: Entry<String>,
+    pub(super) issuer: Entry<String>,
+    pub(super) max_form_bytes: Entry<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -268,6 +312,7 @@ pub(super) struct ResourceMetadata {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Revocations {
     pub(super) file: Entry<String>,
+    pub(super) endpoint: Entry<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

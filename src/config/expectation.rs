@@ -17,6 +17,8 @@ pub struct Expectation {
     pub target: String,
     /// Its headers; `Host` is `localhost` where the file gives none.
     pub headers: HeaderMap,
+    /// Its body, where it is a form; else empty.
+    pub form: String,
     /// Whose good token it has; `None`: it has no token.
     pub caller: Option<Caller>,
     /// The TLS client certificate that it comes with.

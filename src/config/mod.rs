@@ -32,8 +32,8 @@ pub use compile::{compile, expectations};
 pub use expectation::Expectation;
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Audit, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ResourceMetadata, ServerAddress, Settings,
-    Upstream,
+    Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
+    Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream,
 };
 pub use source::{SourceFile, Unreadable};
 

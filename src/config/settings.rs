@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::header::HeaderName;
 use ipnet::IpNet;
 
-use crate::token::IssuerRules;
+use crate::token::{AssertionAlgorithm, IssuerRules, ScopeSyntax};
 
 /// All that the file says beside the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,12 +19,14 @@ pub struct Settings {
     pub threads: usize,
     /// Where requests come in; at least one. Fixed at start.
     pub listeners: Vec<Listener>,
-    /// Where the admin endpoints are, if anywhere. Fixed at start.
-    pub admin: Option<SocketAddr>,
+    /// The admin endpoints, if there are any.
+    pub admin: Option<Admin>,
     /// In the order of the file: a [`UpstreamId`](crate::policy::UpstreamId) is a place here.
     pub upstreams: Vec<Upstream>,
     /// In the order of the file.
     pub issuers: Vec<Issuer>,
+    /// How requests for tokens are read: a [`TokenEndpointId`](crate::policy::TokenEndpointId) is a place here.
+    pub token_endpoints: Vec<TokenEndpoint>,
     /// Which headers tell the upstream of the caller.
     pub identity_headers: IdentityHeaders,
     /// Whether `Authorization` goes on to the upstream, for each api by its place in the file.
@@ -32,7 +34,7 @@ pub struct Settings {
     /// RFC 9728, if served.
     pub resource_metadata: Option<ResourceMetadata>,
     /// The list of revoked tokens, if there is one.
-    pub revocations: Option<PathBuf>,
+    pub revocations: Option<RevocationList>,
     /// Peers whose `Client-Cert` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Where audit lines go. Fixed at start.
@@ -44,6 +46,41 @@ pub struct Settings {
 pub struct Listener {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Whether it speaks HTTP/2 too: with TLS if ALPN says so, else with prior knowledge (RFC 9113
+    /// section 3.3).
+    pub http2: bool,
+    /// Its TLS, if it ends TLS.
+    pub tls: Option<ListenerTls>,
+}
+
+/// The PEM files of a listener's TLS. Their contents are read again whenever they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// The certificate, and after it those that lead to its root.
+    pub certificate: PathBuf,
+    /// The certificate's private key.
+    pub key: PathBuf,
+    /// Whether clients show certificates.
+    pub clients: Option<ClientCertificates>,
+}
+
+/// Certificates that clients show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// A PEM file of the authorities that issue them.
+    pub authorities: PathBuf,
+    /// Whether a client without one is turned away.
+    pub required: bool,
+}
+
+/// Where the admin endpoints are, and who may change something there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where they listen. Fixed at start.
+    pub address: SocketAddr,
+    /// A file with the secret of those who may revoke tokens; without it nobody may. A final newline
+    /// does not count.
+    pub revocations_token_file: Option<PathBuf>,
 }
 
 /// The unchanged servers behind.
@@ -79,6 +116,9 @@ pub struct Issuer {
     pub keys: Option<KeySource>,
     /// How long keys stay in use while new ones cannot be fetched.
     pub stale_keys_for: Duration,
+    /// A PEM file with the authorities that its provider's certificate must come from, in the place of
+    /// those that the machine trusts.
+    pub ca_file: Option<PathBuf>,
     /// RFC 7662, for tokens that are no JWTs.
     pub introspection: Option<Introspection>,
 }
@@ -90,19 +130,66 @@ pub enum KeySource {
     File(PathBuf),
     /// A JWKS behind a URL, `http` or `https`.
     Url(Box<str>),
+    /// A JWKS at the URL that the issuer's metadata names (`OpenID` Connect Discovery 1.0 section 4, else
+    /// RFC 8414 section 3).
+    Discover,
 }
 
 /// RFC 7662.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Introspection {
-    /// The endpoint, `http` or `https`.
-    pub url: Box<str>,
+    /// The endpoint, `http` or `https`; `None` where it is discovered with the keys.
+    pub url: Option<Box<str>>,
     /// Who asks.
     pub client_id: Box<str>,
-    /// A file that holds its secret; a final newline does not count.
-    pub client_secret_file: PathBuf,
+    /// How the gateway proves that it is this client.
+    pub authentication: ClientAuthentication,
     /// How long an answer may be remembered.
     pub cache_for: Duration,
+}
+
+/// How the gateway proves who it is at a provider. Files are read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientAuthentication {
+    /// `client_secret_basic` (RFC 6749 section 2.3.1).
+    Secret {
+        /// A final newline does not count.
+        file: PathBuf,
+    },
+    /// `private_key_jwt` (RFC 7523 section 2.2).
+    PrivateKey {
+        /// In PEM.
+        file: PathBuf,
+        /// The most common one for the kind of key, if it is left out.
+        algorithm: Option<AssertionAlgorithm>,
+        /// The `kid` under which the provider knows the key.
+        key_id: Option<Box<str>>,
+    },
+    /// `tls_client_auth` or `self_signed_tls_client_auth` (RFC 8705 section 2).
+    Certificate {
+        /// The certificate, and those between it and its authority, in PEM.
+        file: PathBuf,
+        /// Its private key, in PEM.
+        key_file: PathBuf,
+    },
+}
+
+/// The list of revoked tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationList {
+    /// Where it is kept, an entry a line.
+    pub file: PathBuf,
+    /// The path at which the holder of a token may revoke it (RFC 7009), if it may.
+    pub endpoint: Option<Box<str>>,
+}
+
+/// How requests for tokens are read at a token endpoint that is guarded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenEndpoint {
+    /// How the provider, and so its clients, write scopes.
+    pub scope_syntax: ScopeSyntax,
+    /// The largest form that is read, in bytes; at most 64 KiB.
+    pub max_form_bytes: usize,
 }
 
 /// Which headers tell the upstream of the caller; inbound copies of them never pass.

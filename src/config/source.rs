@@ -72,7 +72,7 @@ impl SourceFile {
         }
     }
 
-    /// What [`compile`](super::compile) takes.
+    /// What [`compile`](fn@super::compile) takes.
     #[must_use]
     pub fn source(&self) -> Source<'_> {
         Source { shown: &self.shown, directory: &self.directory, text: &self.text }

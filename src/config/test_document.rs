@@ -13,6 +13,7 @@ pub(super) struct Test {
     pub(super) name: Entry<String>,
     pub(super) request: Entry<String>,
     pub(super) headers: Entry<Named<String>>,
+    pub(super) form: Entry<String>,
     #[serde(rename = "as")]
     pub(super) caller: Entry<WordOr<Anonymous, Caller>>,
     pub(super) expect: Entry<Expect>,

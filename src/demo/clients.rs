@@ -121,7 +121,7 @@ pub(super) const CLIENTS: &[DemoClient] = &[
         account: None,
         syntax: ScopeSyntax::Words,
         algorithm: Algorithm::ES256,
-        may: &["read_user_data", "read_users", "update_profile"],
+        may: &["use_directory", "read_user_data", "read_users", "update_profile"],
     },
     DemoClient {
         id: "registry-admin",
@@ -129,7 +129,7 @@ pub(super) const CLIENTS: &[DemoClient] = &[
         account: None,
         syntax: ScopeSyntax::Words,
         algorithm: Algorithm::ES256,
-        may: &["read_user_data", "update_profile", "admin_access"],
+        may: &["use_directory", "read_user_data", "update_profile", "admin_access"],
     },
 ];
 

@@ -70,14 +70,13 @@ impl Stage {
         if stage.issuers.is_empty() {
             return Err(CannotStart::NoIssuer);
         }
+        let upstreams = settings.upstreams.iter().flat_map(|upstream| &upstream.servers).filter_map(loopback);
+        // An issuer may be an upstream too: that of its token endpoint.
+        let upstreams: BTreeSet<_> = upstreams.filter(|address| !routers.contains_key(address)).collect();
         for (address, router) in routers {
             stage.serve("issuer", address, router).await?;
         }
-        let mut addresses: Vec<_> =
-            settings.upstreams.iter().flat_map(|upstream| &upstream.servers).filter_map(loopback).collect();
-        addresses.sort_unstable();
-        addresses.dedup();
-        for address in addresses {
+        for address in upstreams {
             stage.serve("upstream", address, echo::router()).await?;
         }
         Ok(stage)

@@ -1,12 +1,9 @@
 //! The token endpoint's judgement (RFC 6749 sections 2.3, 4.4 and 5.2): a form becomes what a client
 //! gets, or why not. Pure; `issuer` signs and answers.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use super::clients::{self, DemoClient};
 use super::scope::{self, InvalidScope};
-use crate::token::ScopeSyntax;
+use crate::token::{ScopeSyntax, basic_credentials};
 
 /// A request for a token, as far as it is looked at.
 pub(super) struct TokenRequest<'a> {
@@ -115,11 +112,11 @@ fn authenticate(request: &TokenRequest<'_>) -> Result<&'static DemoClient, Refus
     let (id, secret) = match (request.authorization, in_form) {
         (Some(_), (_, Some(_))) => return Err(Refusal::InvalidRequest("the client authenticates in two ways")),
         (Some(header), (id, None)) => {
-            let (basic_id, secret) = basic(header).ok_or(Refusal::InvalidClient)?;
-            if id.is_some_and(|id| id != basic_id) {
+            let basic = basic_credentials(header.as_bytes()).ok().flatten().ok_or(Refusal::InvalidClient)?;
+            if id.is_some_and(|id| id != basic.id) {
                 return Err(Refusal::InvalidRequest("two clients are named"));
             }
-            (basic_id, Some(secret))
+            (basic.id, Some(basic.secret))
         }
         (None, (Some(id), secret)) => (id.to_owned(), secret.map(str::to_owned)),
         (None, (None, _)) => return Err(Refusal::InvalidClient),
@@ -128,35 +125,11 @@ fn authenticate(request: &TokenRequest<'_>) -> Result<&'static DemoClient, Refus
     if client.secret == secret.as_deref() { Ok(client) } else { Err(Refusal::InvalidClient) }
 }
 
-/// Id and secret, each form-encoded before they were joined (RFC 6749 section 2.3.1).
-fn basic(header: &str) -> Option<(String, String)> {
-    let (scheme, value) = header.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("Basic") {
-        return None;
-    }
-    let text = String::from_utf8(STANDARD.decode(value.trim()).ok()?).ok()?;
-    let (id, secret) = text.split_once(':')?;
-    Some((form_decode(id)?, form_decode(secret)?))
-}
-
-fn form_decode(text: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [bytes.next()?, bytes.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(decoded).ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     const ACME: &[(&str, &str)] = &[("client_id", "acme-integration"), ("client_secret", "acme-secret")];

@@ -8,6 +8,7 @@ use http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::challenge::Challenges;
 use super::problem::{Answer, Problem, SOON, ScopeNames};
+use super::token_error;
 use crate::policy::{ApiId, Denial, InsufficientScopeStatus, MethodSet, Policy, ScopeId, TokenFault};
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
@@ -50,6 +51,7 @@ pub(super) fn refuse(
         Denial::AccountForbidden { .. } => {
             forbidden("Account not allowed", "the token may not be used for the account that the request names")
         }
+        Denial::TokenRequest { fault, .. } => return token_error::refuse(fault, request_id),
     };
     problem.answer(denial.reason().as_str(), request_id)
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use http::header::{EXPECT, HeaderValue};
 use http::{Method, StatusCode};
 use pingora::http::RequestHeader;
@@ -12,16 +13,19 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
 use super::answer::refuse;
+use super::connection::Security;
 use super::failure::Failure;
 use super::forward::Forward;
 use super::generation::{Gateway, Generation};
-use super::inbound::Peer;
-use super::judge::{Asked, Findings, judge};
+use super::inbound::{self, Peer};
+use super::judge::{Asked, Findings, Judged, judge};
 use super::outbound::Sending;
 use super::problem::Answer;
+use super::revocation::{is_revocation, revoke};
+use super::token_endpoint::{self, AskedToken};
 use super::trace;
 use super::upstream::{Pool, Turn};
-use crate::policy::{Denial, TokenFault, UnixTime};
+use crate::policy::{ClientId, Denial, Reason, TokenFault, UnixTime};
 use crate::record::{HeldScopes, Outcome, record};
 
 /// How much of a refused request's body is read and thrown away, and how long that may take, so that
@@ -59,7 +63,7 @@ impl Context {
             started: Instant::now(),
             decided: None,
             answered: None,
-            peer: Peer { address: None, trusted: false },
+            peer: Peer { address: None, trusted: false, tls: false },
             request_id: HeaderValue::from_static("-"),
             found: Findings::default(),
             forward: None,
@@ -69,16 +73,28 @@ impl Context {
     }
 
     /// Takes down who sends the request, and under which id.
-    pub(super) fn meet(&mut self, session: &Session) {
+    ///
+    /// # Errors
+    /// If pingora cannot write what HTTP/2 calls the host as a header.
+    pub(super) fn meet(&mut self, session: &mut Session) -> pingora::Result<()> {
+        inbound::settle_host(session.req_header_mut())?;
         let address = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-        self.peer = Peer::new(address, &self.generation.settings.trusted_proxies);
+        let tls = Security::of(session.digest()).is_some();
+        self.peer = Peer::new(address, tls, &self.generation.settings.trusted_proxies);
         self.request_id = trace::request_id(&session.req_header().headers);
+        Ok(())
     }
 
     /// The answer to a request that is not forwarded.
-    pub(super) async fn judge(&mut self, session: &Session) -> Option<Answer> {
-        let answer = match self.metadata(session.req_header()) {
+    pub(super) async fn judge(&mut self, session: &mut Session) -> Option<Answer> {
+        let answer = match self.metadata(session) {
             Some(document) => Some(document),
+            None if is_revocation(&self.generation, session.req_header()) => {
+                let now = self.now();
+                // On the heap, so that what every request carries along stays small.
+                let revoked = revoke(session, &self.generation, &self.request_id, now, &mut self.found);
+                Some(Box::pin(revoked).await)
+            }
             None => self.decide(session).await.err().map(|denial| self.refuse(&denial)),
         };
         self.decided = Some(self.started.elapsed());
@@ -99,9 +115,21 @@ impl Context {
         self.generation.outbound.write(forward, &sending, request)
     }
 
+    /// The body to send: the one that came, or the form that was judged in its place, once all of the
+    /// other is there.
+    pub(super) fn write_body(&self, body: &mut Option<Bytes>, is_last: bool) {
+        if let Some(form) = self.forward.as_ref().and_then(Forward::form) {
+            *body = Some(if is_last { form.clone() } else { Bytes::new() });
+        }
+    }
+
     /// Answers, and leaves the connection so that nothing of this request is read as the next one:
-    /// pingora closes it where the body was not read to its end.
+    /// pingora closes it where the body was not read to its end. Where a request is ambiguous, so is
+    /// what comes after it.
     pub(super) async fn answer(&mut self, session: &mut Session, answer: Answer) {
+        if matches!(self.found.reason, Some(Reason::PathAmbiguous | Reason::HeaderAmbiguous)) {
+            session.set_keepalive(None);
+        }
         let has_body = session.req_header().method != Method::HEAD;
         // Who does not take the answer has gone: there is nobody to tell.
         if let Ok(head) = answer.head()
@@ -138,7 +166,10 @@ impl Context {
             api: self.found.api,
             reason,
             issuer: caller.map(|caller| &*caller.caller.issuer),
-            client: caller.and_then(|caller| caller.caller.client.as_deref()),
+            client: match caller {
+                Some(caller) => caller.caller.client.as_deref(),
+                None => self.found.client.as_ref().map(ClientId::as_str),
+            },
             subject: caller.and_then(|caller| caller.caller.subject.as_deref()),
             account: self.found.account.as_ref().map(|account| String::from_utf8_lossy(account.as_bytes())),
             scopes: caller.map(|caller| HeldScopes { policy, held: caller.standing.held() }),
@@ -155,10 +186,14 @@ impl Context {
     }
 
     /// The answer to a request for the resource's metadata, which no policy judges.
-    fn metadata(&mut self, head: &RequestHeader) -> Option<Answer> {
+    fn metadata(&mut self, session: &Session) -> Option<Answer> {
         let metadata = self.generation.metadata.as_ref()?;
+        let head = session.req_header();
         let path = head.raw_path().split(|byte| *byte == b'?').next()?;
-        if !metadata.is_at(path) {
+        if !metadata.is_at(path)
+            || inbound::check_head(&raw_head(session), &head.headers).is_err()
+            || inbound::check_headers(&head.method, &head.headers).is_err()
+        {
             return None;
         }
         let (answer, reason) = metadata.answer(&head.method, &self.request_id);
@@ -166,19 +201,24 @@ impl Context {
         Some(answer)
     }
 
-    async fn decide(&mut self, session: &Session) -> Result<(), Denial> {
-        let raw_head = match session.as_downstream().as_http1() {
-            Some(http1) => http1.get_headers_raw_bytes(),
-            None => bytes::Bytes::new(),
-        };
+    async fn decide(&mut self, session: &mut Session) -> Result<(), Denial> {
+        let raw_head = raw_head(session);
         let asked = Asked {
             generation: &self.generation,
             head: session.req_header(),
             raw_head: &raw_head,
             peer: self.peer,
+            certificate: Security::certificate(session.digest()),
             now: self.now(),
         };
-        self.forward = Some(judge(&asked, &mut self.found).await?);
+        self.forward = Some(match judge(&asked, &mut self.found).await? {
+            Judged::Permitted(forward) => forward,
+            Judged::AsksForToken(endpoint) => {
+                let asked = AskedToken { generation: &self.generation, endpoint, peer: self.peer };
+                // On the heap, as above.
+                Box::pin(token_endpoint::judge(session, &asked, &mut self.found)).await?
+            }
+        });
         Ok(())
     }
 
@@ -197,6 +237,14 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         self.gateway.leave();
+    }
+}
+
+/// The head as it was read; empty where it was not read as text.
+fn raw_head(session: &Session) -> bytes::Bytes {
+    match session.as_downstream().as_http1() {
+        Some(http1) => http1.get_headers_raw_bytes(),
+        None => bytes::Bytes::new(),
     }
 }
 

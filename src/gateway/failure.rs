@@ -121,11 +121,11 @@ fn kind(error: &ErrorType) -> Kind {
         | ErrorType::InvalidCert
         | ErrorType::HandshakeError => Kind::Connecting,
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => Kind::Late,
-        ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => Kind::Gone,
+        // HTTP/2 is spoken with clients only, and there it means a stream that the client has reset.
+        ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed | ErrorType::H2Error => Kind::Gone,
         ErrorType::AcceptError
         | ErrorType::InvalidHTTPHeader
         | ErrorType::H1Error
-        | ErrorType::H2Error
         | ErrorType::H2Downgrade
         | ErrorType::InvalidH2
         | ErrorType::HTTPStatus(_)
@@ -154,6 +154,7 @@ mod tests {
             (Error::new_up(ErrorType::InvalidHTTPHeader), Failure::UpstreamFailed),
             (Error::new_down(ErrorType::ReadTimedout), Failure::RequestTimeout),
             (Error::new_down(ErrorType::ConnectionClosed), Failure::ClientGone),
+            (Error::new_down(ErrorType::H2Error), Failure::ClientGone),
             (Error::new_down(ErrorType::InvalidHTTPHeader), Failure::RequestInvalid),
             (Error::new_in(ErrorType::InternalError), Failure::Internal),
             (Error::new(ErrorType::InternalError), Failure::Internal),

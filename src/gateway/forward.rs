@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 
 use crate::issuer::IdentityValues;
@@ -21,6 +22,8 @@ pub(super) struct Forward {
     injected: Option<(HeaderName, HeaderValue)>,
     /// The account that the upstream is told.
     account: Option<HeaderValue>,
+    /// Of a request for a token: the form as it was judged.
+    form: Option<Bytes>,
 }
 
 impl Forward {
@@ -33,8 +36,12 @@ impl Forward {
         identity: Option<&IdentityValues>,
     ) -> Result<Self, Denial> {
         let api = permit.api();
+        let upstream = match permit.basis() {
+            Basis::TokenEndpoint(id) => policy.token_endpoint(id).map(|endpoint| endpoint.upstream),
+            Basis::Public | Basis::Scope(_) => policy.api(api).map(|api| api.upstream),
+        };
         // INVARIANT: a permit's api is one of the policy that made it.
-        let upstream = policy.api(api).ok_or(Denial::RouteUnknown)?.upstream;
+        let upstream = upstream.ok_or(Denial::RouteUnknown)?;
         let account = account(permit, identity);
         if account.as_ref().is_some_and(has_spaces_around) {
             return Err(HeaderFault::AccountUnreadable.into());
@@ -44,7 +51,17 @@ impl Forward {
             Some(Injection::Query(name, account)) => (Some((&**name, account.as_str())), None),
             Some(Injection::Header(name, account)) => (None, Some((name.clone(), header_account(account.as_str())?))),
         };
-        Ok(Self { api, upstream, target: rewritten(target, query), injected, account })
+        Ok(Self { api, upstream, target: rewritten(target, query), injected, account, form: None })
+    }
+
+    /// With this form in the place of the body that came.
+    pub(super) fn carrying(self, form: String) -> Self {
+        Self { form: Some(form.into()), ..self }
+    }
+
+    /// The form to send in the place of the body that came.
+    pub(super) fn form(&self) -> Option<&Bytes> {
+        self.form.as_ref()
     }
 
     /// Whose it is.
@@ -77,7 +94,7 @@ impl Forward {
 fn account(permit: &Permit<'_>, own: Option<&IdentityValues>) -> Option<HeaderValue> {
     let own = own.and_then(|own| own.account.as_ref());
     match (permit.account(), permit.basis()) {
-        (Some(named), Basis::Public | Basis::Scope(_)) => {
+        (Some(named), Basis::Public | Basis::Scope(_) | Basis::TokenEndpoint(_)) => {
             let named = named.text();
             match own.filter(|own| own.as_bytes() == named.as_bytes()) {
                 Some(own) => Some(own.clone()),
@@ -85,7 +102,7 @@ fn account(permit: &Permit<'_>, own: Option<&IdentityValues>) -> Option<HeaderVa
             }
         }
         (None, Basis::Scope(_)) => own.cloned(),
-        (None, Basis::Public) => None,
+        (None, Basis::Public | Basis::TokenEndpoint(_)) => None,
     }
 }
 

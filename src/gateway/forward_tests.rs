@@ -15,10 +15,10 @@ use crate::policy::{
     Service, Target, UnixTime, UpstreamId,
 };
 
-const STRANGER: Peer = Peer { address: None, trusted: false };
+const STRANGER: Peer = Peer { address: None, trusted: false, tls: false };
 
 fn peer(address: &str, trusted: bool) -> Peer {
-    Peer { address: Some(address.parse().unwrap()), trusted }
+    Peer { address: Some(address.parse().unwrap()), trusted, tls: false }
 }
 
 fn policy(source: AccountSource, reach: Reach) -> Policy {
@@ -76,6 +76,7 @@ fn outbound(forward_authorization: bool, policy: &Policy) -> Outbound {
         admin: None,
         upstreams: vec![],
         issuers: vec![],
+        token_endpoints: vec![],
         identity_headers: IdentityHeaders {
             subject: name("x-auth-subject"),
             client: name("x-auth-client"),

@@ -185,10 +185,11 @@ fn is_used(retired: &Arc<Generation>) -> bool {
 }
 
 fn check_fixed(running: &Settings, wanted: &Settings) -> Result<(), NeedsRestart> {
+    let admin = |settings: &Settings| settings.admin.as_ref().map(|admin| admin.address);
     let fixed = [
         ("`threads`", running.threads == wanted.threads),
         ("`listeners`", running.listeners == wanted.listeners),
-        ("`admin`", running.admin == wanted.admin),
+        ("`admin`", admin(running) == admin(wanted)),
         ("`audit`", running.audit == wanted.audit),
     ];
     let keys: Vec<_> = fixed.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect();

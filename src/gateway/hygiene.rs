@@ -1,7 +1,8 @@
 //! Which of a client's headers never reach an upstream.
 //!
-//! A name counts as one of ours also where `_` or `.` stand for `-`: gateway interfaces such as CGI
-//! and WSGI write all three the same. What is written instead is `forward`'s.
+//! A name counts as one of ours also where anything but a letter or digit stands for `-`: gateway
+//! interfaces write `_` the same, some of them every such character (`X~Auth~Subject`). What is
+//! written instead is `outbound`'s.
 
 use http::StatusCode;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING, UPGRADE};
@@ -14,9 +15,9 @@ use crate::policy::Policy;
 /// What is taken off inbound requests, for one policy.
 #[derive(Debug)]
 pub(super) struct Hygiene {
-    /// Identity headers, `-` for `_` and `.`: only the gateway writes them.
+    /// Identity headers, normalised: only the gateway writes them.
     identity: Box<[Box<str>]>,
-    /// Account headers, `-` for `_` and `.`: only the exact name passes.
+    /// Account headers, as named and normalised: only the exact name passes.
     account: Box<[(HeaderName, Box<str>)]>,
 }
 
@@ -29,24 +30,68 @@ enum Fate {
     Never,
 }
 
-/// What servers take for an order to use another method or target than the judged one.
-const OVERRIDES: [&str; 8] = [
+/// What servers take for an order to use another method or target than the judged one. Of those that
+/// are about paths, `script-name` and its like say how much of the judged path is to be left out.
+const OVERRIDES: [&str; 18] = [
+    "path-info",
+    "script-name",
+    "x-accel-mapping",
+    "x-host",
+    "x-http-destinationurl",
+    "x-http-host-override",
+    "x-http-method",
     "x-http-method-override",
     "x-method-override",
-    "x-http-method",
-    "x-original-method",
-    "x-original-url",
-    "x-original-uri",
     "x-original-host",
+    "x-original-method",
+    "x-original-path",
+    "x-original-uri",
+    "x-original-url",
+    "x-override-url",
     "x-rewrite-url",
+    "x-script-name",
+    "x-sendfile-type",
 ];
 
 /// What speaks of the client's certificate; whoever ends TLS may tell the gateway, and no further.
 const CERTIFICATES: [&str; 3] = ["client-cert", "client-cert-chain", "x-forwarded-client-cert"];
 
-/// What speaks of the client's address, beside `x-forwarded-*`.
-const ADDRESSES: [&str; 6] =
-    ["forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip"];
+/// What speaks of the client's address or of who was logged in, beside what [`TOLD`] begins.
+const TOLD_BY_NAME: [&str; 21] = [
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "client-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "forwarded-for",
+    "remote-user",
+    "true-client-ip",
+    "x-authenticated-user",
+    "x-authenticated-userid",
+    "x-azure-clientip",
+    "x-azure-socketip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-forwarded",
+    "x-original-for",
+    "x-original-forwarded-for",
+    "x-original-proto",
+    "x-originating-ip",
+    "x-real-ip",
+    "x-webauth-user",
+];
+
+/// How the names begin under which proxies tell of the client and of who was logged in.
+const TOLD: [&str; 8] = [
+    "x-amzn-oidc-",
+    "x-auth-request-",
+    "x-envoy-",
+    "x-forwarded-",
+    "x-goog-authenticated-user-",
+    "x-goog-iap-",
+    "x-ms-client-principal",
+    "x-remote-",
+];
 
 /// What the decision uses, the gateway writes or the framing hangs on: under its own name only.
 const OWN: [&str; 15] = [
@@ -94,12 +139,13 @@ impl Hygiene {
 
     fn fate(&self, name: &HeaderName) -> Fate {
         let text = name.as_str();
-        if self.identity.iter().any(|own| is_alike(text, own))
-            || self.account.iter().any(|(own, alike)| own != name && is_alike(text, alike))
-        {
+        if self.identity.iter().any(|own| is_alike(text, own)) {
             return Fate::Never;
         }
-        if !text.contains(['_', '.']) {
+        if let Some((own, _)) = self.account.iter().find(|(_, alike)| is_alike(text, alike)) {
+            return if own == name { Fate::Passes } else { Fate::Never };
+        }
+        if text.bytes().all(|byte| byte == dashed(byte)) {
             return fate_of(text);
         }
         let alike = normalised(text);
@@ -122,38 +168,40 @@ pub(super) fn clean_response(response: &mut ResponseHeader) {
         .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
         .filter(|name| ![UPGRADE, TRANSFER_ENCODING, CONTENT_LENGTH].contains(name))
         .collect();
-    for name in &nominated {
-        response.remove_header(name);
-    }
-    for name in HOP_BY_HOP {
-        response.remove_header(name);
-    }
     // An offer to change protocols would be the upstream's to its own client: this gateway.
-    if !matches!(response.status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED) {
-        response.remove_header(&UPGRADE);
+    let upgrades = matches!(response.status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED);
+    // One pass over the names is cheaper than to look for each that is not there.
+    let is_doomed = |name: &&HeaderName| HOP_BY_HOP.contains(&name.as_str()) || (**name == UPGRADE && !upgrades);
+    let doomed: SmallVec<[HeaderName; 4]> = response.headers.keys().filter(is_doomed).cloned().collect();
+    for name in nominated.iter().chain(&doomed) {
+        response.remove_header(name);
     }
 }
 
-/// Of a name that has neither `_` nor `.`.
+/// Of a normalised name.
 fn fate_of(name: &str) -> Fate {
     match name.as_bytes().first() {
         Some(b'p') if name == "proxy" || name.starts_with("proxy-") => Fate::Never,
-        Some(b'x') if OVERRIDES.contains(&name) => Fate::Never,
+        Some(b'p' | b's' | b'x') if OVERRIDES.contains(&name) => Fate::Never,
         Some(b'c' | b'x') if CERTIFICATES.contains(&name) => Fate::Never,
-        Some(b'x') if name.starts_with("x-forwarded-") => Fate::FromTrusted,
-        Some(b'c' | b'f' | b't' | b'x') if ADDRESSES.contains(&name) => Fate::FromTrusted,
+        Some(b'x') if TOLD.iter().any(|start| name.starts_with(start)) => Fate::FromTrusted,
+        Some(b'c' | b'f' | b'r' | b't' | b'x') if TOLD_BY_NAME.contains(&name) => Fate::FromTrusted,
         Some(_) | None => Fate::Passes,
     }
 }
 
 fn normalised(name: &str) -> Box<str> {
-    name.replace(['_', '.'], "-").into()
+    name.bytes().map(|byte| char::from(dashed(byte))).collect::<String>().into()
 }
 
 /// Whether some server could read `name` as the normalised `own`.
 fn is_alike(name: &str, own: &str) -> bool {
-    let written = name.bytes().map(|byte| if matches!(byte, b'_' | b'.') { b'-' } else { byte });
-    name.len() == own.len() && written.eq(own.bytes())
+    name.len() == own.len() && name.bytes().map(dashed).eq(own.bytes())
+}
+
+/// What a byte of a name is normalised to; names are in lower case already.
+fn dashed(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte } else { b'-' }
 }
 
 #[cfg(test)]
@@ -207,6 +255,10 @@ mod tests {
             "x_account_id",
             "Transfer_Encoding",
             "Content_Length",
+            "X~Auth~Subject",
+            "x!auth-subject",
+            "X|Account$Id",
+            "Content*Length",
         ] {
             check(name, false, false);
             check(name, true, false);
@@ -227,6 +279,14 @@ mod tests {
             "Client_Cert",
             "Proxy",
             "Proxy-Anything",
+            "SCRIPT_NAME",
+            "Script-Name",
+            "X-Script-Name",
+            "PATH_INFO",
+            "X-Override-URL",
+            "X-HTTP-DestinationURL",
+            "X-Accel-Mapping",
+            "X~HTTP~Method~Override",
             "X_Forwarded_For",
             "X_Request_Id",
             "Sec_Fetch_Mode",
@@ -261,7 +321,20 @@ mod tests {
 
     #[test]
     fn forwarding_headers_pass_from_trusted_proxies_only() {
-        for name in ["Forwarded", "X-Forwarded-For", "X-Forwarded-Prefix", "X-Real-IP", "True-Client-IP"] {
+        for name in [
+            "Forwarded",
+            "X-Forwarded-For",
+            "X-Forwarded-Prefix",
+            "X-Forwarded",
+            "X-Real-IP",
+            "True-Client-IP",
+            "Client-IP",
+            "Remote-User",
+            "X-Remote-User",
+            "X-Auth-Request-Email",
+            "X-MS-Client-Principal-Id",
+            "X-Envoy-External-Address",
+        ] {
             check(name, false, false);
             check(name, true, true);
         }

@@ -13,8 +13,8 @@ use super::generation::Generation;
 use super::inbound::{self, Peer};
 use crate::issuer::{Authenticated, Presented};
 use crate::policy::{
-    ApiId, Basis, Certificate, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Request, ScopeId, ServiceId,
-    Target, UnixTime,
+    ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Request, ScopeId,
+    ServiceId, Target, TokenEndpointId, UnixTime,
 };
 use crate::token::credential;
 
@@ -25,6 +25,8 @@ pub(super) struct Asked<'r> {
     /// The head as it was read, where it was read as text.
     pub(super) raw_head: &'r [u8],
     pub(super) peer: Peer,
+    /// The certificate that the peer itself has shown.
+    pub(super) certificate: Option<&'r Certificate>,
     pub(super) now: UnixTime,
 }
 
@@ -33,6 +35,8 @@ pub(super) struct Asked<'r> {
 pub(super) struct Findings {
     pub(super) api: Option<ApiId>,
     pub(super) caller: Option<Arc<Authenticated>>,
+    /// The listed client that a request for a token names.
+    pub(super) client: Option<ClientId>,
     /// The account that it asks for.
     pub(super) account: Option<HeaderValue>,
     pub(super) granted_by: Option<ScopeId>,
@@ -41,50 +45,59 @@ pub(super) struct Findings {
     pub(super) reason: Option<Reason>,
 }
 
-/// Judges a request.
+/// What a request is that was not refused.
+pub(super) enum Judged {
+    /// It may pass.
+    Permitted(Forward),
+    /// It asks for a token: its form is to be judged.
+    AsksForToken(TokenEndpointId),
+}
+
+/// Judges a request by its head.
 ///
 /// # Errors
 /// The first step that refuses.
-pub(super) async fn judge(asked: &Asked<'_>, found: &mut Findings) -> Result<Forward, Denial> {
-    let judged = decide(asked, found).await;
-    if let Err(denial) = &judged {
-        found.api = denial.api().or(found.api);
-        found.reason = Some(denial.reason());
-    }
-    judged
+pub(super) async fn judge(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denial> {
+    decide(asked, found).await.inspect_err(|denial| found.refuse(denial))
 }
 
-async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Forward, Denial> {
+async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denial> {
     let Asked { generation, head, peer, .. } = *asked;
     let policy = &generation.policy;
-    inbound::check_request_line(asked.raw_head)?;
+    inbound::check_head(asked.raw_head, &head.headers)?;
     let target = Target::parse(head.raw_path())?;
-    inbound::check_headers(&head.headers)?;
+    inbound::check_headers(&head.method, &head.headers)?;
     let host = inbound::host(&head.headers)?;
     let method = MethodSet::of_request(head.method.as_str());
-    let route = policy.find(Request { method, target: &target, host, headers: &head.headers })?;
+    let request = Request { method, target: &target, host, headers: &head.headers };
+    if let Some(endpoint) = policy.find_token_endpoint(&request) {
+        found.api = policy.token_endpoint(endpoint).map(|endpoint| endpoint.api);
+        policy.check_token_request(endpoint, &request)?;
+        return Ok(Judged::AsksForToken(endpoint));
+    }
+    let route = policy.find(request)?;
     found.api = route.nearest_api();
     let permit = if route.public().is_some() {
         policy.decide(&route, Identity::Absent)?
     } else {
-        let certificate = inbound::certificate(&head.headers, peer)?;
-        let caller = authenticate(asked, host, &target, certificate.as_ref()).await;
+        let certificate = inbound::certificate(asked.certificate, &head.headers, peer)?;
+        let certificate = certificate.as_deref();
+        let caller = authenticate(asked, host, &target, certificate).await;
         found.caller = caller.as_ref().ok().and_then(Clone::clone);
         let identity = match &caller {
             Err(denial) => Identity::Refused(denial.clone()),
             Ok(None) => Identity::Absent,
-            Ok(Some(caller)) => Identity::Known { standing: &caller.standing, certificate: certificate.as_ref() },
+            Ok(Some(caller)) => Identity::Known { standing: &caller.standing, certificate },
         };
         policy.decide(&route, identity).inspect_err(|_| found.account = route.asked_account().and_then(shown))?
     };
-    found.note(&permit);
     let identity = found.caller.as_deref().map(|caller| &caller.headers);
     let forward = Forward::new(&permit, &target, policy, identity)?;
+    found.permit(&permit);
     if permit.account().is_some() || permit.injection().is_some() {
         found.account = forward.account().cloned();
     }
-    found.reason = Some(permit.reason());
-    Ok(forward)
+    Ok(Judged::Permitted(forward))
 }
 
 /// Steps 3 to 7; `None`: there is no token.
@@ -103,13 +116,21 @@ async fn authenticate(
 }
 
 impl Findings {
-    fn note(&mut self, permit: &Permit<'_>) {
+    /// That it may pass.
+    pub(super) fn permit(&mut self, permit: &Permit<'_>) {
         self.api = Some(permit.api());
         self.service = Some(permit.service());
         self.granted_by = match permit.basis() {
-            Basis::Public => None,
+            Basis::Public | Basis::TokenEndpoint(_) => None,
             Basis::Scope(scope) => Some(scope),
         };
+        self.reason = Some(permit.reason());
+    }
+
+    /// That it may not.
+    pub(super) fn refuse(&mut self, denial: &Denial) {
+        self.api = denial.api().or(self.api);
+        self.reason = Some(denial.reason());
     }
 }
 

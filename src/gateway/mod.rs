@@ -5,8 +5,10 @@
 
 mod answer;
 mod challenge;
+mod connection;
 mod context;
 mod failure;
+mod form;
 mod forward;
 #[cfg(test)]
 mod forward_tests;
@@ -14,18 +16,25 @@ mod generation;
 mod hygiene;
 mod inbound;
 mod judge;
-mod log;
+mod listen;
 mod metadata;
 mod outbound;
+mod patience;
 mod problem;
 mod proxy;
 mod rehearsal;
+mod revocation;
 mod server;
 #[cfg(test)]
 mod socket_tests;
+mod tls;
+mod tls_files;
+mod token_endpoint;
+mod token_error;
 mod trace;
 mod upstream;
 
 pub use generation::{Gateway, Generation, NeedsRestart, Replaced};
 pub use rehearsal::{Head, Rehearsal};
 pub use server::{CannotServe, Server};
+pub use tls_files::{TlsFault, UnreadableFile};

@@ -6,13 +6,14 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
+use http::Method;
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING};
 use pingora::http::RequestHeader;
 
 use super::forward::Forward;
 use super::hygiene::Hygiene;
 use super::inbound::{self, Peer};
-use super::trace::{self, TRACEPARENT, TRACESTATE};
+use super::trace::{self, TRACESTATE};
 use crate::config::{IdentityHeaders, Settings};
 use crate::issuer::IdentityValues;
 use crate::policy::Policy;
@@ -44,6 +45,13 @@ struct IdentityNames {
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// RFC 9530, and what was there before it.
+const DIGESTS: [HeaderName; 4] = [
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+];
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 impl Outbound {
@@ -66,17 +74,32 @@ impl Outbound {
         if let Some(target) = forward.target() {
             request.set_raw_path(target)?;
         }
-        if !self.forward_authorization.get(forward.api().0 as usize).is_some_and(|forward| *forward) {
-            request.remove_header(&AUTHORIZATION);
-            request.remove_header(&DPOP);
+        match forward.form() {
+            // Its credentials are for the provider.
+            Some(form) => write_form(form, request)?,
+            None if self.forward_authorization.get(forward.api().0 as usize).is_some_and(|forward| *forward) => {}
+            None => {
+                request.remove_header(&AUTHORIZATION);
+                request.remove_header(&DPOP);
+            }
         }
         if let Some((name, value)) = forward.injected() {
             request.insert_header(name, value.clone())?;
         }
         self.identity.write(sending.identity, forward.account(), request)?;
+        join_cookies(request)?;
         write_trace(sending.request_id, request)?;
         write_forwarded(sending.peer, request)
     }
+}
+
+/// Has the upstream close its connection after a request with a body whose method gives it no meaning
+/// (RFC 9110 section 9.3.1): a server that does not read it would take it for the next request.
+pub(super) fn distrust_body(request: &mut RequestHeader, has_body: bool) -> pingora::Result<()> {
+    if has_body && matches!(request.method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS) {
+        request.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
+    }
+    Ok(())
 }
 
 impl IdentityNames {
@@ -121,12 +144,30 @@ fn titled(name: &HeaderName) -> Bytes {
     name.as_str().bytes().map(letter).collect::<Vec<_>>().into()
 }
 
+/// HTTP/2 may send each cookie in a field of its own, and HTTP/1 may not (RFC 9113 section 8.2.3).
+fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
+    let cookies = request.headers.get_all(COOKIE);
+    if cookies.iter().nth(1).is_none() {
+        return Ok(());
+    }
+    let joined = cookies.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
+    request.insert_header(COOKIE, joined)
+}
+
+/// What the head says of the body must be so of the one that is sent.
+fn write_form(form: &Bytes, request: &mut RequestHeader) -> pingora::Result<()> {
+    for name in [TRANSFER_ENCODING, TRAILER].iter().chain(&DIGESTS) {
+        request.remove_header(name);
+    }
+    request.insert_header("Content-Length", form.len().to_string())
+}
+
 fn write_trace(request_id: &HeaderValue, request: &mut RequestHeader) -> pingora::Result<()> {
     let (parent, taken_over) = trace::traceparent(&request.headers);
     if !taken_over {
         request.remove_header(&TRACESTATE);
     }
-    request.insert_header(TRACEPARENT, parent)?;
+    request.insert_header("traceparent", parent)?;
     request.insert_header("X-Request-Id", request_id.clone())
 }
 

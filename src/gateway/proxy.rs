@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::UPGRADE;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -18,6 +21,9 @@ use super::context::Context;
 use super::failure::Failure;
 use super::generation::Gateway;
 use super::hygiene;
+use super::inbound;
+use super::outbound;
+use super::patience;
 use super::trace::REQUEST_ID;
 
 /// How long a connection may be idle between requests, and how long a piece of a head may take.
@@ -43,6 +49,7 @@ impl ProxyHttp for Proxy {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
+        patience::head_is_read();
         Context::new(&self.gateway)
     }
 
@@ -51,7 +58,11 @@ impl ProxyHttp for Proxy {
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         bound(session);
-        context.meet(session);
+        if !inbound::is_websocket(session.req_header()) {
+            // Pingora takes any of these for a request to change protocols, of whatever shape.
+            session.req_header_mut().remove_header(&UPGRADE);
+        }
+        context.meet(session)?;
         match context.judge(session).await {
             Some(answer) => {
                 context.answer(session, answer).await;
@@ -94,19 +105,34 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        context.write(request)
+        context.write(request)?;
+        outbound::distrust_body(request, !session.is_body_empty())
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        context: &mut Context,
+    ) -> Result<()> {
+        context.write_body(body, end_of_stream);
+        Ok(())
     }
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
+        if response.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req() {
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+        }
         hygiene::clean_response(response);
         if !response.status.is_informational() && !response.headers.contains_key(&REQUEST_ID) {
             response.insert_header("X-Request-Id", context.request_id.clone())?;

@@ -11,21 +11,23 @@ use pingora::http::RequestHeader;
 
 use super::answer::refuse;
 use super::challenge::Challenges;
+use super::form::check_head;
 use super::forward::Forward;
 use super::generation::told;
 use super::inbound::{self, Peer};
 use super::metadata::Metadata;
 use super::outbound::{Outbound, Sending};
 use super::problem::Answer;
-use super::trace::{REQUEST_ID, TRACEPARENT, request_id};
+use super::token_endpoint::{Posted, admit};
+use super::trace::{REQUEST_ID, request_id};
 use crate::config::Configuration;
 use crate::issuer::IdentityValues;
 use crate::policy::{
-    ApiId, Caller, Certificate, Considered, Denial, Identity, MethodSet, Permit, Policy, Reason, Request, Standing,
-    Target,
+    ApiId, Caller, Certificate, ClientId, Considered, Denial, FormFault, Identity, MethodSet, Permit, Policy, Reason,
+    Request, Standing, Target, TokenEndpointId,
 };
 use crate::token::credential;
-use crate::workbench::{Ending, Rehearsed, Said, Sent, Showing};
+use crate::workbench::{Ending, Own, Rehearsed, Said, Sent, Showing};
 
 /// The gateway of a configuration, for requests that are not sent.
 #[derive(Debug)]
@@ -47,10 +49,14 @@ pub struct Head<'r> {
     pub headers: &'r HeaderMap,
     /// The peer's address; a trusted proxy is believed what it says in headers.
     pub peer: Option<IpAddr>,
-    /// The TLS client certificate.
+    /// The certificate that the peer itself shows, which makes the connection one with TLS.
     pub certificate: Option<&'r Certificate>,
+    /// The body, where it is a form that the decision depends on.
+    pub form: &'r [u8],
 }
 
+/// New each time.
+const TRACEPARENT: &str = "traceparent";
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// In the place of an id, which is new each time.
 const NO_ID: HeaderValue = HeaderValue::from_static("00000000000000000000000000000000");
@@ -73,10 +79,8 @@ impl<'c> Rehearsal<'c> {
         identify: impl FnOnce(&Showing<'_>) -> Result<Option<Caller>, Denial>,
     ) -> Rehearsed<'c> {
         let id = if head.headers.contains_key(&REQUEST_ID) { request_id(head.headers) } else { NO_ID };
-        let path = head.target.split('?').next().unwrap_or_default().as_bytes();
-        if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.is_at(path)) {
-            let (answer, reason) = metadata.answer(head.method, &id);
-            return Found::default().ended(reason, Ending::Answered(said(answer)));
+        if let Some(ended) = self.own(head, &id) {
+            return ended;
         }
         let mut found = Found::default();
         let (reason, ending) = match self.decide(head, &id, identify, &mut found) {
@@ -97,15 +101,20 @@ impl<'c> Rehearsal<'c> {
         identify: impl FnOnce(&Showing<'_>) -> Result<Option<Caller>, Denial>,
         found: &mut Found<'c>,
     ) -> Result<(Reason, Sent), Denial> {
-        let Configuration { policy, settings, .. } = self.configuration;
-        let peer = Peer::new(head.peer, &settings.trusted_proxies);
-        inbound::check_request_line(format!("{} {} HTTP/1.1", head.method, head.target).as_bytes())?;
+        let policy = &self.configuration.policy;
+        let peer = self.peer(head);
+        check_line(head)?;
         let target = Target::parse(head.target.as_bytes())?;
         found.target = Some(shown(&target));
-        inbound::check_headers(head.headers)?;
+        inbound::check_headers(head.method, head.headers)?;
         let host = inbound::host(head.headers)?;
         let method = MethodSet::of_request(head.method.as_str());
         let request = Request { method, target: &target, host, headers: head.headers };
+        if let Some(endpoint) = policy.find_token_endpoint(&request) {
+            found.api = policy.token_endpoint(endpoint).map(|endpoint| endpoint.api);
+            policy.check_token_request(endpoint, &request)?;
+            return self.ask_for_token(head, endpoint, &Posting { target: &target, peer, id }, found);
+        }
         let route = policy.find(request)?;
         found.api = route.nearest_api();
         found.considered = policy.consider(&request, None);
@@ -114,8 +123,8 @@ impl<'c> Rehearsal<'c> {
             let permit = policy.decide(&route, Identity::Absent)?;
             return self.send(head, &Allowed { permit, target: &target, identity: None, peer, id }, found);
         }
-        let forwarded = inbound::certificate(head.headers, peer)?;
-        let certificate = head.certificate.or(forwarded.as_ref());
+        let certificate = inbound::certificate(head.certificate, head.headers, peer)?;
+        let certificate = certificate.as_deref();
         found.certificate = certificate.cloned();
         let proof = inbound::proof(head.headers);
         let showing = Showing {
@@ -146,7 +155,38 @@ impl<'c> Rehearsal<'c> {
         let forward = Forward::new(permit, target, &self.configuration.policy, *identity)?;
         found.api = Some(permit.api());
         let sending = Sending { identity: *identity, peer: *peer, request_id: id };
-        let written = self.written(head, &forward, &sending);
+        self.sent(head, permit, &forward, &sending)
+    }
+
+    fn ask_for_token(
+        &self,
+        head: &Head<'_>,
+        endpoint: TokenEndpointId,
+        posting: &Posting<'_>,
+        found: &mut Found<'c>,
+    ) -> Result<(Reason, Sent), Denial> {
+        let Configuration { policy, settings, .. } = self.configuration;
+        let Posting { target, peer, id } = *posting;
+        // INVARIANT: policy and settings have the endpoints at the same places.
+        let settings = settings.token_endpoints.get(endpoint.0 as usize).ok_or(Denial::RouteUnknown)?;
+        let api = policy.token_endpoint(endpoint).ok_or(Denial::RouteUnknown)?.api;
+        let most = settings.max_form_bytes;
+        let readable = check_head(head.headers, most);
+        let readable = readable.and(if head.form.len() > most { Err(FormFault::TooLarge) } else { Ok(()) });
+        readable.map_err(|fault| Denial::TokenRequest { api, fault: fault.into() })?;
+        let posted = Posted { body: head.form, headers: head.headers, target, certificate: head.certificate, peer };
+        let (permit, forward) = admit(policy, settings, endpoint, &posted, &mut found.client)?;
+        self.sent(head, &permit, &forward, &Sending { identity: None, peer, request_id: id })
+    }
+
+    fn sent(
+        &self,
+        head: &Head<'_>,
+        permit: &Permit<'_>,
+        forward: &Forward,
+        sending: &Sending<'_>,
+    ) -> Result<(Reason, Sent), Denial> {
+        let written = self.written(head, forward, sending);
         // INVARIANT: method and target were judged, so pingora takes them, as it does what it wrote itself.
         let request = written.map_err(|_| Denial::RouteUnknown)?;
         let sent = Sent {
@@ -155,8 +195,28 @@ impl<'c> Rehearsal<'c> {
             upstream: forward.upstream(),
             target: String::from_utf8_lossy(request.raw_path()).into_owned(),
             headers: headers(&request),
+            form: forward.form().map(|form| without_values(&String::from_utf8_lossy(form))),
         };
         Ok((permit.reason(), sent))
+    }
+
+    /// What the gateway answers itself, whatever the policy.
+    fn own(&self, head: &Head<'_>, id: &HeaderValue) -> Option<Rehearsed<'c>> {
+        let path = head.target.split('?').next().unwrap_or_default();
+        let is_plain = || check_line(head).is_ok() && inbound::check_headers(head.method, head.headers).is_ok();
+        if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.is_at(path.as_bytes()))
+            && is_plain()
+        {
+            let (answer, reason) = metadata.answer(head.method, id);
+            return Some(Found::default().ended(reason, Ending::Answered(Own::Metadata, Some(said(answer)))));
+        }
+        let revocations = self.configuration.settings.revocations.as_ref();
+        let is_revocation = revocations.and_then(|list| list.endpoint.as_deref()) == Some(path);
+        is_revocation.then(|| Found::default().ended(Reason::Public, Ending::Answered(Own::Revocation, None)))
+    }
+
+    fn peer(&self, head: &Head<'_>) -> Peer {
+        Peer::new(head.peer, head.certificate.is_some(), &self.configuration.settings.trusted_proxies)
     }
 
     fn written(&self, head: &Head<'_>, forward: &Forward, sending: &Sending<'_>) -> pingora::Result<RequestHeader> {
@@ -178,6 +238,13 @@ struct Allowed<'a> {
     id: &'a HeaderValue,
 }
 
+/// A request for a token, as far as its head goes.
+struct Posting<'a> {
+    target: &'a Target<'a>,
+    peer: Peer,
+    id: &'a HeaderValue,
+}
+
 /// What was found of a request.
 #[derive(Default)]
 struct Found<'c> {
@@ -187,13 +254,20 @@ struct Found<'c> {
     certificate: Option<Certificate>,
     from_browser: bool,
     api: Option<ApiId>,
+    /// The listed client that a request for a token names.
+    client: Option<ClientId>,
 }
 
 impl<'c> Found<'c> {
     fn ended(self, reason: Reason, ending: Ending) -> Rehearsed<'c> {
-        let Self { target, considered, caller, certificate, from_browser, api } = self;
-        Rehearsed { target, considered, caller, certificate, from_browser, api, reason, ending }
+        let Self { target, considered, caller, certificate, from_browser, api, client } = self;
+        Rehearsed { target, considered, caller, certificate, from_browser, api, client, reason, ending }
     }
+}
+
+/// The head's checks that want it as it was read: here it is as HTTP writes it.
+fn check_line(head: &Head<'_>) -> Result<(), Denial> {
+    inbound::check_head(format!("{} {} HTTP/1.1\r\n", head.method, head.target).as_bytes(), head.headers)
 }
 
 fn said(answer: Answer) -> Said {
@@ -221,7 +295,7 @@ fn shown(target: &Target<'_>) -> String {
 }
 
 fn headers(request: &RequestHeader) -> Vec<(HeaderName, HeaderValue)> {
-    let shown = request.headers.iter().filter(|(name, _)| **name != TRACEPARENT);
+    let shown = request.headers.iter().filter(|(name, _)| *name != TRACEPARENT);
     let mut headers: Vec<_> = shown.map(|(name, value)| (name.clone(), without_secret(name, value))).collect();
     headers.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
     headers
@@ -229,4 +303,14 @@ fn headers(request: &RequestHeader) -> Vec<(HeaderName, HeaderValue)> {
 
 fn without_secret(name: &HeaderName, value: &HeaderValue) -> HeaderValue {
     if *name == AUTHORIZATION || *name == DPOP { HIDDEN } else { value.clone() }
+}
+
+/// The form with those values alone that say what is asked for.
+fn without_values(form: &str) -> String {
+    let told = ["grant_type", "client_id", "scope", "resource", "audience"];
+    let shown = form.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) if !told.contains(&name) => format!("{name}=(not shown)"),
+        Some(_) | None => pair.to_owned(),
+    });
+    shown.collect::<Vec<_>>().join("&")
 }

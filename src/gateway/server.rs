@@ -1,31 +1,33 @@
-//! Pingora's listening service in this process: sockets, worker threads, and an end that waits for the
+//! The gateway in this process: its listeners, its worker threads, and an end that waits for the
 //! requests that are under way.
 //!
 //! Pingora's own `Server` is not used: it takes the process over (signals, exit, a fixed grace), and
 //! this gateway may stand beside other tasks. Signals are `cli`'s.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::os::fd::IntoRawFd;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-use pingora::proxy::http_proxy_service_with_name;
+use pingora::apps::ServerApp as _;
+use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
-use pingora::server::{Fds, ListenFds};
-use pingora::services::Service;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::generation::Gateway;
-use super::log;
-use super::proxy::Proxy;
+use super::listen::{App, Listener, Open, app};
+use super::patience::Patience;
+use super::tls::Tls;
+use super::tls_files::TlsFault;
+use crate::config;
 
 /// How often [`Gateway::tend`] is called.
 const TENDING: Duration = Duration::from_secs(10);
+/// How often TLS files are looked at; what has changed is in use after two looks.
+const FILES: Duration = Duration::from_millis(250);
 /// How many idle connections to upstreams each thread may keep.
 const IDLE_CONNECTIONS: usize = 512;
 /// How many times pingora may try a request; how many it should, `upstream` says.
@@ -42,6 +44,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     shutdown: watch::Sender<bool>,
     listening: JoinHandle<()>,
+    open: Open,
     /// Always there, until it is dropped.
     runtime: Option<Runtime>,
 }
@@ -57,6 +60,14 @@ pub enum CannotServe {
         /// Why not.
         error: io::Error,
     },
+    /// A listener's certificate, key or client authorities are no good.
+    #[error("cannot listen on {address} with TLS: {fault}")]
+    Tls {
+        /// As the file has it.
+        address: SocketAddr,
+        /// Why not.
+        fault: TlsFault,
+    },
     /// The worker threads cannot be had.
     #[error("cannot start worker threads: {0}")]
     Threads(io::Error),
@@ -68,38 +79,47 @@ impl Server {
     /// # Errors
     /// If an address or a thread cannot be had.
     pub fn start(gateway: Arc<Gateway>) -> Result<Self, CannotServe> {
-        log::bridge();
+        Self::start_with(gateway, Patience::default())
+    }
+
+    /// The same, with as much patience for clients as is given.
+    pub(super) fn start_with(gateway: Arc<Gateway>, patience: Patience) -> Result<Self, CannotServe> {
         let generation = gateway.current();
-        let threads = generation.settings.threads;
-        let configuration = Arc::new(ServerConf {
-            threads,
-            upstream_keepalive_pool_size: IDLE_CONNECTIONS,
-            max_retries: TRIES,
-            ..ServerConf::default()
-        });
-        let mut service = http_proxy_service_with_name(&configuration, Proxy::new(Arc::clone(&gateway)), "gateway");
-        let mut sockets = Fds::new();
-        let mut addresses = Vec::new();
-        for listener in &generation.settings.listeners {
-            let address = listener.address;
-            let (socket, bound) = bind(address).map_err(|error| CannotServe::Address { address, error })?;
-            service.add_tcp(&bound.to_string());
-            // Pingora takes the socket over by its address.
-            sockets.add(bound.to_string(), socket.into_raw_fd());
-            addresses.push(bound);
-        }
+        let settings = &generation.settings;
+        let tls = load(&settings.listeners)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
+            .worker_threads(settings.threads)
             .thread_name("gateway")
             .enable_all()
             .build()
             .map_err(CannotServe::Threads)?;
+        let bound = {
+            let _context = runtime.enter();
+            bind(&settings.listeners, &tls, patience)
+        };
+        let (listeners, addresses) = match bound {
+            Ok(bound) => bound,
+            Err(error) => {
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
+        let configuration = Arc::new(ServerConf {
+            threads: settings.threads,
+            upstream_keepalive_pool_size: IDLE_CONNECTIONS,
+            max_retries: TRIES,
+            ..ServerConf::default()
+        });
+        let open = Open::default();
         let (shutdown, ends) = watch::channel(false);
-        let sockets: ListenFds = Arc::new(Mutex::new(sockets));
-        let listening =
-            runtime.spawn(async move { Service::start_service(&mut service, Some(sockets), ends, 1).await });
+        let app = app(&configuration, Arc::clone(&gateway), patience);
+        let listening = runtime.spawn(listen(listeners, app, open.clone(), ends));
         runtime.spawn(tend(Arc::clone(&gateway)));
-        Ok(Self { gateway, addresses, shutdown, listening, runtime: Some(runtime) })
+        let tls: Vec<_> = tls.into_iter().flatten().collect();
+        if !tls.is_empty() {
+            runtime.spawn(follow(tls.into()));
+        }
+        Ok(Self { gateway, addresses, shutdown, listening, open, runtime: Some(runtime) })
     }
 
     /// Where it listens, in the order of the file.
@@ -113,6 +133,11 @@ impl Server {
         // Nobody listens only if the service has ended already.
         let _ = self.shutdown.send(true);
         while (!self.listening.is_finished() || self.gateway.in_flight() > 0) && !give_up() {
+            std::thread::sleep(LOOK);
+        }
+        // What is left are connections without requests, whose last bytes may be on their way.
+        let last = Instant::now() + END;
+        while self.open.count() > 0 && Instant::now() < last && !give_up() {
             std::thread::sleep(LOOK);
         }
         if let Some(runtime) = self.runtime.take() {
@@ -129,12 +154,53 @@ impl Drop for Server {
     }
 }
 
-/// A listening socket, and where it really listens: the port may have been left open.
-fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = TcpListener::bind(address)?;
-    socket.set_nonblocking(true)?;
-    let bound = socket.local_addr()?;
-    Ok((socket, bound))
+/// The TLS of each listener that has one.
+fn load(listeners: &[config::Listener]) -> Result<Vec<Option<Arc<Tls>>>, CannotServe> {
+    let load = |listener: &config::Listener| {
+        let address = listener.address;
+        let tls = listener.tls.as_ref().map(|files| Tls::load(address, files, listener.http2));
+        tls.transpose().map_err(|fault| CannotServe::Tls { address, fault })
+    };
+    listeners.iter().map(|listener| Ok(load(listener)?.map(Arc::new))).collect()
+}
+
+/// The sockets, and where they listen. Within a runtime.
+fn bind(
+    listeners: &[config::Listener],
+    tls: &[Option<Arc<Tls>>],
+    patience: Patience,
+) -> Result<(Vec<Listener>, Vec<SocketAddr>), CannotServe> {
+    let bind = |(listener, tls): (&config::Listener, &Option<Arc<Tls>>)| {
+        let bound = Listener::bind(listener, tls.clone(), patience).and_then(|bound| {
+            let address = bound.address()?;
+            Ok((bound, address))
+        });
+        bound.map_err(|error| CannotServe::Address { address: listener.address, error })
+    };
+    listeners.iter().zip(tls).map(bind).collect()
+}
+
+/// Serves every listener until `ends` says so, and then lets idle connections go.
+async fn listen(listeners: Vec<Listener>, app: App, open: Open, ends: ShutdownWatch) {
+    let serve = |listener: Listener| tokio::spawn(listener.serve(Arc::clone(&app), open.clone(), ends.clone()));
+    let serving: Vec<_> = listeners.into_iter().map(serve).collect();
+    for listener in serving {
+        if let Err(error) = listener.await {
+            tracing::error!(%error, "a listener has failed");
+        }
+    }
+    app.cleanup().await;
+}
+
+/// Looks at the files of TLS again and again.
+async fn follow(tls: Arc<[Arc<Tls>]>) {
+    loop {
+        tokio::time::sleep(FILES).await;
+        let tls = Arc::clone(&tls);
+        if let Err(error) = tokio::task::spawn_blocking(move || tls.iter().for_each(|tls| tls.look())).await {
+            tracing::error!(%error, "looking at the TLS files failed");
+        }
+    }
 }
 
 async fn tend(gateway: Arc<Gateway>) {

@@ -69,14 +69,28 @@ impl IssuerSet {
         generation: u64,
         now: UnixTime,
     ) -> Result<Arc<Authenticated>, Denial> {
-        let asked = Asked { token: presented.credential.token, policy, generation, now };
-        let known = match self.recall(&asked) {
-            Some(recalled) => recalled?,
-            // On the heap, so that what every request carries along stays small.
-            None => Box::pin(self.learn(&asked)).await?,
-        };
+        let known = self.verified(Asked { token: presented.credential.token, policy, generation, now }).await?;
         self.check_binding(presented, known.found.caller.binding, known.state.rules(), now)?;
         Ok(known.found)
+    }
+
+    /// Steps 4 to 7 without what the token is bound to.
+    pub(super) async fn know(
+        &self,
+        token: &str,
+        policy: &Policy,
+        generation: u64,
+        now: UnixTime,
+    ) -> Result<Arc<Authenticated>, Denial> {
+        self.verified(Asked { token, policy, generation, now }).await.map(|known| known.found)
+    }
+
+    async fn verified(&self, asked: Asked<'_>) -> Result<Known<'_>, Denial> {
+        match self.recall(&asked) {
+            Some(recalled) => recalled,
+            // On the heap, so that what every request carries along stays small.
+            None => Box::pin(self.learn(&asked)).await,
+        }
     }
 
     /// What the cache has to say of a token, if anything that stands.
@@ -111,7 +125,7 @@ impl IssuerSet {
         if let Err(fault) = check_times(&found.caller, state.rules(), asked.now) {
             return Judged::Refused(fault.into());
         }
-        if let Err(denial) = self.check_revoked(&found.caller, &evidence.not_revoked) {
+        if let Err(denial) = self.check_revoked(&found.caller, asked, &evidence.not_revoked) {
             return Judged::Refused(denial);
         }
         if evidence.generation == asked.generation {
@@ -231,7 +245,7 @@ impl IssuerSet {
         asked: &Asked<'_>,
     ) -> Result<Authenticated, Denial> {
         let not_revoked = AtomicU64::new(0);
-        self.check_revoked(&caller, &not_revoked)?;
+        self.check_revoked(&caller, asked, &not_revoked)?;
         let evidence = Evidence { issuer: state.id, voucher, generation: asked.generation, not_revoked };
         Ok(self.make(caller, evidence, asked)?)
     }
@@ -245,8 +259,8 @@ impl IssuerSet {
         Ok(made)
     }
 
-    fn check_revoked(&self, caller: &Caller, seen: &AtomicU64) -> Result<(), Denial> {
-        self.revoked.as_ref().map_or(Ok(()), |list| list.check(caller, seen))
+    fn check_revoked(&self, caller: &Caller, asked: &Asked<'_>, seen: &AtomicU64) -> Result<(), Denial> {
+        self.revoked.as_ref().map_or(Ok(()), |list| list.check(caller, asked.token, seen))
     }
 }
 

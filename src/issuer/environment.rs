@@ -2,13 +2,16 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hashbrown::HashMap;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
+use super::connections::{Connections, Trust};
 use super::pace::Pace;
 use super::web::Web;
+use crate::policy::UnixTime;
 use crate::record::Metrics;
 
 /// What all issuers of a process share.
@@ -17,7 +20,7 @@ pub(super) struct Environment {
     pub(super) metrics: Arc<Metrics>,
     /// Where background tasks run; never one that serves requests.
     pub(super) runtime: Handle,
-    pub(super) web: Arc<Web>,
+    web: Arc<Web>,
     pub(super) pace: Pace,
     /// How many key holders each issuer has: two while an old generation still answers.
     names: Arc<Mutex<HashMap<Arc<str>, usize>>>,
@@ -34,7 +37,16 @@ pub(super) struct Name {
 
 impl Environment {
     pub(super) fn new(metrics: Arc<Metrics>, runtime: Handle, pace: Pace) -> Self {
-        Self { metrics, runtime, web: Arc::new(Web::new(pace)), pace, names: Arc::default() }
+        let web = Arc::new(Web::new(Connections::new(pace), pace.exchange));
+        Self { metrics, runtime, web, pace, names: Arc::default() }
+    }
+
+    /// What asks providers. Files that say whom to trust are read, which blocks as long as that takes.
+    pub(super) fn web(&self, trust: &Trust) -> Arc<Web> {
+        if *trust == Trust::default() {
+            return Arc::clone(&self.web);
+        }
+        Arc::new(Web::new(Connections::start(trust, self), self.pace.exchange))
     }
 
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Background {
@@ -51,15 +63,14 @@ impl Environment {
     }
 }
 
+/// The time of what is no request's.
+pub(super) fn now() -> UnixTime {
+    UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+}
+
 impl Drop for Background {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-impl Name {
-    pub(super) fn issuer(&self) -> &str {
-        &self.issuer
     }
 }
 

@@ -3,6 +3,7 @@
 //! Good answers are put in the cache of verified tokens by who asked; bad ones are remembered here,
 //! briefly. Whatever is no answer at all is [`Denial::IssuerUnavailable`], never a pass.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,14 +13,17 @@ use quick_cache::sync::Cache;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-use super::environment::Environment;
+use super::connections::Trust;
+use super::credentials::{Credentials, NotShown, Shown};
+use super::discovery::Discovered;
+use super::environment::{Environment, Name};
 use super::flights::{Flights, Subject, Waiting};
-use super::secret::{Credentials, form_encoded};
 use super::sha256::sha256;
 use super::web::{Web, WebFault, shown};
 use crate::config::Introspection;
 use crate::policy::{Caller, Denial, TokenFault, UnixTime};
-use crate::token::{IssuerRules, introspected, is_introspection_answer};
+use crate::record::{IntrospectionResult, Metrics};
+use crate::token::{IssuerRules, form_encoded, introspected, is_introspection_answer};
 
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -57,7 +61,7 @@ type Answer = Result<Arc<Introspected>, Denial>;
 
 struct Asker {
     rules: Arc<IssuerRules>,
-    url: Box<str>,
+    endpoint: Endpoint,
     cache_for: Duration,
     credentials: Credentials,
     web: Arc<Web>,
@@ -69,6 +73,17 @@ struct Asker {
     refusals: Cache<Subject, (TokenFault, UnixTime)>,
     refusal_for: u64,
     failing: AtomicBool,
+    metrics: Arc<Metrics>,
+    /// As long as something may be counted under it.
+    _name: Name,
+}
+
+/// Where to ask.
+enum Endpoint {
+    /// The file says.
+    Named(Box<str>),
+    /// The issuer's metadata says.
+    Discovered(Discovered),
 }
 
 /// Why an issuer has not answered.
@@ -78,8 +93,10 @@ enum Failure {
     Web(#[from] WebFault),
     #[error("the answer is no introspection response")]
     NoAnswer,
-    #[error("there is no client secret to ask with")]
-    NoSecret,
+    #[error("{0}")]
+    NotShown(#[from] NotShown),
+    #[error("the issuer's metadata names no introspection endpoint")]
+    NoEndpoint,
     #[error("no answer came in time")]
     Late,
     #[error("too many questions wait for an answer")]
@@ -87,19 +104,28 @@ enum Failure {
 }
 
 impl Introspector {
-    /// Reads the client's secret, which blocks as long as that takes.
-    pub(super) fn start(introspection: &Introspection, rules: &Arc<IssuerRules>, around: &Environment) -> Self {
+    /// Reads the client's credentials, which blocks as long as that takes. `discovered` is what the
+    /// issuer says of itself, for where the file does not name the endpoint.
+    pub(super) fn start(
+        introspection: &Introspection,
+        rules: &Arc<IssuerRules>,
+        ca: Option<PathBuf>,
+        discovered: Discovered,
+        around: &Environment,
+    ) -> Self {
         let asker = Asker {
             rules: Arc::clone(rules),
-            url: introspection.url.clone(),
+            endpoint: introspection.url.clone().map_or(Endpoint::Discovered(discovered), Endpoint::Named),
             cache_for: introspection.cache_for,
-            credentials: Credentials::start(introspection, around),
-            web: Arc::clone(&around.web),
+            credentials: Credentials::start(introspection, &rules.issuer, around),
+            web: around.web(&Trust::of(introspection, ca)),
             turns: Semaphore::new(AT_ONCE),
             patience: around.pace.exchange,
             refusals: Cache::new(MOST_REFUSALS),
             refusal_for: around.pace.refusal_for,
             failing: AtomicBool::new(false),
+            metrics: Arc::clone(&around.metrics),
+            _name: around.name(&rules.issuer),
         };
         let flights = Flights::new(around.runtime.clone(), MOST_OPEN, around.pace.linger);
         Self { asker: Arc::new(asker), flights }
@@ -136,7 +162,13 @@ impl Asker {
         };
         self.tell(body.as_ref().map(|_| ()));
         let Ok(body) = body else { return Err(Denial::IssuerUnavailable) };
-        match introspected(&body, &self.rules, now) {
+        let told = introspected(&body, &self.rules, now);
+        self.count(match &told {
+            Ok(_) => IntrospectionResult::Active,
+            Err(TokenFault::Revoked) => IntrospectionResult::Inactive,
+            Err(_) => IntrospectionResult::Rejected,
+        });
+        match told {
             Ok(caller) => {
                 let cached = UnixTime(now.0.saturating_add(self.cache_for.as_secs()));
                 let good_until = cached.min(caller.expires_at);
@@ -151,27 +183,40 @@ impl Asker {
 
     /// RFC 7662 section 2.1.
     async fn exchange(&self, token: &str) -> Result<Vec<u8>, Failure> {
-        let authorization = self.credentials.authorization().ok_or(Failure::NoSecret)?;
-        let form = format!("token={}&token_type_hint=access_token", form_encoded(token.as_bytes()));
         // The semaphore is never closed.
         let _turn = self.turns.acquire().await.map_err(|_| Failure::Crowded)?;
-        let answer = self.web.ask(&self.url, LONGEST, |client| {
-            client
-                .post(&*self.url)
-                .header(AUTHORIZATION, authorization)
+        let url = self.endpoint.url(self.credentials.are_a_certificate()).ok_or(Failure::NoEndpoint)?;
+        // Now, and not before the turn came: an assertion does not last.
+        let Shown { authorization, parameters } = self.credentials.show()?;
+        let form = format!("token={}&token_type_hint=access_token{parameters}", form_encoded(token.as_bytes()));
+        let answer = self.web.ask(&url, LONGEST, |client| {
+            let question = client
+                .post(&*url)
                 .header(ACCEPT, "application/json")
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(form)
+                .body(form);
+            match authorization {
+                Some(value) => question.header(AUTHORIZATION, value),
+                None => question,
+            }
         });
         let body = answer.await?.body;
         if is_introspection_answer(&body) { Ok(body) } else { Err(Failure::NoAnswer) }
     }
 
-    /// Logs the first failure of a row, and its end.
+    fn count(&self, result: IntrospectionResult) {
+        self.metrics.introspection(&self.rules.issuer, result);
+    }
+
+    /// Counts a failure. Logs the first of a row, and its end.
     fn tell(&self, asked: Result<(), &Failure>) {
+        if let Err(failure) = asked {
+            self.count(failure.result());
+        }
         let failed = asked.is_err();
         let failing = self.failing.swap(failed, Ordering::Relaxed);
-        let (issuer, url) = (&self.rules.issuer, || shown(&self.url));
+        let issuer = &self.rules.issuer;
+        let url = || self.endpoint.url(self.credentials.are_a_certificate()).map(|url| shown(&url));
         match asked {
             Err(failure) if !failing => {
                 tracing::warn!(%issuer, url = url(), %failure, "the issuer cannot be asked about tokens");
@@ -180,6 +225,34 @@ impl Asker {
                 tracing::info!(%issuer, url = url(), "the issuer can be asked about tokens again");
             }
             Err(_) | Ok(()) => {}
+        }
+    }
+}
+
+impl Endpoint {
+    /// Where to ask; a client that shows a certificate may have to ask elsewhere (RFC 8705 section 5).
+    fn url(&self, shows_certificate: bool) -> Option<Box<str>> {
+        match self {
+            Self::Named(url) => Some(url.clone()),
+            Self::Discovered(discovered) => {
+                let metadata = discovered.load();
+                let metadata = metadata.as_deref()?;
+                let other = metadata.introspection_endpoint_for_certificates.as_ref().filter(|_| shows_certificate);
+                other.or(metadata.introspection_endpoint.as_ref()).cloned()
+            }
+        }
+    }
+}
+
+impl Failure {
+    fn result(&self) -> IntrospectionResult {
+        match self {
+            Self::Web(WebFault::Unreachable(_)) | Self::Late => IntrospectionResult::Unreachable,
+            Self::Web(WebFault::Status(_)) => IntrospectionResult::BadStatus,
+            Self::Web(WebFault::TooLong(_)) | Self::NoAnswer => IntrospectionResult::BadAnswer,
+            Self::Web(WebFault::Unprepared) | Self::NotShown(_) | Self::NoEndpoint | Self::Crowded => {
+                IntrospectionResult::NotAsked
+            }
         }
     }
 }

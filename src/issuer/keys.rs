@@ -2,6 +2,7 @@
 //!
 //! Who fetches is `refresh`; what a set accepts is `token`'s.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 
 use super::attempts::Attempts;
+use super::discovery::Discovered;
 use super::environment::{Background, Environment, Name};
 use super::refresh::Refresh;
 use super::unknown::{Asking, UnknownKids};
@@ -19,12 +21,21 @@ use crate::token::{KeyFingerprint, KeySet};
 pub(super) struct IssuerKeys {
     /// Ends the refresh. Before `name`, so that nothing is counted under a name that is forgotten.
     _refresh: Background,
-    name: Name,
-    source: KeySource,
-    stale_keys_for: Duration,
+    _name: Name,
+    wanted: Wanted,
     held: Arc<HeldKeys>,
+    discovered: Discovered,
     unknown: UnknownKids,
     wait: Duration,
+}
+
+/// Whose keys, where they are, and how they are fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) issuer: Arc<str>,
+    pub(super) source: KeySource,
+    pub(super) stale_keys_for: Duration,
+    pub(super) ca: Option<PathBuf>,
 }
 
 /// The last good key set, if it is still in use.
@@ -66,24 +77,30 @@ pub(super) fn unique() -> u64 {
 }
 
 impl IssuerKeys {
-    /// Begins to fetch. A file is read at once; it blocks as long as that takes.
-    pub(super) fn start(issuer: &Arc<str>, source: &KeySource, stale_keys_for: Duration, around: &Environment) -> Self {
+    /// Begins to fetch. Files are read at once; it blocks as long as that takes.
+    pub(super) fn start(wanted: Wanted, around: &Environment) -> Self {
         let held = Arc::new(HeldKeys::new());
-        let refresh = Refresh::new(issuer, source, stale_keys_for, Arc::clone(&held), around);
+        let discovered = Discovered::default();
+        let refresh = Refresh::new(&wanted, Arc::clone(&held), Arc::clone(&discovered), around);
         Self {
             _refresh: around.spawn(refresh.run()),
-            name: around.name(issuer),
-            source: source.clone(),
-            stale_keys_for,
+            _name: around.name(&wanted.issuer),
+            wanted,
             held,
+            discovered,
             unknown: UnknownKids::new(&around.pace),
             wait: around.pace.refetch_wait,
         }
     }
 
     /// Whether they are what [`IssuerKeys::start`] would begin to fetch.
-    pub(super) fn are_of(&self, issuer: &str, source: &KeySource, stale_keys_for: Duration) -> bool {
-        self.name.issuer() == issuer && self.source == *source && self.stale_keys_for == stale_keys_for
+    pub(super) fn are_of(&self, wanted: &Wanted) -> bool {
+        self.wanted == *wanted
+    }
+
+    /// What the issuer says of itself, where its keys are discovered.
+    pub(super) fn discovered(&self) -> &Discovered {
+        &self.discovered
     }
 
     pub(super) fn held(&self) -> &Arc<HeldKeys> {

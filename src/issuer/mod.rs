@@ -5,11 +5,13 @@
 //! - `set` is the issuers of one generation, `state` one of them.
 //! - `keys` is an issuer's keys as requests see them, `refresh` the task that fetches them,
 //!   `attempts` its fetches one after another, `unknown` when a token may set one off.
-//! - `introspect` asks an issuer about an opaque token, `flights` so that nobody asks twice, with the
-//!   credentials of `secret`.
-//! - `revoked` is the list of revoked tokens, `replay` the memory of proofs, `nonce` what proofs may
-//!   be asked to contain.
-//! - `web` and `file` are where bytes come from, `pace` how often, `environment` what is shared.
+//! - `discovery` finds out where an issuer's keys and introspection are.
+//! - `introspect` asks an issuer about an opaque token, `flights` so that nobody asks twice, and
+//!   `credentials` prove who asks.
+//! - `revoked` is the list of revoked tokens, `revocation_file` how it is kept, `revoke` who may add to
+//!   it; `replay` is the memory of proofs, `nonce` what proofs may be asked to contain.
+//! - `web`, over `connections`, and `file` are where bytes come from, `kept` what is made of files,
+//!   `pace` how often all of it happens, `environment` what is shared.
 //!
 //! What a key set, a token or a proof is good for is `token`'s; what a caller may do is `policy`'s.
 
@@ -22,17 +24,22 @@ mod authenticate;
 mod authenticated;
 mod binding;
 mod cache;
+mod connections;
+mod credentials;
+mod discovery;
 mod environment;
 mod file;
 mod flights;
 mod introspect;
+mod kept;
 mod keys;
 mod nonce;
 mod pace;
 mod refresh;
 mod replay;
+mod revocation_file;
+mod revoke;
 mod revoked;
-mod secret;
 mod set;
 mod sha256;
 mod state;
@@ -41,6 +48,8 @@ mod web;
 
 pub use authenticate::Presented;
 pub use authenticated::{Authenticated, IdentityValues};
+pub use revoke::{NotRevoked, NotTaken};
+pub use revoked::{NotAppended, Revoked};
 pub use set::IssuerSet;
 
 use self::cache::TokenCache;
@@ -48,7 +57,7 @@ use self::environment::Environment;
 use self::nonce::Nonces;
 use self::pace::Pace;
 use self::replay::Replays;
-use self::revoked::RevokedList;
+use self::revoke::Revokers;
 use self::state::IssuerState;
 use crate::config::Settings;
 use crate::record::Metrics;
@@ -56,8 +65,9 @@ use crate::record::Metrics;
 #[cfg(test)]
 mod tests;
 
-/// How many bytes verified tokens may take.
-const CACHE: usize = 64 * 1024 * 1024;
+/// How many bytes verified tokens may take, at most: well over 100,000 of the usual ones at some 2 KiB
+/// each. Only tokens in use take any.
+const CACHE: usize = 256 * 1024 * 1024;
 
 /// The issuers of the process. What they know outlives a generation: keys, verified tokens, proofs.
 pub struct Issuers {
@@ -78,7 +88,7 @@ struct Memory {
 #[derive(Default)]
 struct AtWork {
     states: Vec<Weak<IssuerState>>,
-    revoked: Weak<RevokedList>,
+    revoked: Weak<Revoked>,
 }
 
 impl Issuers {
@@ -112,15 +122,20 @@ impl Issuers {
             })
             .collect();
         let list = at_work.revoked.upgrade();
-        let revoked = settings.revocations.as_deref().map(|path| match &list {
-            Some(list) if list.is_of(path) => Arc::clone(list),
-            Some(_) | None => Arc::new(RevokedList::start(path, &self.around)),
+        let token_file = settings.admin.as_ref().and_then(|admin| admin.revocations_token_file.as_deref());
+        let revoked = settings.revocations.as_ref().map(|settings| {
+            let (path, grows) = (&*settings.file, settings.endpoint.is_some() || token_file.is_some());
+            match &list {
+                Some(list) if list.is_of(path, grows) => Arc::clone(list),
+                Some(_) | None => Arc::new(Revoked::start(path, grows, &self.around)),
+            }
         });
+        let revokers = token_file.map(|file| Revokers::start(file, &self.around));
         let others = earlier.iter().filter(|state| !states.iter().any(|own| Arc::ptr_eq(own, state)));
         at_work.states = others.chain(&states).map(Arc::downgrade).collect();
         at_work.revoked = revoked.as_ref().map(Arc::downgrade).unwrap_or_default();
         drop(at_work);
-        IssuerSet { states, revoked, memory: Arc::clone(&self.memory), around: self.around.clone() }
+        IssuerSet { states, revoked, revokers, memory: Arc::clone(&self.memory), around: self.around.clone() }
     }
 }
 

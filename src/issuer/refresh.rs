@@ -8,9 +8,11 @@ use std::time::{Duration, SystemTime};
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
 
+use super::connections::Trust;
+use super::discovery::{Discovered, Discovery, NoDocument, Undiscovered};
 use super::environment::Environment;
 use super::file::{FileFault, WatchedFile};
-use super::keys::HeldKeys;
+use super::keys::{HeldKeys, Wanted};
 use super::pace::{Pace, jittered};
 use super::sha256::sha256;
 use super::web::{Web, WebFault, shown};
@@ -43,6 +45,7 @@ pub(super) struct Refresh {
 enum Origin {
     File(WatchedFile),
     Url { url: Box<str>, web: Arc<Web> },
+    Discovery(Discovery),
 }
 
 /// What a fetch brought.
@@ -62,23 +65,19 @@ enum Failure {
     File(#[from] FileFault),
     #[error("{0}")]
     Keys(#[from] InvalidKeySet),
+    #[error("{0}")]
+    Undiscovered(#[from] Undiscovered),
     #[error("the file is still no good")]
     StillBad,
 }
 
 impl Refresh {
     /// A file is read at once, so that its keys are at hand with the settings that name it.
-    pub(super) fn new(
-        issuer: &Arc<str>,
-        source: &KeySource,
-        stale_keys_for: Duration,
-        held: Arc<HeldKeys>,
-        around: &Environment,
-    ) -> Self {
+    pub(super) fn new(wanted: &Wanted, held: Arc<HeldKeys>, discovered: Discovered, around: &Environment) -> Self {
         let mut refresh = Self {
-            issuer: Arc::clone(issuer),
-            origin: Origin::new(source, around),
-            stale_keys_for,
+            issuer: Arc::clone(&wanted.issuer),
+            origin: Origin::new(wanted, discovered, around),
+            stale_keys_for: wanted.stale_keys_for,
             held,
             metrics: Arc::clone(&around.metrics),
             pace: around.pace,
@@ -145,7 +144,7 @@ impl Refresh {
         self.metrics.issuer_fetch(&self.issuer, FetchResult::Good);
         Ok(match &self.origin {
             Origin::File(_) => self.pace.file_life,
-            Origin::Url { .. } => self.pace.life(max_age),
+            Origin::Url { .. } | Origin::Discovery(_) => self.pace.life(max_age),
         })
     }
 
@@ -168,7 +167,7 @@ impl Refresh {
         self.next = now
             + match &self.origin {
                 Origin::File(_) => self.pace.look,
-                Origin::Url { .. } => jittered(life.mul_f64(0.9), 0.9),
+                Origin::Url { .. } | Origin::Discovery(_) => jittered(life.mul_f64(0.9), 0.9),
             };
         self.metrics.issuer_keys_fetched(&self.issuer, SystemTime::now());
     }
@@ -183,11 +182,16 @@ impl Refresh {
             tracing::debug!(issuer = %self.issuer, from = %self.origin, %failure, "the issuer's keys still cannot be had");
         }
         self.failures = self.failures.saturating_add(1);
-        self.next = Instant::now()
-            + match &self.origin {
-                Origin::File(_) => self.pace.look,
-                Origin::Url { .. } => jittered(self.pace.backoff(self.failures, self.held.ever()), 0.75),
-            };
+        let backoff = jittered(self.pace.backoff(self.failures, self.held.ever()), 0.75);
+        let wait = match &mut self.origin {
+            Origin::File(_) => self.pace.look,
+            Origin::Url { .. } => backoff,
+            Origin::Discovery(discovery) => {
+                discovery.doubt();
+                backoff
+            }
+        };
+        self.next = Instant::now() + wait;
         self.end_if_due();
     }
 
@@ -211,19 +215,22 @@ impl Drop for Refresh {
 }
 
 impl Origin {
-    fn new(source: &KeySource, around: &Environment) -> Self {
-        match source {
+    fn new(wanted: &Wanted, discovered: Discovered, around: &Environment) -> Self {
+        let trust = || Trust { ca: wanted.ca.clone(), certificate: None };
+        match &wanted.source {
             KeySource::File(path) => Self::File(WatchedFile::new(path, LONGEST as u64)),
-            KeySource::Url(url) => Self::Url { url: url.clone(), web: Arc::clone(&around.web) },
+            KeySource::Url(url) => Self::Url { url: url.clone(), web: around.web(&trust()) },
+            KeySource::Discover => Self::Discovery(Discovery::new(&wanted.issuer, &trust(), discovered, around)),
         }
     }
 
     async fn fetch(&mut self) -> Result<Fetched, Failure> {
         match self {
             Self::File(file) => look(file),
-            Self::Url { url, web } => {
-                let answer = web.get(url, LONGEST).await?;
-                Ok(Fetched::Body(answer.body, answer.max_age))
+            Self::Url { url, web } => ask(web, url).await,
+            Self::Discovery(discovery) => {
+                let url = discovery.keys_url().await?;
+                ask(discovery.web(), &url).await
             }
         }
     }
@@ -235,6 +242,7 @@ impl std::fmt::Display for Origin {
         match self {
             Self::File(file) => Path::display(file.path()).fmt(f),
             Self::Url { url, .. } => f.write_str(&shown(url)),
+            Self::Discovery(_) => f.write_str("where the issuer's metadata says"),
         }
     }
 }
@@ -246,12 +254,24 @@ fn look(file: &mut WatchedFile) -> Result<Fetched, Failure> {
     })
 }
 
+async fn ask(web: &Web, url: &str) -> Result<Fetched, Failure> {
+    let answer = web.get(url, LONGEST).await?;
+    Ok(Fetched::Body(answer.body, answer.max_age))
+}
+
 impl Failure {
     /// As metrics count it; looks at a file that stays as bad as it was are not counted.
     fn result(&self) -> Option<FetchResult> {
         match self {
-            Self::Web(WebFault::Unreachable(_)) | Self::File(FileFault::Io(_)) => Some(FetchResult::Unreachable),
-            Self::Web(WebFault::Status(_)) => Some(FetchResult::BadStatus),
+            Self::Web(WebFault::Unreachable(_) | WebFault::Unprepared)
+            | Self::File(FileFault::Io(_))
+            | Self::Undiscovered(Undiscovered::Unasked(_)) => Some(FetchResult::Unreachable),
+            Self::Web(WebFault::Status(_))
+            | Self::Undiscovered(Undiscovered::Nowhere {
+                openid: NoDocument::Web(WebFault::Status(_)),
+                oauth: NoDocument::Web(WebFault::Status(_)),
+            }) => Some(FetchResult::BadStatus),
+            Self::Undiscovered(Undiscovered::Nowhere { .. }) => Some(FetchResult::BadMetadata),
             Self::Web(WebFault::TooLong(_))
             | Self::File(FileFault::NotAFile | FileFault::TooLong(_))
             | Self::Keys(_) => Some(FetchResult::BadKeys),
@@ -273,7 +293,9 @@ mod tests {
         let around = Environment::new(Metrics::new().unwrap(), tokio::runtime::Handle::current(), Pace::default());
         let held = Arc::new(HeldKeys::new());
         let day = Duration::from_secs(24 * 60 * 60);
-        let refresh = Refresh::new(&"issuer".into(), &KeySource::File(path), day, Arc::clone(&held), &around);
+        let source = KeySource::File(path);
+        let wanted = Wanted { issuer: "issuer".into(), source, stale_keys_for: day, ca: None };
+        let refresh = Refresh::new(&wanted, Arc::clone(&held), Discovered::default(), &around);
         assert!(held.at_hand().is_some());
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             let _refresh = refresh;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::introspect::Introspector;
-use super::revoked::RevokedList;
+use super::revoke::Revokers;
+use super::revoked::Revoked;
 use super::state::IssuerState;
 use super::{Memory, environment::Environment};
 use crate::policy::UnixTime;
@@ -13,7 +14,8 @@ use crate::policy::UnixTime;
 /// The issuers of one generation. An issuer's refresh ends with the last set that has it.
 pub struct IssuerSet {
     pub(super) states: Box<[Arc<IssuerState>]>,
-    pub(super) revoked: Option<Arc<RevokedList>>,
+    pub(super) revoked: Option<Arc<Revoked>>,
+    pub(super) revokers: Option<Revokers>,
     pub(super) memory: Arc<Memory>,
     pub(super) around: Environment,
 }

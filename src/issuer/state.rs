@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::environment::Environment;
 use super::introspect::Introspector;
-use super::keys::{IssuerKeys, unique};
+use super::keys::{IssuerKeys, Wanted, unique};
 use crate::config;
 use crate::token::IssuerRules;
 
@@ -23,18 +23,20 @@ impl IssuerState {
     /// shared where they are fetched alike. It reads files, and blocks as long as that takes.
     pub(super) fn start(settings: &config::Issuer, earlier: &[Arc<Self>], around: &Environment) -> Self {
         let keys = settings.keys.as_ref().map(|source| {
-            let (issuer, stale) = (&settings.rules.issuer, settings.stale_keys_for);
-            let same =
-                earlier.iter().filter_map(|state| state.keys.as_ref()).find(|keys| keys.are_of(issuer, source, stale));
-            same.map_or_else(|| Arc::new(IssuerKeys::start(issuer, source, stale, around)), Arc::clone)
+            let wanted = Wanted {
+                issuer: Arc::clone(&settings.rules.issuer),
+                source: source.clone(),
+                stale_keys_for: settings.stale_keys_for,
+                ca: settings.ca_file.clone(),
+            };
+            let same = earlier.iter().filter_map(|state| state.keys.as_ref()).find(|keys| keys.are_of(&wanted));
+            same.cloned().unwrap_or_else(|| Arc::new(IssuerKeys::start(wanted, around)))
         });
-        let introspection = settings.introspection.as_ref();
-        Self {
-            id: unique(),
-            settings: settings.clone(),
-            keys,
-            introspection: introspection.map(|settings_for| Introspector::start(settings_for, &settings.rules, around)),
-        }
+        let introspection = settings.introspection.as_ref().map(|introspection| {
+            let discovered = keys.as_ref().map(|keys| Arc::clone(keys.discovered())).unwrap_or_default();
+            Introspector::start(introspection, &settings.rules, settings.ca_file.clone(), discovered, around)
+        });
+        Self { id: unique(), settings: settings.clone(), keys, introspection }
     }
 
     /// Whether it is what [`IssuerState::start`] would make of these settings.

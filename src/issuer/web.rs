@@ -3,25 +3,20 @@
 //! No redirect is followed, no proxy of the environment is used, and nothing is made of a body here.
 
 use std::error::Error;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use http::header::{AGE, CACHE_CONTROL};
 use http::{HeaderMap, StatusCode};
-use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url};
+use reqwest::{Client, RequestBuilder, Response, Url};
 use thiserror::Error;
 
-use super::pace::Pace;
+use super::connections::Connections;
 
-/// The connections to providers, shared by all issuers.
-#[derive(Debug)]
+/// Asks providers, over connections that those share who trust and show the same.
 pub(super) struct Web {
-    pace: Pace,
-    /// For `http`: it trusts nobody, and so needs no certificate authorities of the machine.
-    plain: OnceLock<Client>,
-    /// For `https`: it trusts whom the machine trusts.
-    trusting: OnceLock<Client>,
+    connections: Connections,
+    /// From a question to the end of its answer.
+    patience: Duration,
 }
 
 /// A good answer.
@@ -44,15 +39,14 @@ pub(super) enum WebFault {
     /// More bytes than are read of it.
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),
+    /// Nobody was asked: the files that say whom to trust, or as whom to ask, cannot be used.
+    #[error("the certificates and keys for the connection cannot be used")]
+    Unprepared,
 }
 
-/// For how long a connection is kept that nobody uses: less than common servers do, so that none is
-/// taken up just when its server closes it.
-const IDLE: Duration = Duration::from_secs(4);
-
 impl Web {
-    pub(super) fn new(pace: Pace) -> Self {
-        Self { pace, plain: OnceLock::new(), trusting: OnceLock::new() }
+    pub(super) fn new(connections: Connections, patience: Duration) -> Self {
+        Self { connections, patience }
     }
 
     /// Gets what is at `url`, at most `limit` bytes.
@@ -73,7 +67,7 @@ impl Web {
         limit: usize,
         question: impl FnOnce(&Client) -> RequestBuilder,
     ) -> Result<Answer, WebFault> {
-        let question = question(self.client(url)?);
+        let question = question(&self.connections.to(url)?);
         let exchange = async {
             let response = question.send().await?;
             if response.status() != StatusCode::OK {
@@ -82,33 +76,9 @@ impl Web {
             let max_age = max_age(response.headers());
             Ok(Answer { body: read(response, limit).await?, max_age })
         };
-        tokio::time::timeout(self.pace.exchange, exchange)
+        tokio::time::timeout(self.patience, exchange)
             .await
             .unwrap_or_else(|_| Err(WebFault::Unreachable("it did not come in time".into())))
-    }
-
-    fn client(&self, url: &str) -> Result<&Client, WebFault> {
-        let is_plain = url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
-        let client = if is_plain { &self.plain } else { &self.trusting };
-        if let Some(client) = client.get() {
-            return Ok(client);
-        }
-        // Two that come at once may each make one; the first is kept. A failure is not, so that
-        // certificate authorities that are installed later are found.
-        let builder = self.builder();
-        let made = if is_plain { builder.tls_certs_only([]) } else { builder.https_only(true) }.build()?;
-        Ok(client.get_or_init(|| made))
-    }
-
-    fn builder(&self) -> ClientBuilder {
-        Client::builder()
-            .connect_timeout(self.pace.connect)
-            .redirect(Policy::none())
-            .no_proxy()
-            .referer(false)
-            .pool_max_idle_per_host(16)
-            .pool_idle_timeout(IDLE)
-            .user_agent(concat!("scopegate/", env!("CARGO_PKG_VERSION")))
     }
 }
 
@@ -157,16 +127,20 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 
 impl From<reqwest::Error> for WebFault {
     fn from(error: reqwest::Error) -> Self {
-        let error = error.without_url();
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        Self::Unreachable(text.into())
+        Self::Unreachable(chain(&error.without_url()).into())
     }
+}
+
+/// An error with its causes.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ use http::HeaderMap;
 use http::header::HeaderName;
 
 use super::HeaderFault;
+use super::percent::Decoded;
 
-/// A tenant's name, compared byte by byte. It is never empty and has no control characters, so that
-/// it can be sent as a header.
+/// A tenant's name, compared byte by byte. It is never empty and has no control characters nor
+/// spaces around it, so that an upstream reads the same name from a header.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account(Arc<str>);
 
@@ -42,11 +43,15 @@ pub struct NamedAccount<'r> {
     encoded: bool,
 }
 
+/// Servers read no more than a thousand parameters by default, and ignore the rest; the last of them
+/// may be an account that is written in.
+const MOST_PARAMETERS: usize = 999;
+
 impl Account {
-    /// `None` if `text` is empty or has a control character.
+    /// `None` if `text` is empty, has a control character, or spaces around it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        (!text.is_empty() && !text.chars().any(char::is_control)).then(|| Self(text.into()))
+        (!text.is_empty() && text.trim() == text && !text.chars().any(char::is_control)).then(|| Self(text.into()))
     }
 
     /// The name as written.
@@ -97,7 +102,7 @@ impl<'r> NamedAccount<'r> {
     }
 
     fn bytes(&self) -> impl Iterator<Item = u8> + 'r {
-        Decoded { rest: self.text.as_bytes().iter(), encoded: self.encoded }
+        if self.encoded { Decoded::of(self.text) } else { Decoded::plain(self.text) }
     }
 }
 
@@ -109,30 +114,6 @@ impl PartialEq for NamedAccount<'_> {
 }
 
 impl Eq for NamedAccount<'_> {}
-
-struct Decoded<'r> {
-    rest: std::slice::Iter<'r, u8>,
-    encoded: bool,
-}
-
-impl Iterator for Decoded<'_> {
-    type Item = u8;
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = *self.rest.next()?;
-        if byte != b'%' || !self.encoded {
-            return Some(byte);
-        }
-        let high = hex(*self.rest.next()?)?;
-        let low = hex(*self.rest.next()?)?;
-        Some(high << 4 | low)
-    }
-}
-
-/// The value of a hexadecimal digit.
-pub(super) fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
-}
 
 /// The account that the header names; `None` if the header is not there.
 pub(super) fn in_header<'r>(
@@ -156,49 +137,71 @@ pub(super) fn in_header<'r>(
 /// The account that the query parameter names; `None` if no parameter could be read as it.
 pub(super) fn in_query<'r>(query: Option<&'r str>, name: &str) -> Result<Option<NamedAccount<'r>>, HeaderFault> {
     let mut found = None;
-    // Some servers split at `;` too (the HTML 4 habit), so both count as separators here.
-    for parameter in query.unwrap_or_default().split(['&', ';']) {
-        let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        match likeness(key, name) {
-            Likeness::Other => {}
-            Likeness::Alike => return Err(HeaderFault::SeveralAccountParameters),
-            Likeness::Same if found.is_some() => return Err(HeaderFault::SeveralAccountParameters),
-            Likeness::Same => found = Some(value),
+    for (place, parameter) in query.unwrap_or_default().split('&').enumerate() {
+        if place == MOST_PARAMETERS {
+            return Err(HeaderFault::TooManyParameters);
+        }
+        let (key, value) = key_and_value(parameter);
+        // To some servers a `;` ends a parameter (the HTML 4 habit), and to others it is text.
+        let is_plain = !parameter.contains(';');
+        if key == name && is_plain && found.is_none() {
+            found = Some(value);
+        } else if parameter.split(';').any(|part| is_alike(key_and_value(part).0, name)) {
+            return Err(HeaderFault::SeveralAccountParameters);
         }
     }
-    let Some(value) = found else { return Ok(None) };
-    // `+` is a space to some decoders and a plus to others.
-    let readable = !value.is_empty()
+    match found {
+        None => Ok(None),
+        Some(value) if is_readable(value) => Ok(Some(NamedAccount::encoded(value))),
+        Some(_) => Err(HeaderFault::AccountUnreadable),
+    }
+}
+
+fn key_and_value(parameter: &str) -> (&str, &str) {
+    parameter.split_once('=').unwrap_or((parameter, ""))
+}
+
+/// Whether every server reads the same in it: `+` is a space to some and a plus to others.
+fn is_readable(value: &str) -> bool {
+    !value.is_empty()
         && !value.contains('+')
-        && Decoded { rest: value.as_bytes().iter(), encoded: true }.all(|byte| matches!(byte, b' '..=b'~'));
-    if readable && !encodes_percent(value) {
-        Ok(Some(NamedAccount::encoded(value)))
-    } else {
-        Err(HeaderFault::AccountUnreadable)
+        && !value.contains("%25")
+        && Decoded::of(value).all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// Whether some server would read `key` as `name`, or as a parameter of an object or list that it
+/// binds like one: `ACCOUNT_ID`, `account.id`, `account[id`, `[accountId]`, `accountId[]`,
+/// `query.accountId` for `accountId`. Only letters and digits are compared, from where a part of
+/// the key begins to where one ends.
+fn is_alike(key: &str, name: &str) -> bool {
+    let mut rest = Decoded::of(key);
+    let mut begins = true;
+    loop {
+        let here = rest.clone();
+        match rest.next() {
+            None => return false,
+            Some(byte) if is_boundary(byte) => begins = true,
+            Some(byte) if byte.is_ascii_alphanumeric() => {
+                if begins && begins_with(here, name) {
+                    return true;
+                }
+                begins = false;
+            }
+            Some(_) => {}
+        }
     }
 }
 
-fn encodes_percent(value: &str) -> bool {
-    value.as_bytes().windows(3).any(|window| window == b"%25")
+/// Whether the letters and digits of `name` come first, and no more of them in the same part.
+fn begins_with(mut key: impl Iterator<Item = u8>, name: &str) -> bool {
+    let mut letters = name.bytes().filter(u8::is_ascii_alphanumeric);
+    letters.all(|letter| key.find(u8::is_ascii_alphanumeric).is_some_and(|own| own.eq_ignore_ascii_case(&letter)))
+        && !key.take_while(|byte| !is_boundary(*byte)).any(|byte| byte.is_ascii_alphanumeric())
 }
 
-enum Likeness {
-    Same,
-    /// Some servers would read it as the same: other letter case, encoded, an index in brackets.
-    Alike,
-    Other,
-}
-
-fn likeness(key: &str, name: &str) -> Likeness {
-    if key == name {
-        return Likeness::Same;
-    }
-    let decoded = Decoded { rest: key.as_bytes().iter(), encoded: true };
-    // Servers of some languages take `a[]`, `a.`, `a `, ` a` and `a_` for `a`.
-    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric();
-    let bare = decoded.take_while(|byte| *byte != b'[').filter(is_letter).map(|byte| byte.to_ascii_lowercase());
-    let wanted = name.bytes().filter(is_letter).map(|byte| byte.to_ascii_lowercase());
-    if bare.eq(wanted) { Likeness::Alike } else { Likeness::Other }
+/// Where frameworks take a key apart; to what is written in C a zero byte ends it.
+fn is_boundary(byte: u8) -> bool {
+    matches!(byte, b'.' | b'[' | b']' | b'(' | b')' | 0)
 }
 
 #[cfg(test)]
@@ -217,9 +220,22 @@ mod tests {
         check("accountId=a%40b", Ok(Some("a@b")));
         check("a=b", Ok(None));
         check("", Ok(None));
+        check("filter=a;b&accountId=acme&sort=a[b].c", Ok(Some("acme")));
+        for other in ["accountIdx=a", "xaccountId=a", "account=a&id=b", "account_Id_x=a", "a=accountId"] {
+            check(other, Ok(None));
+        }
+        for unreadable in
+            ["accountId=", "accountId", "accountId=a+b", "accountId=%00", "accountId=%C3%A9", "accountId=%2561"]
+        {
+            check(unreadable, Err(HeaderFault::AccountUnreadable));
+        }
+    }
+
+    #[test]
+    fn what_some_server_reads_as_the_account_parameter_is_that_parameter_twice() {
         for twice in [
             "accountId=acme&accountId=acme",
-            "accountId=acme;accountId=other",
+            "accountId=acme&a&accountId",
             "accountId=acme&ACCOUNTID=other",
             "accountid=other",
             "accountId[]=other",
@@ -227,13 +243,56 @@ mod tests {
             "account%49d=other",
             "accountId=acme&account_Id=other",
             "accountId.=x",
+            // A key in brackets, with brackets left out, or of a bound object.
+            "accountId=acme&[accountId]=other",
+            "accountId=acme&%5BaccountId%5D=other",
+            "accountId=acme&]accountId=other",
+            "accountId=acme&account[Id=other",
+            "accountId=acme&accountId]=other",
+            "accountId=acme&query.accountId=other",
+            "accountId=acme&query[accountId]=other",
+            "accountId=acme&accountId.name=other",
+            "accountId=acme&a.b['accountId']=other",
+            "accountId=acme&accountId%00x=other",
+            "accountId=acme&account.Id%00x=other",
+            "accountId=acme&%00accountId=other",
+            "accountId=acme&+accountId+=other",
+            "accountId=acme&?accountId=other",
+            "accountId=acme&_account-Id=other",
         ] {
             check(twice, Err(HeaderFault::SeveralAccountParameters));
         }
-        for unreadable in
-            ["accountId=", "accountId", "accountId=a+b", "accountId=%00", "accountId=%C3%A9", "accountId=%2561"]
-        {
-            check(unreadable, Err(HeaderFault::AccountUnreadable));
+    }
+
+    #[test]
+    fn a_semicolon_neither_makes_nor_ends_an_account_parameter() {
+        for query in [
+            "a=b;accountId=acme",
+            "accountId=acme;a=b",
+            "accountId=acme;",
+            "accountId=acme;accountId=other",
+            ";accountId=acme",
+            "a;accountId=acme;b",
+        ] {
+            check(query, Err(HeaderFault::SeveralAccountParameters));
+        }
+    }
+
+    #[test]
+    fn an_account_parameter_is_among_those_that_every_server_reads() {
+        let after = |others: usize| format!("{}accountId=acme", "a&".repeat(others));
+        check(&after(998), Ok(Some("acme")));
+        check(&after(999), Err(HeaderFault::TooManyParameters));
+        check(&"a&".repeat(998), Ok(None));
+        check(&"a&".repeat(999), Err(HeaderFault::TooManyParameters));
+    }
+
+    #[test]
+    fn a_hostile_query_is_read_in_linear_time() {
+        for unit in ["a.", "accountI.", "[", ".", "a;", "%2E", "accountId_", "_"] {
+            let started = std::time::Instant::now();
+            let _ = in_query(Some(&unit.repeat(100_000)), "accountId");
+            assert!(started.elapsed() < std::time::Duration::from_secs(10), "{unit}");
         }
     }
 
@@ -267,7 +326,15 @@ mod tests {
 
     #[test]
     fn an_account_can_always_be_sent_as_a_header() {
-        for (text, good) in [("acme", true), ("", false), ("a\r\nb", false), ("a\u{85}", false), ("é", true)] {
+        for (text, good) in [
+            ("acme", true),
+            ("", false),
+            ("a\r\nb", false),
+            ("a\u{85}", false),
+            (" acme", false),
+            ("acme ", false),
+            ("é", true),
+        ] {
             assert_eq!(Account::parse(text).is_some(), good, "{text:?}");
         }
     }

@@ -1,4 +1,11 @@
-//! What is known of clients beside their tokens: their type and their certificate.
+//! What is known of clients beside their tokens: their type, their certificate, the list of them.
+//!
+//! What the list makes of a caller is `standing`'s.
+
+use hashbrown::HashMap;
+
+use super::account::Account;
+use super::{ClientId, ScopeSet, Unindexable};
 
 /// RFC 6749 section 2.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,6 +38,61 @@ pub enum CertificateRule {
     Subject(Box<str>),
     /// One with this DNS name, whatever the ASCII case.
     SanDns(Box<str>),
+}
+
+/// The list of clients, compiled.
+#[derive(Debug)]
+pub(super) struct Clients {
+    list: Vec<Client>,
+    places: HashMap<Box<str>, u32>,
+}
+
+/// A client of the list.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) id: ClientId,
+    pub(super) account: Option<Account>,
+    /// What it may hold; `None`: what its tokens say.
+    pub(super) ceiling: Option<ScopeSet>,
+    pub(super) kind: ClientType,
+    pub(super) certificate: Option<CertificateRule>,
+}
+
+/// A client and its place in the list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Listed<'p> {
+    pub(super) place: u32,
+    pub(super) client: &'p Client,
+}
+
+impl Clients {
+    pub(super) fn new() -> Self {
+        Self { list: vec![], places: HashMap::new() }
+    }
+
+    /// Adds one whose id the list does not have yet.
+    pub(super) fn add(&mut self, client: Client) -> Result<(), Unindexable> {
+        let place = u32::try_from(self.list.len()).map_err(|_| Unindexable::TooMany)?;
+        if self.places.insert(client.id.as_str().into(), place).is_some() {
+            return Err(Unindexable::Twice(client.id.as_str().into()));
+        }
+        self.list.push(client);
+        Ok(())
+    }
+
+    pub(super) fn find(&self, id: Option<&str>) -> Option<Listed<'_>> {
+        let place = *self.places.get(id?)?;
+        Some(Listed { place, client: self.at(place)? })
+    }
+
+    /// In the order of the file.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Client> {
+        self.list.iter()
+    }
+
+    pub(super) fn at(&self, place: u32) -> Option<&Client> {
+        self.list.get(place as usize)
+    }
 }
 
 impl CertificateRule {

@@ -4,15 +4,16 @@ use std::ops::Range;
 
 use hashbrown::HashMap;
 use http::header::HeaderName;
-use matchit::Router;
 use thiserror::Error;
 
+use super::bases::Bases;
+use super::client::{Client, Clients};
 use super::denial::ScopeIds;
-use super::index::{Index, account_headers, route_bases};
+use super::index::{Index, account_headers};
 use super::trie::{NodeId, Trie};
 use super::{
-    AccountSource, AccountWhenAbsent, ApiId, ApiName, BasePath, CertificateRule, ClientSpec, InsufficientScopeStatus,
-    Marks, MethodSet, PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId, Target,
+    AccountSource, AccountWhenAbsent, ApiId, ApiName, BasePath, ClientSpec, ExceptionId, InsufficientScopeStatus,
+    Marks, MethodSet, PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId, TokenEndpoint,
     UndefinedScopes, UnregisteredClients, UpstreamId,
 };
 
@@ -22,12 +23,15 @@ pub struct Policy {
     apis: Box<[Api]>,
     scopes: Box<[Scope]>,
     services: Box<[Service]>,
-    bases: Router<Box<[ApiId]>>,
-    trie: Trie<Entry>,
+    pub(super) bases: Bases,
+    pub(super) entries: Trie<Entry>,
+    pub(super) exceptions: Trie<Exception>,
+    /// What exceptions are written like, by their numbers.
+    pub(super) excepted: Box<[(ScopeId, Service)]>,
     names: HashMap<Box<str>, ScopeId>,
     account_headers: Box<[HeaderName]>,
-    pub(super) clients: Option<HashMap<Box<str>, Client>>,
-    certificate_rules: Box<[Option<CertificateRule>]>,
+    pub(super) token_endpoints: Box<[TokenEndpoint]>,
+    pub(super) clients: Option<Clients>,
     pub(super) unregistered_clients: UnregisteredClients,
     pub(super) undefined_scopes: UndefinedScopes,
     scope_names: ScopeNames,
@@ -50,6 +54,12 @@ pub enum Unindexable {
         /// What is not defined.
         scope: Box<str>,
     },
+    /// Two scopes, or two clients, of one name.
+    #[error("`{0}` is there twice")]
+    Twice(Box<str>),
+    /// A token endpoint is not `POST` and one literal path, or its api is not there.
+    #[error("the token endpoint `{0}` is not `POST` and one path of an api")]
+    TokenEndpoint(Box<str>),
     /// More than can be counted in 32 bits.
     #[error("there are more services than can be counted")]
     TooMany,
@@ -76,7 +86,9 @@ pub struct Api {
     pub required: ScopeIds,
     /// The hosts that it is for, lower case; empty: every host.
     pub hosts: Box<[Box<str>]>,
-    pub(super) root: NodeId,
+    pub(super) entries: NodeId,
+    /// `None` where no scope has any.
+    pub(super) exceptions: Option<NodeId>,
     /// The numbers of its services, which follow each other.
     pub(super) services: Range<u32>,
 }
@@ -113,16 +125,15 @@ pub(super) struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     Public,
-    Grant { scope: ScopeId, reach: Reach, confidential_only: bool, excepted: bool },
-    Except { scope: ScopeId },
+    Grant { scope: ScopeId, reach: Reach, confidential_only: bool },
 }
 
-/// A client of the list, compiled.
+/// What stands at the end of an exception's pattern: methods that the scope's own services lose.
 #[derive(Debug)]
-pub(super) struct Client {
-    pub(super) place: u32,
-    pub(super) spec: ClientSpec,
-    pub(super) ceiling: Option<ScopeSet>,
+pub(super) struct Exception {
+    pub(super) methods: MethodSet,
+    pub(super) scope: ScopeId,
+    pub(super) id: ExceptionId,
 }
 
 impl Policy {
@@ -137,16 +148,20 @@ impl Policy {
         for api in spec.apis {
             index.add_api(api)?;
         }
+        let endpoints = spec.token_endpoints.into_iter().map(|endpoint| index.add_token_endpoint(endpoint));
+        let token_endpoints = endpoints.collect::<Result<_, _>>()?;
         let mut policy = Self {
             apis: index.apis.into(),
             scopes: index.scopes.into(),
             services: index.services.into(),
-            bases: route_bases(&bases)?,
-            trie: index.trie.build(),
+            bases: Bases::new(&bases)?,
+            entries: index.entries.build(),
+            exceptions: index.exceptions.build(),
+            excepted: index.excepted.into(),
             names: index.names,
             account_headers,
+            token_endpoints,
             clients: None,
-            certificate_rules: spec.clients.iter().flatten().map(|client| client.certificate.clone()).collect(),
             unregistered_clients: spec.unregistered_clients,
             undefined_scopes: spec.undefined_scopes,
             scope_names: spec.scope_names,
@@ -205,28 +220,14 @@ impl Policy {
         &self.account_headers
     }
 
-    /// What the certificate of the client at this place of the list must be.
-    pub(super) fn certificate_rule(&self, place: u32) -> Option<&CertificateRule> {
-        self.certificate_rules.get(place as usize)?.as_ref()
-    }
-
-    pub(super) fn trie(&self) -> &Trie<Entry> {
-        &self.trie
-    }
-
-    /// The apis under whose base path the target lies, the most specific first.
-    pub(super) fn apis_at(&self, target: &Target<'_>) -> &[ApiId] {
-        let path = target.path();
-        let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
-        self.bases.at(path).map_or(&[], |found| found.value)
-    }
-
-    fn index_clients(&self, clients: Vec<ClientSpec>) -> Result<HashMap<Box<str>, Client>, Unindexable> {
-        let compiled = (0u32..).zip(clients).map(|(place, spec)| {
+    fn index_clients(&self, specs: Vec<ClientSpec>) -> Result<Clients, Unindexable> {
+        let mut clients = Clients::new();
+        for spec in specs {
             let ceiling = spec.scopes.as_ref().map(|names| self.ceiling(&spec, names)).transpose()?;
-            Ok((spec.id.as_str().into(), Client { place, spec, ceiling }))
-        });
-        compiled.collect()
+            let ClientSpec { id, account, client_type, certificate, scopes: _ } = spec;
+            clients.add(Client { id, account, ceiling, kind: client_type, certificate })?;
+        }
+        Ok(clients)
     }
 
     fn ceiling(&self, client: &ClientSpec, names: &[ScopeName]) -> Result<ScopeSet, Unindexable> {
@@ -264,16 +265,6 @@ impl Api {
                 .hosts
                 .iter()
                 .any(|own| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(without_port(host)))
-    }
-}
-
-impl Effect {
-    /// Whether this exception takes methods from that grant.
-    pub(super) fn narrows(self, grant: Self) -> bool {
-        match (self, grant) {
-            (Self::Except { scope: narrowed }, Self::Grant { scope, excepted, .. }) => excepted && scope == narrowed,
-            (Self::Public | Self::Grant { .. } | Self::Except { .. }, _) => false,
-        }
     }
 }
 

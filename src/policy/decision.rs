@@ -3,16 +3,16 @@
 //! Steps 8 to 14 of the order that `ARCHITECTURE.md` gives; 1 and 2 are `route`'s, and what steps 3
 //! to 7 found is an [`Identity`]. It is total and depends on nothing but its arguments.
 
-use super::account::{Account, NamedAccount};
+use super::account::NamedAccount;
 use super::client::ClientType;
-use super::compile::{Api, Client, Effect};
+use super::compile::{Api, Effect};
 use super::denial::ScopeIds;
 use super::permit::Injection;
 use super::route::{Candidate, Match, Named};
 use super::standing::ClientStanding;
 use super::{
-    AccountSource, AccountWhenAbsent, ApiId, Caller, Certificate, Denial, Identity, MethodSet, Permit, Policy, Reach,
-    Request, Route, ScopeId, ScopeSet, Standing, UndefinedScopes, UnregisteredClients,
+    AccountSource, AccountWhenAbsent, ApiId, Basis, Certificate, Denial, Identity, MethodSet, Permit, Policy, Reach,
+    Request, Route, ScopeId, Standing, TokenEndpoint, TokenEndpointId,
 };
 
 impl Policy {
@@ -51,40 +51,6 @@ impl Policy {
         Err(furthest)
     }
 
-    /// What this policy makes of a caller.
-    #[must_use]
-    pub fn standing(&self, caller: &Caller) -> Standing {
-        let listed = self.clients.as_ref().map(|clients| caller.client.as_ref().and_then(|id| clients.get(id)));
-        let client = match listed {
-            None => None,
-            Some(Some(client)) => Some(client),
-            Some(None) if self.unregistered_clients == UnregisteredClients::Allow => None,
-            Some(None) => return Standing::nobody(ClientStanding::Unknown),
-        };
-        let Some(accounts) = own_accounts(caller, client) else {
-            return Standing::nobody(ClientStanding::AccountMismatch);
-        };
-        let mut held = ScopeSet::default();
-        let mut undefined = false;
-        for name in &caller.scopes {
-            match self.scope_named(name) {
-                Some(id) => self.add_with_included(&mut held, id),
-                None => undefined = true,
-            }
-        }
-        if let Some(ceiling) = client.and_then(|client| client.ceiling.as_ref()) {
-            held = held.and(ceiling);
-        }
-        Standing {
-            held,
-            accounts,
-            client: client.map_or(ClientStanding::Unlisted, |client| {
-                ClientStanding::Listed(client.spec.client_type, client.place)
-            }),
-            undefined_scope: undefined && self.undefined_scopes == UndefinedScopes::Reject,
-        }
-    }
-
     /// Step 8.
     pub(super) fn check_client(
         &self,
@@ -94,11 +60,20 @@ impl Policy {
         match standing.client {
             ClientStanding::Unlisted => Ok(ClientType::Confidential),
             ClientStanding::Unknown => Err(Denial::ClientUnknown),
-            ClientStanding::AccountMismatch => Err(Denial::ClientAccountMismatch),
-            ClientStanding::Listed(client_type, place) => match self.certificate_rule(place) {
-                Some(rule) if !rule.admits(certificate) => Err(Denial::CertificateMismatch),
-                Some(_) | None => Ok(client_type),
-            },
+            ClientStanding::Listed(place) => self.check_certificate(place, certificate),
+            ClientStanding::AccountMismatch(place) => {
+                self.check_certificate(place, certificate).and(Err(Denial::ClientAccountMismatch))
+            }
+        }
+    }
+
+    /// The type of the client at that place of the list, if this is its certificate.
+    fn check_certificate(&self, place: u32, certificate: Option<&Certificate>) -> Result<ClientType, Denial> {
+        // A place that is not there is of another policy's list.
+        let client = self.clients.as_ref().and_then(|clients| clients.at(place)).ok_or(Denial::ClientUnknown)?;
+        match &client.certificate {
+            Some(rule) if !rule.admits(certificate) => Err(Denial::CertificateMismatch),
+            Some(_) | None => Ok(client.kind),
         }
     }
 }
@@ -112,6 +87,11 @@ pub(super) fn public<'r>(candidates: &[Candidate<'r, '_>], method: MethodSet) ->
     })
 }
 
+/// The permit of a request for a token, which the provider alone answers.
+pub(super) fn token_request(id: TokenEndpointId, endpoint: &TokenEndpoint) -> Permit<'static> {
+    Permit::new(endpoint.api, endpoint.service, Basis::TokenEndpoint(id), None, None)
+}
+
 /// Step 10's refusal: what is left if no api has a service for the request.
 fn no_service(route: &Route<'_, '_>) -> Denial {
     let matches = || route.candidates.iter().flat_map(|candidate| &candidate.matches);
@@ -119,17 +99,6 @@ fn no_service(route: &Route<'_, '_>) -> Denial {
         return Denial::RouteUnknown;
     }
     Denial::MethodNotAllowed { allow: matches().fold(MethodSet::NONE, |allow, found| allow.or(found.methods)) }
-}
-
-/// A token's accounts, or its client's where it carries none; `None` if they contradict each other.
-fn own_accounts(caller: &Caller, client: Option<&Client>) -> Option<Box<[Account]>> {
-    match client.and_then(|client| client.spec.account.as_ref()) {
-        None => Some(caller.accounts.clone()),
-        Some(account) if caller.accounts.is_empty() || caller.accounts.contains(account) => {
-            Some([account.clone()].into())
-        }
-        Some(_) => None,
-    }
 }
 
 /// Who asks for what.
@@ -171,7 +140,7 @@ impl<'r> Asking<'_, 'r> {
             Effect::Grant { scope, reach, .. } => {
                 reach == wanted && found.takes(self.request.method) && self.holds(scope)
             }
-            Effect::Public | Effect::Except { .. } => false,
+            Effect::Public => false,
         })
     }
 
@@ -183,7 +152,7 @@ impl<'r> Asking<'_, 'r> {
             .filter(|found| found.takes(self.request.method))
             .filter_map(|found| match found.entry.effect {
                 Effect::Grant { scope, .. } => Some(scope),
-                Effect::Public | Effect::Except { .. } => None,
+                Effect::Public => None,
             })
             .collect();
         scopes.sort_unstable();

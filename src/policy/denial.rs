@@ -8,7 +8,7 @@ use std::fmt;
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use super::{ApiId, MethodSet, ScopeId};
+use super::{ApiId, MethodSet, ScopeId, TokenRequestFault};
 
 /// A refusal, in the order of the decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,13 @@ pub enum Denial {
         /// Whose services they are.
         api: ApiId,
     },
+    /// A request for a token may not go to the provider.
+    TokenRequest {
+        /// Whose token endpoint it is.
+        api: ApiId,
+        /// Why not.
+        fault: TokenRequestFault,
+    },
 }
 
 /// A few scopes, in the order of the file.
@@ -113,6 +120,9 @@ pub enum PathFault {
     /// `#` or, in the path, `%23`.
     #[error("the target has a `#`")]
     Fragment,
+    /// `%3F`.
+    #[error("the path has an encoded question mark")]
+    EncodedQuestionMark,
     /// A character that RFC 3986 section 3.3 does not allow in a path.
     #[error("the target has a character that must be percent-encoded")]
     IllegalCharacter,
@@ -139,6 +149,9 @@ pub enum HeaderFault {
     /// An account query parameter more than once, or under a name that some servers would read as it.
     #[error("the account parameter is given more than once")]
     SeveralAccountParameters,
+    /// More query parameters than every server reads, where one of them can name the account.
+    #[error("there are more query parameters than some servers read")]
+    TooManyParameters,
     /// An account value that servers decode differently.
     #[error("the account value has characters that servers read differently")]
     AccountUnreadable,
@@ -148,6 +161,15 @@ pub enum HeaderFault {
     /// The body's length is given twice, or in a coding other than `chunked` alone.
     #[error("the length of the body is given in a way that servers read differently")]
     Framing,
+    /// A line of the head ends with a line feed alone, which some servers take for a part of the line.
+    #[error("a line of the head does not end with CR and LF")]
+    LineEnd,
+    /// An `Expect` of anything but `100-continue` (RFC 9110 section 10.1.1).
+    #[error("the Expect header is not `100-continue`")]
+    Expectation,
+    /// `Destination` (RFC 4918 section 10.3) names another target, for which nothing was asked.
+    #[error("the Destination header names a second target, which is not judged")]
+    SecondTarget,
     /// A trusted proxy's certificate header that holds no certificate.
     #[error("the certificate header cannot be read")]
     CertificateUnreadable,
@@ -204,7 +226,8 @@ impl Denial {
             | Self::ClientTypeRejected { api }
             | Self::AccountMissing { api }
             | Self::AccountAmbiguous { api }
-            | Self::AccountForbidden { api } => Some(*api),
+            | Self::AccountForbidden { api }
+            | Self::TokenRequest { api, .. } => Some(*api),
             Self::PathAmbiguous(_)
             | Self::HeaderAmbiguous(_)
             | Self::TokenMissing
@@ -239,6 +262,7 @@ impl Denial {
             Self::AccountMissing { .. } => Reason::AccountMissing,
             Self::AccountAmbiguous { .. } => Reason::AccountAmbiguous,
             Self::AccountForbidden { .. } | Self::ClientAccountMismatch => Reason::AccountForbidden,
+            Self::TokenRequest { fault, .. } => fault.reason(),
         }
     }
 }
@@ -306,6 +330,7 @@ macro_rules! reasons {
 reasons! {
     PathAmbiguous => "path_ambiguous",
     HeaderAmbiguous => "header_ambiguous",
+    FormRejected => "form_rejected",
     Public => "public",
     TokenMissing => "token_missing",
     TokenMalformed => "token_malformed",

@@ -2,19 +2,23 @@
 
 use hashbrown::{HashMap, HashSet};
 use http::header::HeaderName;
-use matchit::Router;
 
-use super::compile::{Api, Effect, Entry, Scope, Unindexable};
+use super::compile::{Api, Effect, Entry, Exception, Scope, Unindexable};
 use super::denial::ScopeIds;
 use super::trie::{NodeId, TrieBuilder};
-use super::{AccountSource, ApiId, ApiSpec, BasePath, Marks, ScopeId, ScopeNames, ScopeSpec, Service, ServiceId};
+use super::{
+    AccountSource, ApiId, ApiSpec, BasePath, ExceptionId, Marks, ScopeId, ScopeNames, ScopeSpec, Service, ServiceId,
+    TokenEndpoint, TokenEndpointSpec,
+};
 
 /// What grows while the apis are gone through.
 pub(super) struct Index {
     pub(super) apis: Vec<Api>,
     pub(super) scopes: Vec<Scope>,
     pub(super) services: Vec<Service>,
-    pub(super) trie: TrieBuilder<Entry>,
+    pub(super) entries: TrieBuilder<Entry>,
+    pub(super) exceptions: TrieBuilder<Exception>,
+    pub(super) excepted: Vec<(ScopeId, Service)>,
     pub(super) names: HashMap<Box<str>, ScopeId>,
     pub(super) scope_names: ScopeNames,
 }
@@ -23,7 +27,8 @@ pub(super) struct Index {
 #[derive(Clone, Copy)]
 struct Root<'s> {
     base: &'s BasePath,
-    node: NodeId,
+    entries: NodeId,
+    exceptions: Option<NodeId>,
 }
 
 impl Index {
@@ -32,7 +37,9 @@ impl Index {
             apis: vec![],
             scopes: vec![],
             services: vec![],
-            trie: TrieBuilder::new(),
+            entries: TrieBuilder::new(),
+            exceptions: TrieBuilder::new(),
+            excepted: vec![],
             names: HashMap::new(),
             scope_names,
         }
@@ -42,7 +49,13 @@ impl Index {
         let id = ApiId(count(self.apis.len())?);
         let first = count(self.services.len())?;
         let base = spec.base_path;
-        let root = Root { base: &base, node: self.trie.root().ok_or(Unindexable::TooMany)? };
+        let entries = self.entries.root().ok_or(Unindexable::TooMany)?;
+        let exceptions = if spec.scopes.iter().all(|scope| scope.except.is_empty()) {
+            None
+        } else {
+            Some(self.exceptions.root().ok_or(Unindexable::TooMany)?)
+        };
+        let root = Root { base: &base, entries, exceptions };
         for service in spec.public {
             self.add_entry(root, &[], service, Effect::Public)?;
         }
@@ -54,7 +67,6 @@ impl Index {
                 required.push(scope);
             }
         }
-        let root = root.node;
         self.apis.push(Api {
             name: spec.name,
             display_name: spec.display_name,
@@ -65,10 +77,21 @@ impl Index {
             account_when_absent: spec.account_when_absent,
             required,
             hosts: spec.hosts.into(),
-            root,
+            entries,
+            exceptions,
             services: first..count(self.services.len())?,
         });
         Ok(())
+    }
+
+    pub(super) fn add_token_endpoint(&mut self, spec: TokenEndpointSpec) -> Result<TokenEndpoint, Unindexable> {
+        let TokenEndpointSpec { api, service, upstream } = spec;
+        let id = ServiceId(count(self.services.len())?);
+        let endpoint = TokenEndpoint::new(api, id, upstream, &service);
+        let endpoint = endpoint.filter(|_| self.apis.get(api.0 as usize).is_some());
+        let endpoint = endpoint.ok_or_else(|| Unindexable::TokenEndpoint(service.as_str().into()))?;
+        self.services.push(service);
+        Ok(endpoint)
     }
 
     fn add_scope(
@@ -79,7 +102,6 @@ impl Index {
         spec: ScopeSpec,
     ) -> Result<ScopeId, Unindexable> {
         let confidential_only = spec.marks.confidential_only;
-        let excepted = !spec.except.is_empty();
         let scope = self.name_scope(Scope {
             name: spec.name,
             api,
@@ -90,15 +112,10 @@ impl Index {
             marks: spec.marks,
         })?;
         for service in spec.services {
-            self.add_entry(
-                root,
-                account,
-                service,
-                Effect::Grant { scope, reach: spec.reach, confidential_only, excepted },
-            )?;
+            self.add_entry(root, account, service, Effect::Grant { scope, reach: spec.reach, confidential_only })?;
         }
         for service in spec.except {
-            self.add_entry(root, &[], service, Effect::Except { scope })?;
+            self.add_exception(root, scope, service)?;
         }
         for privilege in spec.privileges {
             let id = self.name_scope(Scope {
@@ -110,7 +127,7 @@ impl Index {
                 reach: privilege.reach,
                 marks: Marks { required: false, ..spec.marks },
             })?;
-            let effect = Effect::Grant { scope: id, reach: privilege.reach, confidential_only, excepted: false };
+            let effect = Effect::Grant { scope: id, reach: privilege.reach, confidential_only };
             for service in privilege.services {
                 self.add_entry(root, account, service, effect)?;
             }
@@ -124,7 +141,9 @@ impl Index {
             ScopeNames::CaseSensitive => scope.name.as_str().to_owned(),
             ScopeNames::CaseInsensitive => scope.name.as_str().to_ascii_lowercase(),
         };
-        self.names.insert(key.into(), id);
+        if self.names.insert(key.into(), id).is_some() {
+            return Err(Unindexable::Twice(scope.name.as_str().into()));
+        }
         self.scopes.push(scope);
         Ok(id)
     }
@@ -136,9 +155,7 @@ impl Index {
         service: Service,
         effect: Effect,
     ) -> Result<(), Unindexable> {
-        if !service.pattern().is_under(root.base) {
-            return Err(Unindexable::OutsideBase(service.as_str().into()));
-        }
+        check_base(root, &service)?;
         let id = ServiceId(count(self.services.len())?);
         let account_segments = account
             .iter()
@@ -148,12 +165,26 @@ impl Index {
             })
             .collect();
         let entry = Entry { methods: service.methods(), service: id, effect, account_segments };
-        self.trie
-            .insert(root.node, root.base.segments().len(), service.pattern(), entry)
+        self.entries
+            .insert(root.entries, root.base.segments().len(), service.pattern(), entry)
             .ok_or(Unindexable::TooMany)?;
         self.services.push(service);
         Ok(())
     }
+
+    /// Exceptions are kept by their readings: a scope must not grant what some server takes for them.
+    fn add_exception(&mut self, root: Root<'_>, scope: ScopeId, service: Service) -> Result<(), Unindexable> {
+        check_base(root, &service)?;
+        let exception = Exception { methods: service.methods(), scope, id: ExceptionId(count(self.excepted.len())?) };
+        let (node, skip) = (root.exceptions.ok_or(Unindexable::TooMany)?, root.base.segments().len());
+        self.exceptions.insert(node, skip, &service.pattern().readings(), exception).ok_or(Unindexable::TooMany)?;
+        self.excepted.push((scope, service));
+        Ok(())
+    }
+}
+
+fn check_base(root: Root<'_>, service: &Service) -> Result<(), Unindexable> {
+    if service.pattern().is_under(root.base) { Ok(()) } else { Err(Unindexable::OutsideBase(service.as_str().into())) }
 }
 
 fn count(length: usize) -> Result<u32, Unindexable> {
@@ -171,24 +202,4 @@ pub(super) fn account_headers(apis: &[ApiSpec]) -> Box<[HeaderName]> {
         })
         .collect();
     headers.into_iter().collect()
-}
-
-/// Each distinct base path leads to every api whose base it lies under, so that the router's one
-/// (longest) match stands for all of them.
-pub(super) fn route_bases(bases: &[BasePath]) -> Result<Router<Box<[ApiId]>>, Unindexable> {
-    let mut under: HashMap<&BasePath, Vec<ApiId>> = HashMap::new();
-    for (place, base) in (0u32..).zip(bases) {
-        under.entry(base).or_default().push(ApiId(place));
-    }
-    let mut router = Router::new();
-    for base in under.keys() {
-        let ids: Box<[ApiId]> =
-            base.self_and_ancestors().filter_map(|ancestor| under.get(&ancestor)).flatten().copied().collect();
-        let text = base.to_string();
-        let prefix = if text == "/" { "" } else { &*text };
-        for route in [text.clone(), format!("{prefix}/{{*rest}}")] {
-            router.insert(route, ids.clone()).map_err(|_| Unindexable::BasePath(text.as_str().into()))?;
-        }
-    }
-    Ok(router)
 }

@@ -1,7 +1,8 @@
 //! Sets of request methods.
 //!
 //! A method is known (one of the table below) or "other"; a service lists known ones or takes every
-//! method. `CONNECT` and `TRACE` are no methods of a service: no set has them, not even "every".
+//! method. `CONNECT` and `TRACE` are no methods of a service: no set has them, not even "every", and
+//! neither has any the name of a known method in other letters (`delete`).
 
 use std::fmt;
 
@@ -38,6 +39,7 @@ const KNOWN: [&str; 30] = [
     "UNLINK",
     "PURGE",
 ];
+const NEVER_FORWARDED: [&str; 2] = ["CONNECT", "TRACE"];
 const OTHER: u32 = 1 << 31;
 
 /// A set of methods; the empty one is the default.
@@ -47,17 +49,22 @@ pub struct MethodSet(u32);
 impl MethodSet {
     /// No method.
     pub const NONE: Self = Self(0);
-    /// Every method, known here or not, but `CONNECT` and `TRACE`.
+    /// Every method, known here or not, that a request can have.
     pub const ALL: Self = Self(u32::MAX);
 
-    /// The set of the one method that a request has. Letter case counts (RFC 9110 section 9.1).
-    /// Empty for `CONNECT` and `TRACE`, which no service takes.
+    /// The set of the one method that a request has. Letter case counts (RFC 9110 section 9.1), but
+    /// not to every server: some read `delete` as `DELETE`. So the set is empty for a method that is
+    /// known in other letters only, as it is for `CONNECT` and `TRACE`: no service takes them.
     #[must_use]
     pub fn of_request(method: &str) -> Self {
-        match method {
-            "GET" => Self(1),
-            "CONNECT" | "TRACE" => Self::NONE,
-            other => Self::known(other).unwrap_or(Self(OTHER)),
+        if method == "GET" {
+            return Self(1);
+        }
+        let names_one = || KNOWN.iter().chain(&NEVER_FORWARDED).any(|name| name.eq_ignore_ascii_case(method));
+        match Self::known(method) {
+            Some(known) => known,
+            None if names_one() => Self::NONE,
+            None => Self(OTHER),
         }
     }
 
@@ -124,10 +131,15 @@ impl fmt::Display for MethodSet {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check(method: &str, taken: bool) {
+        assert_eq!(!MethodSet::of_request(method).and(MethodSet::ALL).is_empty(), taken, "{method}");
+    }
+
     #[test]
     fn every_takes_unknown_methods_but_never_connect_or_trace() {
-        for (method, taken) in [("GET", true), ("BREW", true), ("get", true), ("CONNECT", false), ("TRACE", false)] {
-            assert_eq!(!MethodSet::of_request(method).and(MethodSet::ALL).is_empty(), taken, "{method}");
+        for (method, taken) in [("GET", true), ("BREW", true), ("brew", true), ("CONNECT", false), ("TRACE", false)] {
+            check(method, taken);
         }
     }
 
@@ -143,10 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn letter_case_counts() {
-        let get = MethodSet::known("GET").unwrap();
-        assert!(get.and(MethodSet::of_request("get")).is_empty());
-        assert_eq!(MethodSet::known("get"), None);
+    fn a_known_method_in_other_letters_is_taken_by_no_service() {
+        for method in ["get", "Get", "delete", "DELETe", "trace", "Connect", "version-control"] {
+            check(method, false);
+            assert_eq!(MethodSet::known(method), None, "{method}");
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The product: what a `gateway.yaml` means, and whether one request may pass.
 //!
 //! Everything here is pure: no I/O, no clock, no log. [`Policy::find`] judges a request's target and
-//! finds the services that match it; [`Policy::decide`] then answers for a caller. Both are total,
-//! and a [`Permit`], which forwarding needs, is made by nothing else.
+//! finds the services that match it; [`Policy::decide`] then answers for a caller, and
+//! [`Policy::decide_token_request`] for who asks for a token. All are total, and a [`Permit`], which
+//! forwarding needs, is made by nothing else.
 //!
 //! It does not read files (`config`), verify tokens (`token`) or speak HTTP (`gateway`).
 
 mod account;
+mod bases;
 mod caller;
 mod client;
 mod compile;
@@ -18,6 +20,7 @@ mod method;
 mod name;
 mod overlap;
 mod pattern;
+mod percent;
 mod permit;
 mod request;
 mod route;
@@ -25,6 +28,8 @@ mod scope_set;
 mod spec;
 mod standing;
 mod target;
+mod token_endpoint;
+mod token_request;
 mod trace;
 mod trie;
 
@@ -33,7 +38,7 @@ pub use caller::{Binding, Caller, UnixTime};
 pub use client::{Certificate, CertificateRule, ClientType};
 pub use compile::{Api, Policy, Scope, Unindexable};
 pub use denial::{Denial, HeaderFault, PathFault, Reason, ScopeIds, TokenFault};
-pub use listing::{Listing, Role};
+pub use listing::{ListedClient, ListedException, Listing, Role};
 pub use method::MethodSet;
 pub use name::{ApiName, ClientId, InvalidName, ScopeName};
 pub use pattern::{BasePath, InvalidPattern, Pattern, Segment, Service};
@@ -42,9 +47,12 @@ pub use request::{Identity, Request};
 pub use route::Route;
 pub use scope_set::ScopeSet;
 pub use spec::{
-    ApiId, ApiSpec, ClientSpec, InsufficientScopeStatus, Marks, PolicySpec, PrivilegeSpec, Reach, ScopeId, ScopeNames,
-    ScopeSpec, ServiceId, UndefinedScopes, UnregisteredClients, UpstreamId,
+    ApiId, ApiSpec, ClientSpec, ExceptionId, InsufficientScopeStatus, Marks, PolicySpec, PrivilegeSpec, Reach, ScopeId,
+    ScopeNames, ScopeSpec, ServiceId, TokenEndpointId, TokenEndpointSpec, UndefinedScopes, UnregisteredClients,
+    UpstreamId,
 };
 pub use standing::Standing;
 pub use target::Target;
+pub use token_endpoint::TokenEndpoint;
+pub use token_request::{AdmittedTokenRequest, FormFault, TokenRequest, TokenRequestFault};
 pub use trace::{Considered, Fate};

@@ -7,6 +7,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::percent::reading;
 use super::{MethodSet, PathFault, Target};
 
 /// A method set and a path pattern, e.g. `GET /integration/default-data/{account}/**`.
@@ -178,6 +179,16 @@ impl Pattern {
         self.segments.iter().position(|segment| matches!(segment, Segment::Capture(captured) if **captured == *name))
     }
 
+    /// The pattern of every path that some server would take for one of its own.
+    #[must_use]
+    pub fn readings(&self) -> Self {
+        let read = |segment: &Segment| match segment {
+            Segment::Literal(text) => Segment::Literal(reading(text).into()),
+            Segment::Any | Segment::Capture(_) => Segment::Any,
+        };
+        Self { segments: self.segments.iter().map(read).collect(), any_rest: self.any_rest }
+    }
+
     /// Whether every path that it takes lies under `base`.
     #[must_use]
     pub fn is_under(&self, base: &BasePath) -> bool {
@@ -273,11 +284,15 @@ fn parse_methods(text: &str) -> Result<MethodSet, InvalidPattern> {
     })
 }
 
-/// The path of an absolute URL, or all of what is a path already.
+/// The path of an absolute URL, which has a scheme and a host, or all of what is a path already.
 fn path_of(text: &str) -> &str {
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+    };
     match text.split_once("://") {
-        Some((scheme, rest)) if scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')) => {
-            rest.find('/').map_or("/", |start| rest.get(start..).unwrap_or("/"))
+        Some((scheme, rest)) if is_scheme(scheme) && !rest.is_empty() && !rest.starts_with('/') => {
+            rest.find('/').and_then(|start| rest.get(start..)).unwrap_or("/")
         }
         Some(_) | None => text,
     }
@@ -285,9 +300,9 @@ fn path_of(text: &str) -> &str {
 
 fn segments_of(path: &str) -> impl Iterator<Item = &str> {
     let path = path.strip_prefix('/').unwrap_or(path);
-    let path = path.strip_suffix('/').unwrap_or(path);
-    // An empty path has no segments, where `split` would find an empty one.
-    path.split('/').skip(usize::from(path.is_empty()))
+    // `/` has no segments, where `split` would find an empty one; `//` has an empty one.
+    let segments = path.strip_suffix('/').unwrap_or(path).split('/');
+    segments.skip(usize::from(path.is_empty()))
 }
 
 fn is_capture_name(name: &str) -> bool {
@@ -321,6 +336,7 @@ mod tests {
         check("GET x/y/", Ok("GET /x/y"));
         check("GET https://sub.example.com/integration/rest", Ok("GET /integration/rest"));
         check("GET https://sub.example.com", Ok("GET /"));
+        check("GET https://sub.example.com:8443/x/", Ok("GET /x"));
         check("GET /a/{b}/*/**", Ok("GET /a/{b}/*/**"));
         check("GET /**", Ok("GET /**"));
         check("GET /", Ok("GET /"));
@@ -344,8 +360,13 @@ mod tests {
         check("GET /{a b}", Err(InvalidPattern::CaptureName("{a b}".into())));
         check("GET /{a}/{a}", Err(InvalidPattern::CaptureTwice("a".into())));
         check("GET /a?b", Err(InvalidPattern::NotPath('?')));
-        check("GET /a//b", Err(InvalidPattern::NeverJudged(PathFault::EmptySegment)));
+        for empty in ["/a//b", "//", "//a", "/a//", "a//", "://h/a", "https://", "https:///a", "1://h/a", "/x://h/a"] {
+            check(&format!("GET {empty}"), Err(InvalidPattern::NeverJudged(PathFault::EmptySegment)));
+        }
         check("GET /a/../b", Err(InvalidPattern::NeverJudged(PathFault::DotSegment)));
+        let deep = |segments: usize| format!("GET {}", "/a".repeat(segments));
+        assert!(Service::parse(&deep(64)).is_ok());
+        check(&deep(65), Err(InvalidPattern::TooDeep(65)));
         check("GET /a;b", Err(InvalidPattern::NeverJudged(PathFault::MatrixParameter)));
     }
 

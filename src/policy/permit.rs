@@ -3,7 +3,7 @@
 use http::header::HeaderName;
 
 use super::account::Account;
-use super::{ApiId, NamedAccount, Reason, ScopeId, ServiceId};
+use super::{ApiId, NamedAccount, Reason, ScopeId, ServiceId, TokenEndpointId};
 
 /// Proof that one request was allowed. Nothing is forwarded without one.
 // INVARIANT: the fields are private and `new` is visible to this folder only; of it, `decision`
@@ -24,6 +24,8 @@ pub enum Basis {
     Public,
     /// A scope (or privilege) that the caller holds.
     Scope(ScopeId),
+    /// A request for a token that the provider behind this endpoint may answer.
+    TokenEndpoint(TokenEndpointId),
 }
 
 /// The caller's own account, to be written into a request that names none.
@@ -80,7 +82,7 @@ impl<'r> Permit<'r> {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self.basis {
-            Basis::Public => Reason::Public,
+            Basis::Public | Basis::TokenEndpoint(_) => Reason::Public,
             Basis::Scope(_) => Reason::Granted,
         }
     }

@@ -14,7 +14,8 @@ pub struct Request<'r> {
     pub target: &'r Target<'r>,
     /// The `Host`, lower case, as sent (with its port, if it has one).
     pub host: &'r str,
-    /// Every header; only account headers and what tells a browser are looked at.
+    /// Every header. Looked at are `Authorization`, `Host` and `Connection`, for what is ambiguous,
+    /// account headers, and what tells a browser.
     pub headers: &'r HeaderMap,
 }
 
@@ -41,7 +42,7 @@ const SEC_FETCH: [HeaderName; 4] = [
     HeaderName::from_static("sec-fetch-user"),
 ];
 
-/// Headers that decide whatever the policy; `Connection` must not name them.
+/// Headers that decide, or end the body, whatever the policy; `Connection` must not name them.
 const DECISIVE: [&str; 8] = [
     "authorization",
     "host",
@@ -54,7 +55,8 @@ const DECISIVE: [&str; 8] = [
 ];
 
 impl Request<'_> {
-    /// Whether a browser made it (Fetch's `Origin` or `Sec-Fetch-*` is there).
+    /// Whether a browser made it: Fetch's `Origin` is there, or one of the `Sec-Fetch-*` headers that
+    /// every browser sends.
     #[must_use]
     pub fn is_from_browser(&self) -> bool {
         self.headers.contains_key(ORIGIN) || SEC_FETCH.iter().any(|name| self.headers.contains_key(name))
@@ -84,4 +86,68 @@ fn is_decisive(option: &str, account_headers: &[HeaderName]) -> bool {
         || prefixed("sec-fetch-")
         || prefixed("x-forwarded-")
         || account_headers.iter().any(|name| option.eq_ignore_ascii_case(name.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(lines: &[(&str, &str)], expected: Result<(), HeaderFault>) {
+        let parsed = |name: &str| HeaderName::from_bytes(name.as_bytes()).unwrap();
+        let headers = lines.iter().map(|(name, value)| (parsed(name), value.parse().unwrap())).collect();
+        assert_eq!(check_headers(&headers, &[HeaderName::from_static("x-account")]), expected, "{lines:?}");
+    }
+
+    #[test]
+    fn authorization_and_host_are_given_once() {
+        check(&[("authorization", "Bearer a"), ("host", "h")], Ok(()));
+        check(&[("authorization", "a"), ("authorization", "a")], Err(HeaderFault::SeveralAuthorizations));
+        check(&[("host", "h"), ("Host", "h")], Err(HeaderFault::SeveralHosts));
+    }
+
+    #[test]
+    fn connection_names_no_header_that_decides() {
+        for good in ["close", "keep-alive, Upgrade", "X-Hop", "", ",", "x-account-2", "sec-fetch"] {
+            check(&[("connection", good)], Ok(()));
+        }
+        for named in [
+            "Authorization",
+            "close,authorization",
+            "close ,\tX-Account",
+            "X-ACCOUNT",
+            "Host",
+            "DPoP",
+            "Client-Cert",
+            "Client-Cert-Chain",
+            "X-Forwarded-Client-Cert",
+            "X-Forwarded-For",
+            "Origin",
+            "Sec-Fetch-Site",
+            "Content-Length",
+            "é",
+        ] {
+            check(&[("connection", named)], Err(HeaderFault::ConnectionNames));
+            check(&[("connection", "close"), ("connection", named)], Err(HeaderFault::ConnectionNames));
+        }
+    }
+
+    #[test]
+    fn a_browser_shows_itself_by_origin_or_fetch_metadata() {
+        let target = Target::parse(b"/").unwrap();
+        for (name, is_browser) in [
+            ("origin", true),
+            ("sec-fetch-mode", true),
+            ("sec-fetch-site", true),
+            ("sec-fetch-dest", true),
+            ("sec-fetch-user", true),
+            ("referer", false),
+            ("user-agent", false),
+        ] {
+            let headers: HeaderMap = [(HeaderName::from_static(name), "x".parse().unwrap())].into_iter().collect();
+            let request =
+                Request { method: MethodSet::of_request("GET"), target: &target, host: "h", headers: &headers };
+            assert_eq!(request.is_from_browser(), is_browser, "{name}");
+        }
+    }
 }

@@ -5,7 +5,7 @@
 use smallvec::SmallVec;
 
 use super::account::{self, NamedAccount};
-use super::compile::{Api, Effect, Entry, Policy};
+use super::compile::{Api, Effect, Entry, Exception, Policy};
 use super::request::check_headers;
 use super::{AccountSource, ApiId, Basis, Denial, HeaderFault, MethodSet, Permit, Request, decision};
 
@@ -95,7 +95,7 @@ impl Policy {
     pub fn find<'r>(&self, request: Request<'r>) -> Result<Route<'r, '_>, Denial> {
         check_headers(request.headers, self.account_headers())?;
         let mut candidates = SmallVec::new();
-        for id in self.apis_at(request.target) {
+        for id in self.bases.at(request.target) {
             if let Some(api) = self.api(*id)
                 && api.admits_host(request.host)
                 && let Some(candidate) = self.candidate(*id, api, &request)?
@@ -113,14 +113,19 @@ impl Policy {
         api: &'p Api,
         request: &Request<'r>,
     ) -> Result<Option<Candidate<'r, 'p>>, HeaderFault> {
+        let Request { target, .. } = request;
+        let depth = api.base_path.segments().len();
         let mut matches: SmallVec<[Match<'p>; 4]> = SmallVec::new();
-        let mut excepts: SmallVec<[&Entry; 4]> = SmallVec::new();
-        self.trie().walk(api.root, request.target, api.base_path.segments().len(), &mut |entry| match entry.effect {
-            Effect::Except { .. } => excepts.push(entry),
-            Effect::Public | Effect::Grant { .. } => matches.push(Match { entry, methods: entry.methods }),
+        self.entries.walk(api.entries, &|place| target.segment(place), depth, &mut |entry| {
+            matches.push(Match { entry, methods: entry.methods });
         });
-        if !excepts.is_empty() {
-            subtract(&mut matches, &excepts);
+        if let Some(root) = api.exceptions
+            && !matches.is_empty()
+        {
+            self.exceptions.walk(root, &|place| target.reading(place), depth, &mut |exception| {
+                matches.iter_mut().for_each(|found| found.narrow(exception));
+            });
+            matches.retain(|found| !found.methods.is_empty());
         }
         if matches.is_empty() {
             return Ok(None);
@@ -130,18 +135,6 @@ impl Policy {
         let named = outside_path(api, request)?;
         Ok(Some(Candidate { id, api, matches, named }))
     }
-}
-
-/// Takes from each grant the methods that its own scope's exceptions name for this path.
-fn subtract(matches: &mut SmallVec<[Match<'_>; 4]>, excepts: &[&Entry]) {
-    for found in matches.iter_mut() {
-        for except in excepts {
-            if except.effect.narrows(found.entry.effect) {
-                found.methods = found.methods.without(except.methods);
-            }
-        }
-    }
-    matches.retain(|found| !found.methods.is_empty());
 }
 
 /// The account that the api's headers and query parameters name.
@@ -168,6 +161,16 @@ impl<'r> Named<'r> {
 }
 
 impl Match<'_> {
+    /// Takes away what an exception of its own scope names.
+    fn narrow(&mut self, exception: &Exception) {
+        match self.entry.effect {
+            Effect::Grant { scope, .. } if scope == exception.scope => {
+                self.methods = self.methods.without(exception.methods);
+            }
+            Effect::Grant { .. } | Effect::Public => {}
+        }
+    }
+
     pub(super) fn takes(&self, method: MethodSet) -> bool {
         !self.methods.and(method).is_empty()
     }
@@ -176,7 +179,7 @@ impl Match<'_> {
     pub(super) fn basis(&self) -> Basis {
         match self.entry.effect {
             Effect::Public => Basis::Public,
-            Effect::Grant { scope, .. } | Effect::Except { scope } => Basis::Scope(scope),
+            Effect::Grant { scope, .. } => Basis::Scope(scope),
         }
     }
 }

@@ -16,13 +16,22 @@ pub struct ApiId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScopeId(pub u32);
 
-/// A service's place in the policy, in the order of the file, public services included.
+/// A service's place in the policy, in the order of the file: public services too, exceptions not, token
+/// endpoints last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceId(pub u32);
+
+/// An exception's place in the policy, in the order of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExceptionId(pub u32);
 
 /// An upstream's place in the file, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamId(pub u32);
+
+/// A token endpoint's place among those of the file, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenEndpointId(pub u32);
 
 /// Whose data a scope may touch on behalf of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,6 +87,8 @@ pub enum UnregisteredClients {
 pub struct PolicySpec {
     /// In the order of the file.
     pub apis: Vec<ApiSpec>,
+    /// Where clients get their tokens through the gateway, in the order of the file.
+    pub token_endpoints: Vec<TokenEndpointSpec>,
     /// `None` where the file has no `clients`: then every client is as its token says.
     pub clients: Option<Vec<ClientSpec>>,
     /// Only looked at where there are `clients`.
@@ -111,6 +122,17 @@ pub struct ApiSpec {
     pub public: Vec<Service>,
     /// In the order of the file.
     pub scopes: Vec<ScopeSpec>,
+}
+
+/// A provider's token endpoint, guarded.
+#[derive(Debug, Clone)]
+pub struct TokenEndpointSpec {
+    /// The api that names it.
+    pub api: ApiId,
+    /// `POST` and one literal path, wherever the api's own services lie.
+    pub service: Service,
+    /// The provider.
+    pub upstream: UpstreamId,
 }
 
 /// A name with services.

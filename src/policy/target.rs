@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::PathFault;
-use super::account::hex;
+use super::percent::{escape, reading, without_tail};
 
 /// A target that means one thing: `/path?query`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +77,20 @@ impl<'r> Target<'r> {
         let end = self.slashes.get(place + 1).map_or(self.path.len(), |slash| *slash as usize);
         // An empty last segment is that of `/` or of a trailing slash.
         self.path.get(start..end).filter(|segment| !segment.is_empty())
+    }
+
+    /// The path of that many segments from the first on, without a trailing slash; `None` if there
+    /// are not so many.
+    pub(super) fn first(&self, segments: usize) -> Option<&str> {
+        let Some(last) = segments.checked_sub(1) else { return Some("/") };
+        self.segment(last)?;
+        let end = self.slashes.get(segments).map_or(self.path.len(), |slash| *slash as usize);
+        self.path.get(..end)
+    }
+
+    /// What the least exact of servers reads in the segment at that place.
+    pub(super) fn reading(&self, place: usize) -> Option<Cow<'_, str>> {
+        self.segment(place).map(reading)
     }
 
     /// One trailing slash may stand; nothing else may be empty or made of dots.
@@ -176,7 +190,8 @@ fn scan_path(raw: &[u8]) -> Result<Scan, PathFault> {
             Class::Percent => {
                 let mut digit = || bytes.next().map(|(_, digit)| digit);
                 let (high, low) = (digit(), digit());
-                scan.decodes |= is_unreserved(check_encoded(escape(high, low)?)?);
+                let byte = escape(high, low).ok_or(PathFault::BrokenEscape)?;
+                scan.decodes |= is_unreserved(check_encoded(byte)?);
             }
             Class::Query => {
                 scan.end = at;
@@ -205,6 +220,8 @@ fn check_encoded(byte: u8) -> Result<u8, PathFault> {
     match byte {
         b'/' => Err(PathFault::EncodedSlash),
         b'%' => Err(PathFault::DoubleEncoding),
+        // Servers that decode before they split find a query here.
+        b'?' => Err(PathFault::EncodedQuestionMark),
         b'\\' | b';' | b'#' | 0..=0x1f | 0x7f..=0xff => Err(fault(byte)),
         _ => Ok(byte),
     }
@@ -215,18 +232,13 @@ fn check_query(query: &[u8]) -> Result<(), PathFault> {
     while let Some(byte) = bytes.next() {
         match byte {
             b'%' => {
-                escape(bytes.next(), bytes.next())?;
+                escape(bytes.next(), bytes.next()).ok_or(PathFault::BrokenEscape)?;
             }
             b' ' | b'#' | 0..=0x1f | 0x7f..=0xff => return Err(fault(*byte)),
             _ => {}
         }
     }
     Ok(())
-}
-
-fn escape(high: Option<&u8>, low: Option<&u8>) -> Result<u8, PathFault> {
-    let digit = |digit: Option<&u8>| digit.and_then(|digit| hex(*digit)).ok_or(PathFault::BrokenEscape);
-    Ok(digit(high)? << 4 | digit(low)?)
 }
 
 /// The path with its encoded unreserved characters decoded and every other encoding as it is.
@@ -254,12 +266,9 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// Some file systems drop trailing dots and spaces, so any run of them may be `.`, `..` or nothing.
-fn is_dots(mut segment: &str) -> bool {
-    while let Some(rest) = segment.strip_prefix('.').or_else(|| segment.strip_prefix("%20")) {
-        segment = rest;
-    }
-    segment.is_empty()
+/// A segment of dots and spaces alone may be `.`, `..` or nothing to a file system that drops them.
+fn is_dots(segment: &str) -> bool {
+    without_tail(segment).is_empty()
 }
 
 #[cfg(test)]
@@ -276,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_plain_target_is_forwarded_as_it_came() {
-        for path in ["/", "/a", "/a/", "/a/b.c/~d", "/a:b@c!$&'()*+,=", "/a%20b", "/a%3Fb", "/.a", "/a..b", "/..a"] {
+        for path in ["/", "/a", "/a/", "/a/b.c/~d", "/a:b@c!$&'()*+,=", "/a%20b", "/a%5Bb", "/.a", "/a..b", "/..a"] {
             check(path, Ok((path, None)));
         }
         check("/a?", Ok(("/a", Some(""))));
@@ -313,6 +322,7 @@ mod tests {
             (PathFault::Backslash, &["/a\\b", "/a%5cb", "/..\\a"]),
             (PathFault::EncodedSlash, &["/a%2fb", "/a%2Fb", "/..%2f"]),
             (PathFault::DoubleEncoding, &["/%2561", "/a%25", "/%252e%252e"]),
+            (PathFault::EncodedQuestionMark, &["/a%3Fb", "/a%3f", "/a%3faccountId=beta?accountId=acme"]),
             (PathFault::Control, &["/a\0", "/a%00", "/a\t", "/a%0d%0a", "/a\x7f", "/a%7F", "/a?\r\n"]),
             (PathFault::NonAscii, &["/é", "/%C3%A9", "/%c0%ae", "/a?é", "/%ef%bc%8f"]),
             (PathFault::BrokenEscape, &["/%", "/%4", "/%zz", "/a?%", "/a?%g0", "/%u002e"]),
@@ -345,5 +355,19 @@ mod tests {
             assert_eq!(seen, segments, "{raw}");
         }
         assert_eq!(Target::parse(b"/a/b/").unwrap().path(), "/a/b/");
+    }
+
+    #[test]
+    fn the_first_segments_are_a_path_of_their_own() {
+        for (raw, expected) in [
+            ("/", [Some("/"), None, None, None]),
+            ("/a", [Some("/"), Some("/a"), None, None]),
+            ("/a/", [Some("/"), Some("/a"), None, None]),
+            ("/a/bc/d", [Some("/"), Some("/a"), Some("/a/bc"), Some("/a/bc/d")]),
+            ("/a/bc/d/e?f", [Some("/"), Some("/a"), Some("/a/bc"), Some("/a/bc/d")]),
+        ] {
+            let target = Target::parse(raw.as_bytes()).unwrap();
+            assert_eq!([0, 1, 2, 3].map(|segments| target.first(segments)), expected, "{raw}");
+        }
     }
 }

@@ -4,11 +4,11 @@
 
 use super::account::{in_header, in_query};
 use super::client::ClientType;
-use super::compile::{Api, Effect, Entry};
+use super::compile::{Api, Effect, Entry, Exception};
 use super::decision::{Asking, public};
 use super::route::{Candidate, Match};
 use super::{
-    AccountSource, ApiId, Certificate, Denial, Listing, MethodSet, NamedAccount, Pattern, Policy, Request, ServiceId,
+    AccountSource, ApiId, Certificate, Denial, ExceptionId, Listing, MethodSet, NamedAccount, Pattern, Policy, Request,
     Standing,
 };
 
@@ -29,7 +29,7 @@ pub enum Fate {
     /// It does not take the request's method.
     OtherMethod,
     /// This exception of its scope takes the request's method from it.
-    Excepted(ServiceId),
+    Excepted(ExceptionId),
     /// It was not asked: a public service lets the request through, or its caller is not known or
     /// was refused before.
     NotAsked,
@@ -50,7 +50,7 @@ impl Policy {
         request: &Request<'_>,
         caller: Option<(&Standing, Option<&Certificate>)>,
     ) -> Vec<Considered<'_>> {
-        let apis = self.apis_at(request.target).iter().filter_map(|id| Some((*id, self.api(*id)?)));
+        let apis = self.bases.at(request.target).iter().filter_map(|id| Some((*id, self.api(*id)?)));
         let apis: Vec<_> = apis.filter(|(_, api)| api.admits_host(request.host)).collect();
         let candidates = apis.iter().filter_map(|(id, api)| self.candidate(*id, api, request).ok().flatten());
         let candidates: Vec<_> = candidates.collect();
@@ -73,11 +73,13 @@ impl Policy {
         candidate: Option<&Candidate<'_, '_>>,
         asking: Option<&Asking<'_, '_>>,
     ) -> Vec<Considered<'_>> {
+        let target = request.target;
+        let depth = api.base_path.segments().len();
         let (mut entries, mut excepts) = (Vec::new(), Vec::new());
-        self.trie().walk(api.root, request.target, api.base_path.segments().len(), &mut |entry| match entry.effect {
-            Effect::Except { .. } => excepts.push(entry),
-            Effect::Public | Effect::Grant { .. } => entries.push(entry),
-        });
+        self.entries.walk(api.entries, &|place| target.segment(place), depth, &mut |entry| entries.push(entry));
+        if let Some(root) = api.exceptions {
+            self.exceptions.walk(root, &|place| target.reading(place), depth, &mut |except| excepts.push(except));
+        }
         entries.sort_unstable_by_key(|entry| entry.service);
         let considered = entries.into_iter().filter_map(|entry| {
             let left = candidate.and_then(|candidate| {
@@ -99,21 +101,27 @@ impl Policy {
 fn fate(candidate: &Candidate<'_, '_>, found: &Match<'_>, asking: Option<&Asking<'_, '_>>) -> Fate {
     match (found.entry.effect, asking) {
         (Effect::Public, _) => Fate::Permits,
-        (Effect::Grant { .. } | Effect::Except { .. }, None) => Fate::NotAsked,
-        (Effect::Grant { scope, .. } | Effect::Except { scope }, Some(asking)) if !asking.holds(scope) => Fate::NotHeld,
-        (Effect::Grant { .. } | Effect::Except { .. }, Some(asking)) => {
+        (Effect::Grant { .. }, None) => Fate::NotAsked,
+        (Effect::Grant { scope, .. }, Some(asking)) if !asking.holds(scope) => Fate::NotHeld,
+        (Effect::Grant { .. }, Some(asking)) => {
             asking.decide_grant(candidate.id, candidate, found).map_or_else(Fate::Refused, |_| Fate::Permits)
         }
     }
 }
 
 /// Of a service that has the path, and not, or no more, the method.
-fn lost(entry: &Entry, excepts: &[&Entry], method: MethodSet) -> Fate {
+fn lost(entry: &Entry, excepts: &[&Exception], method: MethodSet) -> Fate {
     if entry.methods.and(method).is_empty() {
         return Fate::OtherMethod;
     }
-    let takes = |except: &&&Entry| except.effect.narrows(entry.effect) && !except.methods.and(method).is_empty();
-    excepts.iter().find(takes).map_or(Fate::OtherMethod, |except| Fate::Excepted(except.service))
+    let takes = |except: &&&Exception| {
+        let is_its_own = match entry.effect {
+            Effect::Grant { scope, .. } => scope == except.scope,
+            Effect::Public => false,
+        };
+        is_its_own && !except.methods.and(method).is_empty()
+    };
+    excepts.iter().find(takes).map_or(Fate::OtherMethod, |except| Fate::Excepted(except.id))
 }
 
 fn named(api: &Api, pattern: &Pattern, request: &Request<'_>) -> Vec<(AccountSource, String)> {

@@ -4,13 +4,15 @@
 //! end there or take any rest. A walk follows the literal and the any-child alike, so the answer is
 //! the union that trying each pattern would give. Its cost grows with the path and the patterns that
 //! overlap on it, not with how many there are.
+//!
+//! How a segment is written is for whoever fills and walks it: patterns and paths must agree.
 
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
 use hashbrown::{Equivalent, HashMap};
 
-use super::{Pattern, Segment, Target};
+use super::{Pattern, Segment};
 
 /// A node's place in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,22 +141,28 @@ impl<E> Trie<E> {
         &self.entries
     }
 
-    /// Shows `found` every entry whose pattern matches the target's path from segment `depth` on.
+    /// Shows `found` every entry whose pattern matches a path from segment `depth` on.
     // Its depth is that of the deepest pattern, which `Pattern` bounds.
-    pub(super) fn walk<'t>(&'t self, at: NodeId, target: &Target<'_>, depth: usize, found: &mut impl FnMut(&'t E)) {
+    pub(super) fn walk<'t, S: AsRef<str>>(
+        &'t self,
+        at: NodeId,
+        path: &impl Fn(usize) -> Option<S>,
+        depth: usize,
+        found: &mut impl FnMut(&'t E),
+    ) {
         let Some(node) = self.nodes.get(at.place()) else { return };
         self.entries_in(&node.any_rest).iter().for_each(&mut *found);
-        let Some(segment) = target.segment(depth) else {
+        let Some(segment) = path(depth) else {
             self.entries_in(&node.exact).iter().for_each(&mut *found);
             return;
         };
         if node.has_literals
-            && let Some(child) = self.literals.get(&LiteralRef(at, segment))
+            && let Some(child) = self.literals.get(&LiteralRef(at, segment.as_ref()))
         {
-            self.walk(*child, target, depth + 1, found);
+            self.walk(*child, path, depth + 1, found);
         }
         if let Some(child) = node.any {
-            self.walk(child, target, depth + 1, found);
+            self.walk(child, path, depth + 1, found);
         }
     }
 
@@ -172,6 +180,7 @@ impl NodeId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Target;
 
     #[test]
     fn every_pattern_that_matches_is_found() {
@@ -194,7 +203,8 @@ mod tests {
         ] {
             let mut found = Vec::new();
             let path = format!("/{path}");
-            trie.walk(root, &Target::parse(path.as_bytes()).unwrap(), 0, &mut |entry| found.push(*entry));
+            let target = Target::parse(path.as_bytes()).unwrap();
+            trie.walk(root, &|place| target.segment(place), 0, &mut |entry| found.push(*entry));
             found.sort_unstable();
             expected.sort_unstable();
             assert_eq!(found, expected, "{path}");

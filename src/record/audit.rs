@@ -1,9 +1,8 @@
 //! Where audit lines go: a bounded queue, written by a thread of its own to standard output or a file.
 //!
 //! A request never waits for it. What finds the queue full, or cannot be written, is dropped and
-//! counted. What a line says is `line`'s.
+//! counted. What a line says is `line`'s, how lines wait `queue`'s.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -11,8 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-
+use super::queue::{Queue, Writing};
 use super::{Metrics, Outcome, line};
 
 /// How many lines may wait; at some 500 bytes each.
@@ -20,19 +18,19 @@ const QUEUE: usize = 32_768;
 
 /// Takes audit lines; see [`record`](super::record).
 pub struct AuditSink {
-    queue: NonBlocking,
+    queue: Queue,
     file: Option<Reopened>,
 }
 
 /// While it lives, lines are written; when it is dropped, those that wait are written first.
 #[derive(Debug)]
 #[must_use = "lines are written only while it lives"]
-pub struct AuditGuard(#[expect(dead_code, reason = "it is kept for what its drop does")] WorkerGuard);
+pub struct AuditGuard(#[expect(dead_code, reason = "it is kept for what its drop does")] Writing);
 
 /// How many lines were lost so far.
 #[derive(Debug)]
 pub(super) struct Dropped {
-    queue: ErrorCounter,
+    queue: Queue,
     unwritten: Arc<AtomicU64>,
 }
 
@@ -47,13 +45,13 @@ impl AuditSink {
     /// output where there is none. Lost lines are counted in `metrics`.
     ///
     /// # Errors
-    /// If the file cannot be opened.
+    /// If the file cannot be opened, or the thread that writes not be had.
     pub fn open(file: Option<&Path>, metrics: &Metrics) -> io::Result<(Self, AuditGuard)> {
         let Some(path) = file else {
-            return Ok(Self::start(Box::new(io::stdout()), QUEUE, None, metrics));
+            return Self::start(Box::new(io::stdout()), QUEUE, None, metrics);
         };
         let reopened = Reopened { path: path.to_owned(), next: Arc::default() };
-        Ok(Self::start(Box::new(append_to(path)?), QUEUE, Some(reopened), metrics))
+        Self::start(Box::new(append_to(path)?), QUEUE, Some(reopened), metrics)
     }
 
     /// Lines that come from now on go to the file that the path names now; of use after the file
@@ -70,19 +68,15 @@ impl AuditSink {
 
     /// Queues the outcome's line.
     pub(super) fn write(&self, outcome: &Outcome<'_>) {
-        thread_local! {
-            static BUFFER: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(1024));
-        }
-        BUFFER.with_borrow_mut(|buffer| {
-            buffer.clear();
-            if line::append(outcome, buffer).is_ok() {
-                // It cannot fail: what does not fit is counted by the queue.
-                let _ = self.queue.clone().write_all(buffer);
-            }
-        });
+        self.queue.put(|line| line::append(outcome, line));
     }
 
-    fn start(output: Output, queue: usize, file: Option<Reopened>, metrics: &Metrics) -> (Self, AuditGuard) {
+    fn start(
+        output: Output,
+        queue: usize,
+        file: Option<Reopened>,
+        metrics: &Metrics,
+    ) -> io::Result<(Self, AuditGuard)> {
         let unwritten = Arc::default();
         let destination = Destination {
             output: BufWriter::with_capacity(64 * 1024, output),
@@ -90,13 +84,9 @@ impl AuditSink {
             unwritten: Arc::clone(&unwritten),
             fails: false,
         };
-        let (queue, guard) = NonBlockingBuilder::default()
-            .lossy(true)
-            .buffered_lines_limit(queue)
-            .thread_name("audit")
-            .finish(destination);
-        metrics.count_dropped(Dropped { queue: queue.error_counter(), unwritten });
-        (Self { queue, file }, AuditGuard(guard))
+        let (queue, writing) = Queue::start(destination, queue)?;
+        metrics.count_dropped(Dropped { queue: queue.clone(), unwritten });
+        Ok((Self { queue, file }, AuditGuard(writing)))
     }
 }
 
@@ -108,8 +98,7 @@ impl fmt::Debug for AuditSink {
 
 impl Dropped {
     pub(super) fn count(&self) -> u64 {
-        let queue = u64::try_from(self.queue.dropped_lines()).unwrap_or(u64::MAX);
-        queue.saturating_add(self.unwritten.load(Ordering::Relaxed))
+        self.queue.dropped().saturating_add(self.unwritten.load(Ordering::Relaxed))
     }
 }
 
@@ -262,7 +251,7 @@ mod tests {
     fn a_writer_that_hangs_costs_lines_which_are_counted_and_no_time() {
         let (sender, lines) = mpsc::sync_channel(0);
         let metrics = Metrics::new().unwrap();
-        let (sink, guard) = AuditSink::start(Box::new(Handed(sender)), 4, None, &metrics);
+        let (sink, guard) = AuditSink::start(Box::new(Handed(sender)), 4, None, &metrics).unwrap();
         let total = 4_000_u64;
         for number in 0..total {
             write(&sink, &number.to_string());
@@ -287,9 +276,8 @@ mod tests {
             unwritten: Arc::default(),
             fails: false,
         };
-        let (queue, _guard) = NonBlockingBuilder::default().finish(io::sink());
-        let unwritten = Arc::clone(&destination.unwritten);
-        metrics.count_dropped(Dropped { queue: queue.error_counter(), unwritten });
+        let (queue, _writing) = Queue::start(io::sink(), 1).unwrap();
+        metrics.count_dropped(Dropped { queue, unwritten: Arc::clone(&destination.unwritten) });
         destination.write_all(b"{}\n").unwrap();
         destination.write_all(b"{}\n").unwrap();
         assert_eq!(dropped(&metrics), 2);

@@ -3,18 +3,34 @@
 //!
 //! It names no token and no part of one; there is no field that could hold it.
 
+use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
-
-use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::{HeldScopes, Outcome};
 use crate::policy::Reason;
 
-/// Appends the outcome's line to `buffer`, with its final newline.
-pub(super) fn append(outcome: &Outcome<'_>, buffer: &mut Vec<u8>) -> serde_json::Result<()> {
-    serde_json::to_writer(&mut *buffer, &Line(outcome))?;
-    buffer.push(b'\n');
-    Ok(())
+/// Appends the outcome's line to `line`, with its final newline.
+pub(super) fn append(outcome: &Outcome<'_>, line: &mut Vec<u8>) {
+    line.extend_from_slice(b"{\"time\":");
+    time(outcome.time, line);
+    text(",\"request_id\":", outcome.request_id, line);
+    number(",\"generation\":", outcome.generation, line);
+    text(",\"decision\":", decision(outcome.reason), line);
+    text(",\"reason\":", outcome.reason.as_str(), line);
+    optional(",\"issuer\":", outcome.issuer, line);
+    optional(",\"client\":", outcome.client, line);
+    optional(",\"subject\":", outcome.subject, line);
+    optional(",\"account\":", outcome.account.as_deref(), line);
+    names(",\"scopes\":", outcome.scopes, line);
+    optional(",\"granted_by\":", outcome.granted_by, line);
+    optional(",\"service\":", outcome.service, line);
+    text(",\"method\":", outcome.method, line);
+    text(",\"path\":", outcome.path, line);
+    number(",\"status\":", outcome.status.into(), line);
+    optional(",\"upstream_error\":", outcome.upstream_error, line);
+    number(",\"microseconds\":", microseconds(outcome.decision_time), line);
+    number(",\"duration_microseconds\":", microseconds(outcome.request_time), line);
+    line.extend_from_slice(b"}\n");
 }
 
 /// Whether a decision of this reason allows.
@@ -23,6 +39,7 @@ pub(super) fn decision(reason: Reason) -> &'static str {
         Reason::Public | Reason::Granted => "allow",
         Reason::PathAmbiguous
         | Reason::HeaderAmbiguous
+        | Reason::FormRejected
         | Reason::TokenMissing
         | Reason::TokenMalformed
         | Reason::IssuerUnknown
@@ -50,52 +67,105 @@ pub(super) fn decision(reason: Reason) -> &'static str {
     }
 }
 
-struct Line<'o, 'a>(&'o Outcome<'a>);
-
-impl Serialize for Line<'_, '_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(outcome) = self;
-        let mut line = serializer.serialize_struct("Line", 18)?;
-        line.serialize_field("time", &Time(outcome.time))?;
-        line.serialize_field("request_id", outcome.request_id)?;
-        line.serialize_field("generation", &outcome.generation)?;
-        line.serialize_field("decision", decision(outcome.reason))?;
-        line.serialize_field("reason", outcome.reason.as_str())?;
-        line.serialize_field("issuer", &outcome.issuer)?;
-        line.serialize_field("client", &outcome.client)?;
-        line.serialize_field("subject", &outcome.subject)?;
-        line.serialize_field("account", &outcome.account)?;
-        line.serialize_field("scopes", &Names(outcome.scopes))?;
-        line.serialize_field("granted_by", &outcome.granted_by)?;
-        line.serialize_field("service", &outcome.service)?;
-        line.serialize_field("method", outcome.method)?;
-        line.serialize_field("path", outcome.path)?;
-        line.serialize_field("status", &outcome.status)?;
-        line.serialize_field("upstream_error", &outcome.upstream_error)?;
-        line.serialize_field("microseconds", &microseconds(outcome.decision_time))?;
-        line.serialize_field("duration_microseconds", &microseconds(outcome.request_time))?;
-        line.end()
+/// RFC 3339 in UTC with six digits of a second; `null` beyond the year 9999.
+fn time(time: SystemTime, line: &mut Vec<u8>) {
+    thread_local! {
+        /// The second that the last line of this thread was of, and its text.
+        static LAST: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
     }
+    let Ok(since) = time.duration_since(SystemTime::UNIX_EPOCH) else { return line.extend_from_slice(b"null") };
+    LAST.with_borrow_mut(|(second, shown)| {
+        if *second != since.as_secs() || shown.is_empty() {
+            *second = since.as_secs();
+            shown.clear();
+            if let Ok(time) = jiff::Timestamp::try_from(SystemTime::UNIX_EPOCH + Duration::from_secs(*second)) {
+                // Without its `Z`, before which the fraction goes.
+                shown.push_str(time.to_string().trim_end_matches('Z'));
+            }
+        }
+        if shown.is_empty() {
+            return line.extend_from_slice(b"null");
+        }
+        line.push(b'"');
+        line.extend_from_slice(shown.as_bytes());
+        line.push(b'.');
+        digits(since.subsec_micros().into(), 6, line);
+        line.extend_from_slice(b"Z\"");
+    });
 }
 
-/// RFC 3339 in UTC with six digits of a second; `null` beyond the year 9999.
-struct Time(SystemTime);
+/// `before` is what stands before the value: a comma and the member's name.
+fn text(before: &str, value: &str, line: &mut Vec<u8>) {
+    line.extend_from_slice(before.as_bytes());
+    quoted(value, line);
+}
 
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match jiff::Timestamp::try_from(self.0) {
-            Ok(time) => serializer.collect_str(&format_args!("{time:.6}")),
-            Err(_) => serializer.serialize_none(),
-        }
+fn optional(before: &str, value: Option<&str>, line: &mut Vec<u8>) {
+    line.extend_from_slice(before.as_bytes());
+    match value {
+        Some(value) => quoted(value, line),
+        None => line.extend_from_slice(b"null"),
     }
 }
 
 /// An array; empty where no token was good.
-struct Names<'a>(Option<HeldScopes<'a>>);
+fn names(before: &str, scopes: Option<HeldScopes<'_>>, line: &mut Vec<u8>) {
+    line.extend_from_slice(before.as_bytes());
+    line.push(b'[');
+    for (place, name) in scopes.into_iter().flat_map(HeldScopes::names).enumerate() {
+        if place > 0 {
+            line.push(b',');
+        }
+        quoted(name, line);
+    }
+    line.push(b']');
+}
 
-impl Serialize for Names<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.into_iter().flat_map(HeldScopes::names))
+fn number(before: &str, value: u64, line: &mut Vec<u8>) {
+    line.extend_from_slice(before.as_bytes());
+    digits(value, 1, line);
+}
+
+/// In decimal, with zeros before it where it has fewer digits than `least`.
+fn digits(mut value: u64, least: usize, line: &mut Vec<u8>) {
+    let start = line.len();
+    while value > 0 || line.len() - start < least {
+        // INVARIANT: below 10.
+        line.push(b'0' + (value % 10) as u8);
+        value /= 10;
+    }
+    line.get_mut(start..).unwrap_or_default().reverse();
+}
+
+/// RFC 8259 section 7.
+fn quoted(text: &str, line: &mut Vec<u8>) {
+    line.push(b'"');
+    // Gathered rather than searched for, which the compiler does with many bytes at once; nearly
+    // every text goes as it is.
+    if text.bytes().fold(0, |any, byte| any | u8::from(is_escaped(byte))) > 0 {
+        for byte in text.bytes() {
+            escaped(byte, line);
+        }
+    } else {
+        line.extend_from_slice(text.as_bytes());
+    }
+    line.push(b'"');
+}
+
+const fn is_escaped(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+fn escaped(byte: u8, line: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| DIGITS.get(usize::from(value & 0xf)).copied().unwrap_or(b'0');
+    match byte {
+        b'"' | b'\\' => line.extend_from_slice(&[b'\\', byte]),
+        b'\n' => line.extend_from_slice(b"\\n"),
+        b'\r' => line.extend_from_slice(b"\\r"),
+        b'\t' => line.extend_from_slice(b"\\t"),
+        0..0x20 => line.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte)]),
+        0x20.. => line.push(byte),
     }
 }
 
@@ -115,7 +185,7 @@ mod tests {
 
     fn line(outcome: &Outcome<'_>) -> String {
         let mut buffer = Vec::new();
-        append(outcome, &mut buffer).unwrap();
+        append(outcome, &mut buffer);
         String::from_utf8(buffer).unwrap()
     }
 

@@ -17,7 +17,7 @@ use super::audit::Dropped;
 use super::labels::{Names, Series};
 use super::line::decision;
 use super::register::Register;
-use super::result::{CacheResult, FetchResult, ReloadResult};
+use super::result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 use crate::policy::{ApiName, Reason, ScopeName, UnixTime};
 
 /// Every metric of the process.
@@ -30,6 +30,7 @@ pub struct Metrics {
     reloads: [IntCounter; 3],
     token_cache: [IntCounter; 3],
     issuer_fetches: IntCounterVec,
+    introspections: IntCounterVec,
     issuer_keys_age: GaugeVec,
     scope_last_expiry: IntGaugeVec,
     audit_dropped: IntCounter,
@@ -64,6 +65,7 @@ const GENERATION: &str = "Running number of the policy in force since the start 
 const RELOADS: &str = "Reloads of the policy, by what became of them.";
 const TOKEN_CACHE: &str = "Requests with a token, by what the cache of verified tokens had for it.";
 const FETCHES: &str = "Fetches of an issuer's keys, by what became of them.";
+const INTROSPECTIONS: &str = "Questions about tokens to their issuer, by what became of them.";
 const KEYS_AGE: &str = "Time since an issuer's keys were last fetched and found good, in seconds.";
 const SCOPE_EXPIRY: &str = "Latest expiry among the good tokens seen with a scope, in Unix time (seconds).";
 const AUDIT_DROPPED: &str = "Audit lines lost because the queue was full or they could not be written.";
@@ -96,6 +98,7 @@ impl Metrics {
             reloads: ReloadResult::ALL.map(|result| reloads.with_label_values(&[result.as_str()])),
             token_cache: CacheResult::ALL.map(|result| cache.with_label_values(&[result.as_str()])),
             issuer_fetches: register.counters("issuer_fetches_total", FETCHES, &["issuer", "result"])?,
+            introspections: register.counters("introspections_total", INTROSPECTIONS, &["issuer", "result"])?,
             issuer_keys_age: register.gauges("issuer_keys_age_seconds", KEYS_AGE, "issuer")?,
             scope_last_expiry: register.numbers("scope_last_expiry_seconds", SCOPE_EXPIRY, "scope")?,
             audit_dropped: register.counter("audit_dropped_total", AUDIT_DROPPED)?,
@@ -142,11 +145,19 @@ impl Metrics {
         for result in FetchResult::ALL {
             let _ = self.issuer_fetches.remove_label_values(&[issuer, result.as_str()]);
         }
+        for result in IntrospectionResult::ALL {
+            let _ = self.introspections.remove_label_values(&[issuer, result.as_str()]);
+        }
     }
 
     /// A fetch of the issuer's keys has ended.
     pub fn issuer_fetch(&self, issuer: &str, result: FetchResult) {
         self.issuer_fetches.with_label_values(&[issuer, result.as_str()]).inc();
+    }
+
+    /// A question about a token to its issuer has ended.
+    pub fn introspection(&self, issuer: &str, result: IntrospectionResult) {
+        self.introspections.with_label_values(&[issuer, result.as_str()]).inc();
     }
 
     /// The cache of verified tokens was asked.
@@ -267,6 +278,7 @@ mod tests {
         let _labels = Labels::new(&metrics, &policy);
         metrics.issuer_keys_fetched("https://i", SystemTime::now());
         metrics.issuer_fetch("https://i", FetchResult::BadKeys);
+        metrics.introspection("https://i", IntrospectionResult::NotAsked);
         metrics.token_cache(CacheResult::Stale);
         metrics.policy_generation(3);
         metrics.policy_reload(ReloadResult::Refused);
@@ -287,6 +299,7 @@ mod tests {
             "scopegate_token_cache_total{result=\"hit\"} 0\n",
             "scopegate_issuer_keys_age_seconds{issuer=\"https://i\"} 0",
             "scopegate_issuer_fetches_total{issuer=\"https://i\",result=\"bad_keys\"} 1\n",
+            "scopegate_introspections_total{issuer=\"https://i\",result=\"not_asked\"} 1\n",
             "scopegate_scope_last_expiry_seconds{scope=\"orders.read\"} 1700000000\n",
             "scopegate_audit_dropped_total 0\n",
             concat!("scopegate_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"),
@@ -301,7 +314,8 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         metrics.issuer_keys_fetched("https://i", SystemTime::UNIX_EPOCH);
         metrics.issuer_fetch("https://i", FetchResult::Good);
-        assert_eq!(metrics.render().unwrap().matches("https://i").count(), 2);
+        metrics.introspection("https://i", IntrospectionResult::Active);
+        assert_eq!(metrics.render().unwrap().matches("https://i").count(), 3);
         metrics.issuer_forgotten("https://i");
         assert!(!metrics.render().unwrap().contains("https://i"));
     }

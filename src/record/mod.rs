@@ -8,6 +8,7 @@ mod labels;
 mod line;
 mod metrics;
 mod outcome;
+mod queue;
 mod register;
 mod result;
 
@@ -15,4 +16,4 @@ pub use audit::{AuditGuard, AuditSink};
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};
 pub use outcome::{HeldScopes, Outcome, record};
-pub use result::{CacheResult, FetchResult, ReloadResult};
+pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};

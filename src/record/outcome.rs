@@ -21,7 +21,7 @@ pub struct Outcome<'a> {
     pub reason: Reason,
     /// Of a token that was good.
     pub issuer: Option<&'a str>,
-    /// Of a token that was good.
+    /// Of a token that was good; of a request for a token, the listed one that it names.
     pub client: Option<&'a str>,
     /// Of a token that was good.
     pub subject: Option<&'a str>,

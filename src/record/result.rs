@@ -11,6 +11,27 @@ pub enum FetchResult {
     BadStatus,
     /// The answer was no good key set.
     BadKeys,
+    /// What the issuer says of itself, which should tell where its keys are, was no good.
+    BadMetadata,
+}
+
+/// What became of a question about a token to its issuer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IntrospectionResult {
+    /// The token is good.
+    Active,
+    /// The token is not active.
+    Inactive,
+    /// The token is active, and not one that is accepted here.
+    Rejected,
+    /// No answer came, or not in time.
+    Unreachable,
+    /// An answer came that was no success.
+    BadStatus,
+    /// The answer was not one that such questions have.
+    BadAnswer,
+    /// The question was not asked: too many were open, or credentials or the endpoint were missing.
+    NotAsked,
 }
 
 /// What the cache of verified tokens had for a request.
@@ -36,7 +57,8 @@ pub enum ReloadResult {
 }
 
 impl FetchResult {
-    pub(super) const ALL: [Self; 4] = [Self::Good, Self::Unreachable, Self::BadStatus, Self::BadKeys];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Good, Self::Unreachable, Self::BadStatus, Self::BadKeys, Self::BadMetadata];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -44,6 +66,31 @@ impl FetchResult {
             Self::Unreachable => "unreachable",
             Self::BadStatus => "bad_status",
             Self::BadKeys => "bad_keys",
+            Self::BadMetadata => "bad_metadata",
+        }
+    }
+}
+
+impl IntrospectionResult {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Active,
+        Self::Inactive,
+        Self::Rejected,
+        Self::Unreachable,
+        Self::BadStatus,
+        Self::BadAnswer,
+        Self::NotAsked,
+    ];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::Rejected => "rejected",
+            Self::Unreachable => "unreachable",
+            Self::BadStatus => "bad_status",
+            Self::BadAnswer => "bad_answer",
+            Self::NotAsked => "not_asked",
         }
     }
 }

@@ -29,6 +29,14 @@ pub struct Credential<'h> {
     pub token: &'h str,
 }
 
+impl<'t> Credential<'t> {
+    /// A token that came otherwise than in a header; `None` if no header could have it.
+    pub fn bearer(token: &'t str) -> Option<Self> {
+        let could_be_sent = !token.is_empty() && token.len() <= LONGEST_TOKEN && are_credential_chars(token);
+        could_be_sent.then_some(Self { scheme: Scheme::Bearer, token })
+    }
+}
+
 /// Shows the scheme and never the token.
 impl std::fmt::Debug for Credential<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -65,9 +73,7 @@ pub fn credential(headers: &HeaderMap) -> Result<Option<Credential<'_>>, TokenFa
         return Err(TokenFault::Malformed("it is longer than any that is accepted"));
     }
     match std::str::from_utf8(token) {
-        Ok(token) if !token.is_empty() && token.bytes().all(is_credential_char) => {
-            Ok(Some(Credential { scheme, token }))
-        }
+        Ok(token) if !token.is_empty() && are_credential_chars(token) => Ok(Some(Credential { scheme, token })),
         Ok(_) | Err(_) => Err(TokenFault::Malformed("the scheme is not followed by exactly one token")),
     }
 }
@@ -79,8 +85,10 @@ fn is_token_char(byte: u8) -> bool {
 
 /// RFC 6750's `b64token` and, for opaque tokens of other habits, the rest of visible ASCII but the
 /// characters that separate the parts of a header.
-fn is_credential_char(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !matches!(byte, b',' | b'"')
+fn are_credential_chars(token: &str) -> bool {
+    let is_bad = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b',' | b'"');
+    // Gathered rather than searched for, which the compiler does with many bytes at once.
+    token.bytes().fold(0, |any, byte| any | u8::from(is_bad(byte))) == 0
 }
 
 #[cfg(test)]

@@ -109,11 +109,16 @@ fn at<'c>(claims: &'c Object, path: &[Box<str>]) -> Result<Option<&'c Json>, Tok
     Ok(None)
 }
 
-/// A name: a string that is not empty and has no control characters.
+/// A name: a string that is not empty, has no control characters, and no spaces around it, which a
+/// server that reads it from a header would drop, and so take it for another name.
 fn name(claim: Option<&Json>, fault: &'static str) -> Result<Option<Box<str>>, TokenFault> {
     match claim {
         None => Ok(None),
-        Some(Json::String(text)) if !text.is_empty() && !text.chars().any(char::is_control) => Ok(Some(text.clone())),
+        Some(Json::String(text))
+            if !text.is_empty() && text.trim() == &**text && !text.chars().any(char::is_control) =>
+        {
+            Ok(Some(text.clone()))
+        }
         Some(_) => Err(TokenFault::Malformed(fault)),
     }
 }

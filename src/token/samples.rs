@@ -123,6 +123,17 @@ impl Signer {
         der.as_ref().to_vec()
     }
 
+    /// The private key in PKCS #8.
+    pub(crate) fn pkcs8(&self) -> Vec<u8> {
+        let of = |der: encoding::Pkcs8V1Der<'_>| der.as_ref().to_vec();
+        match self {
+            Self::Rsa(pair) => of(pair.as_der().unwrap()),
+            Self::P256(pair) | Self::P384(pair) => pair.to_pkcs8v1().unwrap().as_ref().to_vec(),
+            Self::Ed25519(pair) => of(pair.as_der().unwrap()),
+            Self::Secret(_) => panic!("a secret is not written so"),
+        }
+    }
+
     pub(crate) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match self {

@@ -20,10 +20,7 @@ const MOST: usize = 1_000;
 pub(super) fn parse(claim: &Json, syntax: ScopeSyntax) -> Result<Box<[Box<str>]>, TokenFault> {
     let mut names = Names::default();
     match claim {
-        Json::String(text) => match syntax {
-            ScopeSyntax::Words => text.split(' ').filter(|word| !word.is_empty()).try_for_each(|word| names.add(word)),
-            ScopeSyntax::Privileges => privileges(text, &mut names),
-        },
+        Json::String(text) => names.read(text, syntax),
         Json::Array(elements) => elements.iter().try_for_each(|element| match (element, syntax) {
             (Json::String(text), ScopeSyntax::Words) => names.add(text),
             (Json::String(text), ScopeSyntax::Privileges) => privileges(text, &mut names),
@@ -36,6 +33,36 @@ pub(super) fn parse(claim: &Json, syntax: ScopeSyntax) -> Result<Box<[Box<str>]>
         }
     }?;
     Ok(names.in_order.into())
+}
+
+/// The names in a request's `scope` parameter, as [`parse`] reads a claim that is a string.
+///
+/// # Errors
+/// As [`parse`]'s.
+pub(super) fn parse_text(text: &str, syntax: ScopeSyntax) -> Result<Box<[Box<str>]>, TokenFault> {
+    let mut names = Names::default();
+    names.read(text, syntax)?;
+    Ok(names.in_order.into())
+}
+
+/// The other way round; the privileges of a scope, which `is_privilege` knows, stand together where the
+/// first of them stands.
+pub(super) fn write(names: &[Box<str>], syntax: ScopeSyntax, is_privilege: impl Fn(&str) -> bool) -> String {
+    if syntax == ScopeSyntax::Words {
+        return names.join(" ");
+    }
+    let mut parts: Vec<(&str, String)> = Vec::new();
+    for name in names {
+        // Only a name with one colon can be read again from behind a comma.
+        let privilege = name.split_once(':').filter(|(_, rest)| !rest.contains(':') && is_privilege(name));
+        let (scope, privilege) = privilege.unwrap_or((name, ""));
+        match parts.iter_mut().find(|(known, _)| !privilege.is_empty() && *known == scope) {
+            Some((_, part)) => part.extend([",", privilege]),
+            None if privilege.is_empty() => parts.push(("", (**name).to_owned())),
+            None => parts.push((scope, (**name).to_owned())),
+        }
+    }
+    parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().join(";")
 }
 
 /// `certificate:approve,delete;ssh`. A part without a comma is a name as it stands, so that names
@@ -70,6 +97,13 @@ struct Names {
 }
 
 impl Names {
+    fn read(&mut self, text: &str, syntax: ScopeSyntax) -> Result<(), TokenFault> {
+        match syntax {
+            ScopeSyntax::Words => text.split(' ').filter(|word| !word.is_empty()).try_for_each(|word| self.add(word)),
+            ScopeSyntax::Privileges => privileges(text, self),
+        }
+    }
+
     fn add(&mut self, name: &str) -> Result<(), TokenFault> {
         if ScopeName::parse(name).is_err() {
             return Err(TokenFault::Malformed("its scope claim has something that is no scope-token"));
@@ -132,6 +166,32 @@ mod tests {
         );
         for bad in ["a:", "a:,", "a:,b", "a:b,", ":b", ":b,c", "a,b", "a b", "urn:a:b,c", "a:b\\tc", "a\\n;b"] {
             check(privileges, &format!("\"{bad}\""), Err(()));
+        }
+    }
+
+    #[track_caller]
+    fn check_written(syntax: ScopeSyntax, text: &str, expected: &str) {
+        let is_privilege = |name: &str| name.starts_with("certificate:") || name.starts_with("urn:x:");
+        let names = parse_text(text, syntax).unwrap();
+        let written = write(&names, syntax, is_privilege);
+        assert_eq!(written, expected, "{text}");
+        let again = parse_text(&written, syntax).unwrap();
+        let sorted = |names: &[Box<str>]| names.iter().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(sorted(&again), sorted(&names), "{text}");
+    }
+
+    #[test]
+    fn what_was_read_is_written_in_one_form() {
+        check_written(ScopeSyntax::Words, "  b a  b ", "b a");
+        for (text, written) in [
+            ("certificate:approve,delete;ssh", "certificate:approve,delete;ssh"),
+            ("certificate:approve;ssh; certificate:delete;", "certificate:approve,delete;ssh"),
+            ("certificate;certificate:approve", "certificate;certificate:approve"),
+            ("https://a/read;https://a/write", "https://a/read;https://a/write"),
+            ("urn:x:a;urn:x:b", "urn:x:a;urn:x:b"),
+            (";;", ""),
+        ] {
+            check_written(ScopeSyntax::Privileges, text, written);
         }
     }
 

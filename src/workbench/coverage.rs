@@ -3,13 +3,14 @@
 use hashbrown::HashSet;
 
 use super::{Ending, Rehearsed};
-use crate::policy::{Basis, Fate, Listing, Policy, Role, ScopeId, ServiceId};
+use crate::policy::{Basis, ExceptionId, Fate, ListedException, Listing, Policy, Role, ScopeId, ServiceId};
 
 /// What was touched so far.
 #[derive(Debug, Default)]
 pub struct Coverage {
     scopes: HashSet<ScopeId>,
     services: HashSet<ServiceId>,
+    exceptions: HashSet<ExceptionId>,
 }
 
 /// What nothing has touched.
@@ -18,8 +19,10 @@ pub struct Uncovered<'p> {
     /// Scopes and privileges that let nothing through, in the order of the file. One that an api
     /// requires does so where that api lets something through.
     pub scopes: Vec<ScopeId>,
-    /// Services that nothing asked for, and exceptions that took nothing away, in the order of the file.
+    /// Services that nothing asked for, in the order of the file.
     pub services: Vec<Listing<'p>>,
+    /// Exceptions that took nothing away, in the order of the file.
+    pub exceptions: Vec<ListedException<'p>>,
 }
 
 impl Coverage {
@@ -29,7 +32,7 @@ impl Coverage {
             match considered.fate {
                 Fate::OtherMethod => {}
                 Fate::Excepted(except) => {
-                    self.services.insert(except);
+                    self.exceptions.insert(except);
                 }
                 Fate::NotAsked | Fate::NotHeld | Fate::Refused(_) | Fate::Permits => {
                     self.services.insert(considered.listing.id);
@@ -37,6 +40,7 @@ impl Coverage {
             }
         }
         let Ending::Forwarded(sent) = &rehearsed.ending else { return };
+        self.services.insert(sent.service);
         if let Basis::Scope(scope) = sent.basis {
             self.scopes.insert(scope);
             let api = rehearsed.api.and_then(|id| policy.api(id));
@@ -58,6 +62,7 @@ impl Coverage {
                 .filter(|id| !self.scopes.contains(id))
                 .collect(),
             services: listings.into_iter().filter(|listing| !self.services.contains(&listing.id)).collect(),
+            exceptions: policy.exceptions().filter(|except| !self.exceptions.contains(&except.id)).collect(),
         }
     }
 }
@@ -65,6 +70,6 @@ impl Coverage {
 fn granted_by(listing: &Listing<'_>) -> Option<ScopeId> {
     match listing.role {
         Role::Grant { scope, .. } => Some(scope),
-        Role::Public | Role::Except { .. } => None,
+        Role::Public | Role::TokenEndpoint(_) => None,
     }
 }

@@ -191,6 +191,8 @@ pub struct ForwardStory {
     pub target: String,
     /// Names and values, by name.
     pub headers: Vec<(String, String)>,
+    /// Of a request for a token: its form, without values that are no business of others.
+    pub form: Option<String>,
 }
 
 /// What an explanation is made of beside what came of the request.
@@ -220,7 +222,7 @@ impl Explanation {
         let Configuration { policy, settings, .. } = configuration;
         let sent = match &rehearsed.ending {
             Ending::Forwarded(sent) => Some(sent),
-            Ending::Refused(..) | Ending::Answered(_) => None,
+            Ending::Refused(..) | Ending::Answered(..) => None,
         };
         let facts = Facts { policy, rehearsed, checks: &checks, method: MethodSet::of_request(method) };
         Self {
@@ -230,7 +232,7 @@ impl Explanation {
             api: rehearsed.api.and_then(|id| policy.api(id)).map(|api| api.name.to_string()),
             service: sent.and_then(|sent| policy.service(sent.service)).map(ToString::to_string),
             granted_by: sent.and_then(|sent| match sent.basis {
-                Basis::Public => None,
+                Basis::Public | Basis::TokenEndpoint(_) => None,
                 Basis::Scope(scope) => Some(scope_name(policy, scope)),
             }),
             request: Asked {
@@ -246,8 +248,8 @@ impl Explanation {
             services: rehearsed.considered.iter().map(|considered| service_story(policy, considered, &facts)).collect(),
             required_scopes: required_scopes(policy, rehearsed),
             answer: match &rehearsed.ending {
-                Ending::Refused(_, said) | Ending::Answered(said) => Some(answer_story(said)),
-                Ending::Forwarded(_) => None,
+                Ending::Refused(_, said) | Ending::Answered(_, Some(said)) => Some(answer_story(said)),
+                Ending::Answered(_, None) | Ending::Forwarded(_) => None,
             },
             forwarded: sent.map(|sent| forward_story(settings, sent)),
             token: token_story(kind, checks, rehearsed.reason),
@@ -265,7 +267,8 @@ fn token_story(kind: TokenKind, checks: TokenChecks, reason: Reason) -> TokenSto
         },
         detail: check.detail,
     };
-    let was_asked = !matches!(reason, Reason::PathAmbiguous | Reason::HeaderAmbiguous | Reason::Public);
+    let was_asked =
+        !matches!(reason, Reason::PathAmbiguous | Reason::HeaderAmbiguous | Reason::FormRejected | Reason::Public);
     let has_checks = !checks.checks.is_empty();
     let kind = match kind {
         TokenKind::None => TokenKind::None,
@@ -317,7 +320,7 @@ fn service_story(policy: &Policy, considered: &Considered<'_>, facts: &Facts<'_>
     let listing = considered.listing;
     let (scope, reach) = match listing.role {
         Role::Grant { scope, reach, .. } => (Some(scope), Some(reach)),
-        Role::Public | Role::Except { .. } => (None, None),
+        Role::Public | Role::TokenEndpoint(_) => (None, None),
     };
     let api = policy.api(listing.api);
     let named = considered
@@ -372,6 +375,7 @@ fn forward_story(settings: &Settings, sent: &Sent) -> ForwardStory {
         servers: servers.map(|server| format!("{}:{}", server.host, server.port)).collect(),
         target: sent.target.clone(),
         headers: sent.headers.iter().map(header).collect(),
+        form: sent.form.clone(),
     }
 }
 

@@ -16,6 +16,6 @@ pub use explanation::{
     AnswerStory, Asked, CallerStory, CheckStory, Explanation, ForwardStory, NamedStory, Question, RequiredScope,
     ScopeStory, ServiceStory, TokenKind, TokenStory,
 };
-pub use rehearsed::{Ending, Rehearsed, Said, Sent, Showing};
+pub use rehearsed::{Ending, Own, Rehearsed, Said, Sent, Showing};
 pub use scope_map::{Access, ApiMap, Endpoint, ScopeMap};
 pub use token_checks::{Check, CheckOutcome, Evidence, KeysAtHand, TokenChecks, TokenStep, check_token};

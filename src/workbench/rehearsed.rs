@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 
 use crate::policy::{
-    ApiId, Basis, Caller, Certificate, Considered, Denial, Reason, ServiceId, Standing, TokenFault, UpstreamId,
+    ApiId, Basis, Caller, Certificate, ClientId, Considered, Denial, Reason, ServiceId, Standing, TokenFault,
+    UpstreamId,
 };
 use crate::token::Credential;
 
@@ -38,6 +39,8 @@ pub struct Rehearsed<'c> {
     pub from_browser: bool,
     /// The api that it is for, where one was found.
     pub api: Option<ApiId>,
+    /// The listed client that a request for a token names.
+    pub client: Option<ClientId>,
     /// The reason's code.
     pub reason: Reason,
     /// What became of it.
@@ -49,10 +52,20 @@ pub struct Rehearsed<'c> {
 pub enum Ending {
     /// It was refused.
     Refused(Denial, Said),
-    /// It is one that the gateway itself answers, whoever asks.
-    Answered(Said),
+    /// It is one that the gateway itself answers, whoever asks; with the answer, where nothing would
+    /// come of it but that.
+    Answered(Own, Option<Said>),
     /// It is forwarded.
     Forwarded(Sent),
+}
+
+/// What the gateway itself has at some path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    /// The resource's metadata (RFC 9728).
+    Metadata,
+    /// Where holders of tokens revoke them (RFC 7009).
+    Revocation,
 }
 
 /// An answer of the gateway's own.
@@ -79,4 +92,6 @@ pub struct Sent {
     pub target: String,
     /// By name, without what is new each time. No credential is in them.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Of a request for a token: its form, but for the values that say nothing of what is asked for.
+    pub form: Option<String>,
 }

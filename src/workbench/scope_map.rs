@@ -56,7 +56,7 @@ impl<'p> ScopeMap<'p> {
     pub fn new(policy: &'p Policy) -> Self {
         let listings = policy.listings();
         let index = CoverIndex::new(&listings);
-        let excepts = excepts(&listings);
+        let excepts = excepts(policy);
         let mut apis: Vec<_> = (0..)
             .map(ApiId)
             .zip(policy.apis())
@@ -64,7 +64,11 @@ impl<'p> ScopeMap<'p> {
             .collect();
         for (listing, pattern) in distinct(&listings) {
             let methods = listing.service.methods();
-            let access = access(&index, &excepts, methods, pattern);
+            let access = match listing.role {
+                // It owns its path, whatever else has it.
+                Role::TokenEndpoint(_) => vec![Access { through: listing, methods, except: Vec::new() }],
+                Role::Public | Role::Grant { .. } => access(&index, &excepts, methods, pattern),
+            };
             if let Some(map) = apis.get_mut(listing.api.0 as usize) {
                 map.endpoints.push(Endpoint { methods, pattern, access });
             }
@@ -104,8 +108,7 @@ fn order(pattern: &Pattern) -> (Vec<(bool, &str)>, bool) {
 /// The services that stand for an endpoint of their own, each endpoint of an api once.
 fn distinct<'p>(listings: &[Listing<'p>]) -> Vec<(Listing<'p>, &'p Pattern)> {
     let mut seen = hashbrown::HashSet::new();
-    let granting = listings.iter().filter(|listing| grants(listing));
-    let new = granting.filter(|listing| {
+    let new = listings.iter().filter(|listing| {
         let service = listing.service;
         seen.insert((listing.api, service.methods(), shape(service.pattern())))
     });
@@ -115,16 +118,17 @@ fn distinct<'p>(listings: &[Listing<'p>]) -> Vec<(Listing<'p>, &'p Pattern)> {
 fn grants(listing: &Listing<'_>) -> bool {
     match listing.role {
         Role::Public | Role::Grant { .. } => true,
-        Role::Except { .. } => false,
+        Role::TokenEndpoint(_) => false,
     }
 }
 
-fn excepts<'p>(listings: &[Listing<'p>]) -> HashMap<ScopeId, Vec<&'p Service>> {
-    let mut excepts: HashMap<_, Vec<_>> = HashMap::new();
-    for listing in listings {
-        if let Role::Except { scope } = listing.role {
-            excepts.entry(scope).or_default().push(listing.service);
-        }
+/// Of each scope: what it leaves out, and how the least exact of servers reads that.
+type Excepts<'p> = HashMap<ScopeId, Vec<(&'p Service, Pattern)>>;
+
+fn excepts(policy: &Policy) -> Excepts<'_> {
+    let mut excepts: Excepts<'_> = HashMap::new();
+    for except in policy.exceptions() {
+        excepts.entry(except.scope).or_default().push((except.service, except.service.pattern().readings()));
     }
     excepts
 }
@@ -137,7 +141,7 @@ fn idle(policy: &Policy, listings: &[Listing<'_>]) -> Vec<ScopeId> {
 fn granted_by(listing: &Listing<'_>) -> Option<ScopeId> {
     match listing.role {
         Role::Grant { scope, .. } => Some(scope),
-        Role::Public | Role::Except { .. } => None,
+        Role::Public | Role::TokenEndpoint(_) => None,
     }
 }
 
@@ -145,20 +149,22 @@ fn granted_by(listing: &Listing<'_>) -> Option<ScopeId> {
 /// method, else each scope once.
 fn access<'p>(
     index: &CoverIndex<'p>,
-    excepts: &HashMap<ScopeId, Vec<&'p Service>>,
+    excepts: &Excepts<'p>,
     methods: MethodSet,
     pattern: &'p Pattern,
 ) -> Vec<Access<'p>> {
     let mut found: Vec<Access<'p>> = Vec::new();
     let mut asked = methods;
+    let reading = pattern.readings();
     for listing in index.covering(pattern) {
         let own = match listing.role {
             Role::Public => &[][..],
             Role::Grant { scope, .. } => excepts.get(&scope).map_or(&[][..], |own| &**own),
-            Role::Except { .. } => continue,
+            Role::TokenEndpoint(_) => continue,
         };
-        let wholly = own.iter().filter(|except| except.pattern().covers(pattern));
-        let given = wholly.fold(listing.service.methods(), |left, except| left.without(except.methods())).and(asked);
+        let wholly = own.iter().filter(|(_, except)| except.covers(&reading));
+        let given = wholly.fold(listing.service.methods(), |left, (except, _)| left.without(except.methods()));
+        let given = given.and(asked);
         if given.is_empty() {
             continue;
         }
@@ -172,11 +178,10 @@ fn access<'p>(
             }
             continue;
         }
-        let partly = own.iter().copied().filter(|except| {
-            let narrows = !except.methods().and(given).is_empty() && except.pattern().meets(pattern);
-            narrows && !except.pattern().covers(pattern)
+        let partly = own.iter().filter(|(service, except)| {
+            !service.methods().and(given).is_empty() && except.meets(&reading) && !except.covers(&reading)
         });
-        found.push(Access { through: listing, methods: given, except: partly.collect() });
+        found.push(Access { through: listing, methods: given, except: partly.map(|(service, _)| *service).collect() });
     }
     found
 }

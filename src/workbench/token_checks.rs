@@ -227,7 +227,7 @@ impl Checking {
         self.note(TokenStep::Keys, format!("{} from {}", counted(keys.set.len(), "key"), keys.from));
         let verified = jwt.verify(rules, &keys.set, evidence.now);
         let caller = verified.map_err(|fault| self.fault(fault, Some(rules), evidence.now))?.caller;
-        self.check_revoked(&caller, evidence)?;
+        self.check_revoked(&caller, credential, evidence)?;
         self.check_binding(credential, showing, &caller, rules, evidence.now)?;
         Ok(caller)
     }
@@ -312,10 +312,15 @@ impl Checking {
         }
     }
 
-    fn check_revoked(&mut self, caller: &Caller, evidence: &Evidence<'_>) -> Result<(), Stop> {
+    fn check_revoked(
+        &mut self,
+        caller: &Caller,
+        credential: Credential<'_>,
+        evidence: &Evidence<'_>,
+    ) -> Result<(), Stop> {
         match (evidence.revocations)() {
             Err(why) => Err(Stop::new(TokenStep::NotRevoked, Denial::IssuerUnavailable, why)),
-            Ok(Some(list)) if list.revokes(caller) => {
+            Ok(Some(list)) if list.revokes(caller, credential.token) => {
                 Err(Stop::new(TokenStep::NotRevoked, TokenFault::Revoked, "the list of revoked tokens has it"))
             }
             Ok(Some(_)) => {

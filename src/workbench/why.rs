@@ -1,9 +1,9 @@
 //! Why a decision is what it is, in a sentence: for operators, who may know all of it.
 
-use super::{CheckOutcome, Ending, Rehearsed, TokenChecks};
+use super::{CheckOutcome, Ending, Own, Rehearsed, TokenChecks};
 use crate::policy::{
-    Account, AccountSource, Api, ApiId, Basis, Caller, CertificateRule, ClientType, Considered, Denial, Fate,
-    MethodSet, Policy, Reach, Role, ScopeId, ServiceId, Standing,
+    Account, AccountSource, Api, ApiId, Basis, Caller, CertificateRule, ClientId, ClientType, Considered, Denial, Fate,
+    MethodSet, Policy, Reach, Role, ScopeId, ServiceId, Standing, TokenRequestFault,
 };
 
 /// What sentences are made of.
@@ -18,13 +18,20 @@ pub(super) struct Facts<'f> {
 /// Why the request ended as it did.
 pub(super) fn why(facts: &Facts<'_>) -> String {
     match &facts.rehearsed.ending {
-        Ending::Answered(_) => {
+        Ending::Answered(Own::Metadata, _) => {
             "the gateway itself answers at this path: it is where the resource's metadata is".to_owned()
+        }
+        Ending::Answered(Own::Revocation, _) => {
+            "the gateway itself answers at this path: whoever has a token revokes it here, which is not tried"
+                .to_owned()
         }
         Ending::Forwarded(sent) => {
             let service = facts.policy.service(sent.service).map_or("", |service| service.as_str());
             match sent.basis {
                 Basis::Public => format!("`{service}` is public: no token is asked for"),
+                Basis::TokenEndpoint(_) => {
+                    "the client may ask for this: who it is, and what it gets, the provider decides".to_owned()
+                }
                 Basis::Scope(scope) => {
                     format!("the scope `{}` grants `{service}`{}", facts.scope(scope), facts.account(sent.service))
                 }
@@ -39,18 +46,18 @@ pub(super) fn fate(considered: &Considered<'_>, facts: &Facts<'_>) -> String {
     match &considered.fate {
         Fate::OtherMethod => format!("takes {}", considered.listing.service.methods().listed()),
         Fate::Excepted(except) => {
-            let except = facts.policy.service(*except).map_or("", |service| service.as_str());
+            let except = facts.policy.exception(*except).map_or("", |except| except.service.as_str());
             format!("excepted by `{except}`")
         }
         Fate::NotAsked => match facts.rehearsed.ending {
             Ending::Forwarded(_) => "not asked: the service above is public".to_owned(),
-            Ending::Refused(..) | Ending::Answered(_) => "has path and method".to_owned(),
+            Ending::Refused(..) | Ending::Answered(..) => "has path and method".to_owned(),
         },
         Fate::NotHeld => "the token does not hold it".to_owned(),
         Fate::Refused(denial) => format!("held, but {}", facts.short(denial, considered)),
         Fate::Permits => match considered.listing.role {
             Role::Public => "public".to_owned(),
-            Role::Grant { .. } | Role::Except { .. } => "held, and grants it".to_owned(),
+            Role::Grant { .. } | Role::TokenEndpoint(_) => "held, and grants it".to_owned(),
         },
     }
 }
@@ -100,7 +107,7 @@ impl Facts<'_> {
                 Some(id) => format!("the file lists its clients, and `{id}` is not one of them"),
                 None => "the file lists its clients, and the token names none".to_owned(),
             },
-            Denial::CertificateMismatch => self.certificate(),
+            Denial::CertificateMismatch => self.certificate_of(self.client().unwrap_or_default()),
             Denial::ClientAccountMismatch => self.contradiction(),
             Denial::ScopeUndefined => {
                 let undefined = self.token_scopes(|name| self.policy.scope_named(name).is_none());
@@ -119,6 +126,7 @@ impl Facts<'_> {
             | Denial::AccountMissing { .. }
             | Denial::AccountAmbiguous { .. }
             | Denial::AccountForbidden { .. } => self.short_of_first(denial),
+            Denial::TokenRequest { fault, .. } => self.token_request(fault),
         }
     }
 
@@ -176,7 +184,8 @@ impl Facts<'_> {
             | Denial::RouteUnknown
             | Denial::MethodNotAllowed { .. }
             | Denial::ScopeRequired { .. }
-            | Denial::ScopeInsufficient { .. } => denial.reason().to_string(),
+            | Denial::ScopeInsufficient { .. }
+            | Denial::TokenRequest { .. } => denial.reason().to_string(),
         }
     }
 
@@ -193,6 +202,29 @@ impl Facts<'_> {
             [] => "no scope grants this".to_owned(),
             [one] => format!("the scope `{one}` is needed, and the token does not hold it"),
             several => format!("one of the scopes {} is needed, and the token holds none of them", quoted(several)),
+        }
+    }
+
+    fn token_request(&self, fault: &TokenRequestFault) -> String {
+        match fault {
+            TokenRequestFault::Header(fault) => fault.to_string(),
+            TokenRequestFault::Form(fault) => fault.to_string(),
+            TokenRequestFault::ClientMissing => "the request for a token names no client that can be read".to_owned(),
+            TokenRequestFault::ClientUnknown => {
+                "the file lists its clients, and the one that asks for a token is not one of them".to_owned()
+            }
+            TokenRequestFault::CertificateMismatch => {
+                self.certificate_of(self.rehearsed.client.as_ref().map_or("", ClientId::as_str))
+            }
+            TokenRequestFault::ScopeMalformed => "the scope parameter is not in the issuer's syntax".to_owned(),
+            TokenRequestFault::ScopeUndefined { refused } => {
+                let names: Vec<_> = refused.iter().map(|name| &**name).collect();
+                format!("the client may not ask for {}: no api defines that, or not all of it", quoted(&names))
+            }
+            TokenRequestFault::ScopeBeyond { refused } => {
+                let names: Vec<_> = refused.iter().map(|name| &**name).collect();
+                format!("the client asks for {}, which the file does not let it hold", quoted(&names))
+            }
         }
     }
 
@@ -214,8 +246,8 @@ impl Facts<'_> {
         .to_owned()
     }
 
-    fn certificate(&self) -> String {
-        let rule = self.client().and_then(|id| self.policy.client(id)).and_then(|client| client.certificate.as_ref());
+    fn certificate_of(&self, client: &str) -> String {
+        let rule = self.policy.client(client).and_then(|client| client.certificate);
         let wanted = match rule {
             Some(CertificateRule::Sha256(sha256)) => format!("with the SHA-256 {}", hex(sha256)),
             Some(CertificateRule::Subject(subject)) => format!("with the subject `{subject}`"),
@@ -226,13 +258,13 @@ impl Facts<'_> {
             None => "none was shown".to_owned(),
             Some(shown) => format!("the one shown is `{}`, SHA-256 {}", shown.subject, hex(&shown.sha256)),
         };
-        format!("the client `{}` must show a certificate {wanted}; {shown}", self.client().unwrap_or_default())
+        format!("the client `{client}` must show a certificate {wanted}; {shown}")
     }
 
     fn contradiction(&self) -> String {
         let accounts = self.caller().map(|caller| &*caller.accounts).unwrap_or_default();
         let named: Vec<_> = accounts.iter().map(Account::as_str).collect();
-        let listed = self.client().and_then(|id| self.policy.client(id)).and_then(|client| client.account.as_ref());
+        let listed = self.client().and_then(|id| self.policy.client(id)).and_then(|client| client.account);
         let listed = listed.map_or("another", |account| account.as_str());
         format!("the token names the account {}, and the file gives its client `{listed}`", quoted(&named))
     }

@@ -26,7 +26,7 @@ pub(crate) fn start_on(policy: &str) -> Gateway {
 
 /// A gateway that need not be ready.
 pub(crate) fn launch(provider: &Provider) -> Gateway {
-    Gateway::launch(&policy(provider), Upstream::start(), write_secret)
+    Gateway::launch("", &policy(provider), Upstream::start(), write_secret)
 }
 
 /// Tokens of the provider, JWTs and others; one api whose accounts are `own` in one scope and `any`

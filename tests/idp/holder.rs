@@ -3,6 +3,8 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::signer::{encode, now};
@@ -18,6 +20,12 @@ impl Holder {
     pub(crate) fn jwk(&self) -> Value {
         let point = self.0.public_key().as_ref();
         json!({ "kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..]) })
+    }
+
+    /// The private key, in PEM.
+    pub(crate) fn pem(&self) -> String {
+        let text = STANDARD.encode(self.0.to_pkcs8v1().unwrap());
+        format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
     }
 
     /// A `DPoP` proof (RFC 9449 section 4.2) for one request, with an access token if it carries one.

@@ -14,6 +14,7 @@
 mod access;
 mod bindings;
 mod certificates;
+mod discovery;
 mod expiry;
 mod flood;
 mod gateway;

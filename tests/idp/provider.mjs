@@ -80,7 +80,7 @@ function make(keys) {
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
-      introspection: { enabled: true, allowedPolicy: (ctx, client) => client.clientId === 'gateway' },
+      introspection: { enabled: true, allowedPolicy: (ctx, client) => client.clientId.startsWith('gateway') },
       revocation: { enabled: true },
       dPoP: { enabled: true },
       mTLS: {

@@ -28,6 +28,8 @@ use crate::holder::Holder;
 /// | `certified` | a certificate of the authority, and its tokens are bound to it | `acme` | `data-read` |
 /// | `self-certified` | its own certificate, and its tokens are bound to it | `acme` | `data-read` |
 /// | `gateway` | a secret; it may ask about tokens, and gets none | | |
+/// | `gateway-assertive` | a signed assertion; as `gateway` | | |
+/// | `gateway-certified` | the certificate of `certified`; as `gateway` | | |
 pub(crate) struct Provider {
     pub(crate) address: SocketAddr,
     pub(crate) tls: SocketAddr,
@@ -170,15 +172,14 @@ impl Provider {
     }
 
     fn clients(&self) -> Value {
-        let client = |id: &str, own: Value| {
-            let mut client = json!({
-                "client_id": id, "account_id": "acme", "scope": "data-read",
-                "grant_types": ["client_credentials"], "response_types": [], "redirect_uris": [],
-            });
-            client.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
-            client
-        };
-        json!([
+        let mut clients = self.callers();
+        clients.extend(self.askers());
+        clients.into()
+    }
+
+    /// Those that get tokens.
+    fn callers(&self) -> Vec<Value> {
+        vec![
             client("acme", json!({ "client_secret": SECRET })),
             client("beta", json!({ "client_secret": SECRET, "account_id": "beta" })),
             client("operator", json!({ "client_secret": SECRET, "account_id": null, "scope": "data-read data-all" })),
@@ -186,7 +187,7 @@ impl Provider {
                 "assertive",
                 json!({
                     "token_endpoint_auth_method": "private_key_jwt", "jwks": { "keys": [self.holder.jwk()] },
-                })
+                }),
             ),
             client("prover", json!({ "client_secret": SECRET, "dpop_bound_access_tokens": true })),
             client(
@@ -195,7 +196,7 @@ impl Provider {
                     "token_endpoint_auth_method": "tls_client_auth",
                     "tls_client_auth_san_dns": "certified.example.com",
                     "tls_client_certificate_bound_access_tokens": true,
-                })
+                }),
             ),
             client(
                 "self-certified",
@@ -203,10 +204,30 @@ impl Provider {
                     "token_endpoint_auth_method": "self_signed_tls_client_auth",
                     "jwks": { "keys": [self.self_certified.jwk()] },
                     "tls_client_certificate_bound_access_tokens": true,
-                })
+                }),
             ),
+        ]
+    }
+
+    /// Those that may ask about tokens.
+    fn askers(&self) -> Vec<Value> {
+        vec![
             client("gateway", json!({ "client_secret": SECRET, "grant_types": [] })),
-        ])
+            client(
+                "gateway-assertive",
+                json!({
+                    "token_endpoint_auth_method": "private_key_jwt", "jwks": { "keys": [self.holder.jwk()] },
+                    "grant_types": [],
+                }),
+            ),
+            client(
+                "gateway-certified",
+                json!({
+                    "token_endpoint_auth_method": "tls_client_auth",
+                    "tls_client_auth_san_dns": "certified.example.com", "grant_types": [],
+                }),
+            ),
+        ]
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Child>> {
@@ -230,6 +251,17 @@ impl Drop for Provider {
             let _ = child.wait();
         }
     }
+}
+
+/// A client, by what it has of its own.
+fn client(id: &str, own: Value) -> Value {
+    let mut client = json!({
+        "client_id": id, "account_id": "acme", "scope": "data-read",
+        "grant_types": ["client_credentials"], "response_types": [], "redirect_uris": [],
+    });
+    let Value::Object(own) = own else { panic!("a client's own is an object") };
+    client.as_object_mut().unwrap().extend(own);
+    client
 }
 
 fn ask(address: SocketAddr, request: &str) -> Response {

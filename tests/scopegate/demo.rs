@@ -69,6 +69,40 @@ fn the_table_is_as_expected_and_each_line_to_paste_gives_its_status() {
 }
 
 #[test]
+fn a_token_can_be_had_through_the_gateway_with_the_scopes_that_the_file_allows() {
+    let folder = folder();
+    let demo = Process::start(folder.path(), &["demo"]);
+    wait_for("the demo", || demo.log.lock().unwrap().contains("Ctrl-C ends the demo").then_some(()));
+    let text = std::fs::read_to_string(folder.path().join("gateway.yaml")).unwrap();
+    let gateway = text.split_once("- address: ").unwrap().1.split('\n').next().unwrap().parse().unwrap();
+    let ask = |path: &str, client: &str, scope: &str| {
+        let form = format!("grant_type=client_credentials&{client}&scope={scope}");
+        let mut connection = Connection::open(gateway);
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded");
+        connection.write(format!("{head}\r\nContent-Length: {}\r\n\r\n{form}", form.len()).as_bytes());
+        connection.read_response().unwrap()
+    };
+    let portal = "client_id=registry-portal&client_secret=portal-secret";
+    let granted = ask("/oauth/token", portal, "read_user_data");
+    assert_eq!(
+        (granted.status, &granted.json()["scope"]),
+        (200, &"read_user_data use_directory".into()),
+        "{granted:?}"
+    );
+    let token = granted.json()["access_token"].as_str().unwrap().to_owned();
+    let mut connection = Connection::open(gateway);
+    let request = format!("GET /directory/users/7 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n");
+    connection.write(request.as_bytes());
+    assert_eq!(connection.read_response().unwrap().status, 200);
+    assert_eq!(ask("/oauth/token", portal, "admin_access").json()["error"], "invalid_scope");
+    let venafi = "client_id=venafi-automation&client_secret=venafi-secret";
+    assert_eq!(ask("/venafi/oauth/token", venafi, "certificate:manage;ssh").json()["scope"], "certificate:manage;ssh");
+    // Its provider would give it this one, and the file does not.
+    let beyond = ask("/venafi/oauth/token", venafi, "certificate:delete");
+    assert_eq!(beyond.json()["error_description"], "the client may not ask for certificate:delete");
+}
+
+#[test]
 fn an_answer_that_is_not_as_expected_is_shown_and_ends_a_single_run_with_1() {
     let folder = folder();
     let run = || Command::new(env!("CARGO_BIN_EXE_scopegate")).args(["demo", "--once"]).current_dir(&folder).output();

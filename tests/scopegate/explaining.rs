@@ -49,7 +49,7 @@ fn check_refused(explained: &Value, exit: i32, live: &Response) {
 
 #[test]
 fn every_refusal_is_explained_as_the_live_gateway_answers_it() {
-    let gateway = reasons::start();
+    let gateway = reasons::start("");
     for case in reasons::cases() {
         let live = reasons::send(&gateway, &case.request);
         let (explained, exit) = explain(&gateway, &case.request);

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 pub(crate) use crate::signer::{Signer, now};
 
 /// Long enough for a busy machine; nothing waits for it to pass.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A `scopegate serve` of its own, on a file of its own.
 pub(crate) struct Gateway {
@@ -22,6 +22,8 @@ pub(crate) struct Gateway {
     pub(crate) admin: SocketAddr,
     pub(crate) upstream: Upstream,
     pub(crate) folder: TempDir,
+    /// What the file says of its listener beside the address.
+    listener: String,
     process: Process,
 }
 
@@ -46,26 +48,31 @@ impl Gateway {
     }
 
     pub(crate) fn start_with(policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
-        let mut gateway = Self::launch(policy, upstream, prepare);
+        Self::start_listening("", policy, upstream, prepare)
+    }
+
+    /// The same, with these keys of the listener beside its address, such as `http2: true`.
+    pub(crate) fn start_listening(listener: &str, policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
+        let mut gateway = Self::launch(listener, policy, upstream, prepare);
         gateway.wait_until_ready();
         gateway
     }
 
     /// The same, which may not be ready yet.
-    pub(crate) fn launch(policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
+    pub(crate) fn launch(listener: &str, policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
         std::fs::write(folder.path().join("jwks.json"), Signer::shared().jwks().to_string()).unwrap();
         let (address, admin) = (free_address(), free_address());
-        let text = document(address, admin, &upstream.address.to_string(), policy);
+        let text = document(address, listener, admin, &upstream.address.to_string(), policy);
         std::fs::write(folder.path().join("gateway.yaml"), text).unwrap();
         let process = Process::start(folder.path(), &["serve", "--config", "gateway.yaml"]);
-        Self { address, admin, upstream, folder, process }
+        Self { address, admin, upstream, folder, listener: listener.to_owned(), process }
     }
 
     /// Puts another policy in place by renaming a new file over the old one.
     pub(crate) fn rewrite(&self, policy: &str) {
-        let text = document(self.address, self.admin, &self.upstream.address.to_string(), policy);
+        let text = document(self.address, &self.listener, self.admin, &self.upstream.address.to_string(), policy);
         self.replace_file(&text);
     }
 
@@ -226,15 +233,21 @@ fn keep(output: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
 
 /// One connection of a plain HTTP/1.1 client.
 pub(crate) struct Connection {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn ReadWrite>>,
 }
+
+/// What a connection is over.
+pub(crate) trait ReadWrite: Read + Write + Send {}
+
+impl<T: Read + Write + Send> ReadWrite for T {}
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream: BufReader::new(stream) }
+        Self::over(connect(address))
+    }
+
+    pub(crate) fn over(stream: impl ReadWrite + 'static) -> Self {
+        Self { stream: BufReader::new(Box::new(stream)) }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {
@@ -246,6 +259,17 @@ impl Connection {
         let _ = self.stream.get_mut().write_all(bytes);
     }
 
+    /// The status of an answer that is not the last one (RFC 9110 section 15.2).
+    pub(crate) fn read_interim_response(&mut self) -> Option<u16> {
+        let (line, _) = read_head(&mut self.stream)?;
+        line.split(' ').nth(1)?.parse().ok()
+    }
+
+    /// The status line of the next answer, whose head alone is read.
+    pub(crate) fn read_head(&mut self) -> Option<String> {
+        read_head(&mut self.stream).map(|(line, _)| line)
+    }
+
     /// The next answer; `None` if the peer closed instead.
     pub(crate) fn read_response(&mut self) -> Option<Response> {
         let (line, headers) = read_head(&mut self.stream)?;
@@ -253,6 +277,14 @@ impl Connection {
         let body = if matches!(status, 204 | 304) { vec![] } else { read_body(&mut self.stream, &headers, true)? };
         Some(Response { status, headers, body })
     }
+}
+
+/// A TCP connection that does not wait for ever.
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
 }
 
 /// A start line and headers; `None` at the end of the stream.
@@ -380,7 +412,7 @@ fn serve(stream: TcpStream, seen: &Mutex<Vec<Recorded>>, answer: &dyn Fn(&Record
 }
 
 /// `gateway.yaml` with everything that a test's policy leaves out.
-fn document(address: SocketAddr, admin: SocketAddr, upstream: &str, policy: &str) -> String {
+fn document(address: SocketAddr, listener: &str, admin: SocketAddr, upstream: &str, policy: &str) -> String {
     let issuers = if policy.contains("\nissuers:") {
         String::new()
     } else {
@@ -394,7 +426,7 @@ fn document(address: SocketAddr, admin: SocketAddr, upstream: &str, policy: &str
         format!("upstreams:\n  backend:\n    servers: [\"{upstream}\"]\n")
     };
     format!(
-        "version: 1\nthreads: 2\nlisteners:\n  - address: {address}\nadmin:\n  address: {admin}\naudit: {{ file: audit.jsonl }}\n\
+        "version: 1\nthreads: 2\nlisteners:\n  - {{ address: \"{address}\", {listener} }}\nadmin:\n  address: {admin}\naudit: {{ file: audit.jsonl }}\n\
          {upstreams}{issuers}{}\n",
         policy.trim_start_matches('\n')
     )

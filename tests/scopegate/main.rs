@@ -17,18 +17,30 @@
 )]
 
 mod allocations;
+mod attacks_http;
+mod attacks_tokens;
+mod authority;
+mod bound;
 mod checking;
+mod claims;
+mod decisions;
 mod demo;
 mod explaining;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
 mod harness;
+mod http2;
+mod http2_client;
 mod proxying;
 mod random_policies;
 mod reasons;
 mod reference;
 mod reload;
+mod revoking;
 mod scopes;
 mod signer;
 mod sources;
 mod testing;
+mod tls;
+mod tls_client;
+mod token_endpoint;

@@ -275,8 +275,9 @@ fn the_admin_address_says_what_goes_on() {
     assert_eq!((&policy["generation"], &policy["last_error"]), (&json!(1), &json!(null)));
     assert_eq!(policy["sha256"].as_str().map(str::len), Some(64));
     assert!(policy["source"].as_str().unwrap().ends_with("gateway.yaml"), "{policy}");
-    gateway.get("/data/acme/x", &token());
-    gateway.get("/data/acme/x", &token());
+    let token = token();
+    gateway.get("/data/acme/x", &token);
+    gateway.get("/data/acme/x", &token);
     let granted = r#"scopegate_decisions_total{api="data",decision="allow",reason="granted"}"#;
     wait_for("both requests to be counted", || gateway.metric(granted).filter(|count| *count >= 2.0));
     assert_eq!(gateway.metric(r#"scopegate_token_cache_total{result="hit"}"#), Some(1.0));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use scopegate::policy::Reason;
 use serde_json::{Value, json};
 
-use crate::harness::{Gateway, Response, Signer, now};
+use crate::harness::{Gateway, Response, Signer, Upstream, now};
 use crate::signer::payload;
 
 const POLICY: &str = r#"
@@ -29,6 +29,7 @@ apis:
     upstream: backend
     account: [{ path: account }, { header: X-Account-Id }]
     public: ["GET /data/health"]
+    token_endpoint: { service: POST /oauth/token, upstream: backend }
     scopes:
       - name: data-read
         services: ["GET /data/{account}/**", "GET /data"]
@@ -71,7 +72,7 @@ const RESOURCE: &str = r#"resource_metadata="https://api.example.com/.well-known
 
 #[test]
 fn each_reason_has_its_status_challenge_and_body_and_reaches_no_upstream() {
-    let gateway = start();
+    let gateway = start("");
     let mut seen = BTreeSet::new();
     for case in cases() {
         let response = send(&gateway, &case.request);
@@ -79,15 +80,16 @@ fn each_reason_has_its_status_challenge_and_body_and_reaches_no_upstream() {
         seen.insert(case.reason);
     }
     assert_eq!(gateway.upstream.count(), 0, "a refused request was forwarded");
-    let allowed = [Reason::Public, Reason::Granted];
+    // A form is answered as RFC 6749 section 5.2 has it, which `revoking` shows.
+    let others = [Reason::Public, Reason::Granted, Reason::FormRejected];
     let missing: Vec<_> =
-        Reason::ALL.iter().filter(|reason| !seen.contains(reason) && !allowed.contains(reason)).collect();
+        Reason::ALL.iter().filter(|reason| !seen.contains(reason) && !others.contains(reason)).collect();
     assert!(missing.is_empty(), "no case has {missing:?}");
 }
 
 #[test]
 fn each_refusal_is_one_audit_line_and_one_count() {
-    let gateway = start();
+    let gateway = start("");
     let cases = cases();
     // Lines are written as connections end, so they are told apart by the id that the answer has.
     let id = |response: Response| response.header("x-request-id").unwrap().to_owned();
@@ -111,7 +113,7 @@ fn each_refusal_is_one_audit_line_and_one_count() {
 
 #[test]
 fn allowed_requests_reach_the_upstream_with_the_callers_identity() {
-    let gateway = start();
+    let gateway = start("");
     let token = token(json!({ "scope": "data-read", "account_id": "acme" }));
     let response = gateway.get("/data/acme/packets?view=full", &token);
     assert_eq!((response.status, &response.json()["upstream"]), (200, &json!(true)));
@@ -126,8 +128,9 @@ fn allowed_requests_reach_the_upstream_with_the_callers_identity() {
     assert_eq!(of("public")["client"], json!(null));
 }
 
-pub(crate) fn start() -> Gateway {
-    Gateway::start_in(POLICY, |folder| {
+/// A gateway whose listener has these keys beside its address.
+pub(crate) fn start(listener: &str) -> Gateway {
+    Gateway::start_listening(listener, POLICY, Upstream::start(), |folder| {
         let revoked = json!({ "jti": "revoked", "iss": "https://issuer.example", "exp": now() + 3600 });
         std::fs::write(folder.join("revoked.jsonl"), format!("{revoked}\n")).unwrap();
         std::fs::write(folder.join("secret"), "hush\n").unwrap();
@@ -135,13 +138,18 @@ pub(crate) fn start() -> Gateway {
 }
 
 #[track_caller]
-fn check(case: &Case, response: &Response) {
+pub(crate) fn check(case: &Case, response: &Response) {
     let reason = case.reason.as_str();
     assert_eq!(response.status, case.status, "{reason}: {response:?}");
     assert_eq!(response.header("www-authenticate"), case.challenge, "{reason}");
-    assert_eq!(response.header("content-type"), Some("application/problem+json"), "{reason}");
     assert_eq!(response.header("cache-control"), Some("no-store"), "{reason}");
     let body = response.json();
+    if case.reason == Reason::FormRejected {
+        // Who asks for a token is told as RFC 6749 has it.
+        assert_eq!(body["error"], "invalid_request");
+        return;
+    }
+    assert_eq!(response.header("content-type"), Some("application/problem+json"), "{reason}");
     assert_eq!(body["reason"], reason);
     assert_eq!(body["type"], format!("urn:scopegate:{reason}"));
     assert_eq!(body["status"], case.status);
@@ -172,6 +180,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = vec![
         case(Reason::PathAmbiguous, get("/data/acme/../beta/x", token(own())), 400, None),
         case(Reason::HeaderAmbiguous, get("/data/acme/x", token(own())).and("Authorization", "Bearer x"), 400, None),
+        case(Reason::FormRejected, plain("POST", "/oauth/token"), 400, None),
         case(Reason::TokenMissing, plain("GET", "/data/acme/x"), 401, Some(format!("Bearer {RESOURCE}").leak())),
         case(Reason::ClientUnknown, get("/data/acme/x", token(over(own(), "client_id", "stranger"))), 403, None),
         case(Reason::CertificateMismatch, get("/data/acme/x", token(over(own(), "client_id", "bound"))), 403, None),

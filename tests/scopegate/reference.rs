@@ -3,10 +3,15 @@
 //! It tries every pattern of every scope for every request, on strings, and shares with the policy
 //! only the types that describe a file. It is slow, and plain enough to be believed.
 
+mod pattern;
+mod wire;
+
 use scopegate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiSpec, Caller, Certificate, ClientSpec, ClientType, PolicySpec, Reach,
     ScopeName, ScopeNames, ScopeSpec, Service, UndefinedScopes, UnregisteredClients,
 };
+
+use pattern::{captured, excepts, takes};
 
 /// One request, as it would be written down.
 #[derive(Debug, Clone)]
@@ -25,13 +30,20 @@ pub(crate) enum Answer {
     Denied { reason: &'static str, detail: Vec<String> },
 }
 
-/// Decides, for a target that is unambiguous and a token that is good (or absent).
+/// Decides, for a token that is good (or absent).
 pub(crate) fn decide(
     policy: &PolicySpec,
     asked: &Asked,
     caller: Option<&Caller>,
     certificate: Option<&Certificate>,
 ) -> Answer {
+    let Some(path) = wire::judged(&asked.path).filter(|_| asked.query.as_deref().is_none_or(wire::is_query)) else {
+        return denied("path_ambiguous", []);
+    };
+    let asked = &Asked { path, ..asked.clone() };
+    if !wire::headers_agree(policy, asked) {
+        return denied("header_ambiguous", []);
+    }
     let mut apis: Vec<&ApiSpec> = policy.apis.iter().filter(|api| is_for_host(api, &asked.host)).collect();
     apis.sort_by_key(|api| std::cmp::Reverse(api.base_path.segments().len()));
     apis.retain(|api| has_path(api, asked));
@@ -60,6 +72,12 @@ pub(crate) fn decide(
         && !rule.admits(certificate)
     {
         return denied("certificate_mismatch", []);
+    }
+    if let Some(account) = client.and_then(|client| client.account.as_ref())
+        && !caller.accounts.is_empty()
+        && !caller.accounts.contains(account)
+    {
+        return denied("account_forbidden", []);
     }
     let defined: Vec<String> = policy.apis.iter().flat_map(|api| &api.scopes).flat_map(names).collect();
     let is_same = |a: &str, b: &str| match policy.scope_names {
@@ -167,7 +185,7 @@ fn judge_account(api: &ApiSpec, asked: &Asked, grant: &Grant, own: &[&str]) -> A
         if let AccountSource::Path(name) = source
             && let Some(segment) = captured(grant.service, &asked.path, name)
         {
-            named.push(segment.replace("%40", "@"));
+            named.extend(wire::decoded(&segment));
         }
     }
     named.dedup();
@@ -205,7 +223,7 @@ fn grants<'s>(api: &'s ApiSpec, asked: &Asked) -> Vec<Grant<'s>> {
     let mut grants = Vec::new();
     for scope in &api.scopes {
         let confidential_only = scope.marks.confidential_only;
-        if !scope.except.iter().any(|service| takes(service, asked)) {
+        if !scope.except.iter().any(|service| excepts(service, asked)) {
             for service in scope.services.iter().filter(|service| takes(service, asked)) {
                 grants.push(Grant { name: scope.name.to_string(), reach: scope.reach, confidential_only, service });
             }
@@ -236,57 +254,16 @@ fn has_service(api: &ApiSpec, asked: &Asked) -> bool {
     api.public.iter().any(|service| takes(service, asked)) || !grants(api, asked).is_empty()
 }
 
-fn takes(service: &Service, asked: &Asked) -> bool {
-    let (methods, pattern) = service.as_str().split_once(' ').unwrap_or(("*", service.as_str()));
-    let never = ["CONNECT", "TRACE"].contains(&asked.method.as_str());
-    !never && (methods == "*" || methods.split(',').any(|method| method == asked.method)) && fits(pattern, &asked.path)
-}
-
-fn fits(pattern: &str, path: &str) -> bool {
-    let (mut pattern, path) = (segments(pattern), segments(path));
-    if pattern.last() == Some(&"**") {
-        pattern.pop();
-        return path.len() >= pattern.len() && pattern.iter().zip(&path).all(|(p, s)| fits_segment(p, s));
-    }
-    path.len() == pattern.len() && pattern.iter().zip(&path).all(|(p, s)| fits_segment(p, s))
-}
-
-fn fits_segment(pattern: &str, segment: &str) -> bool {
-    pattern == "*" || pattern.starts_with('{') || pattern == segment
-}
-
-fn captured(service: &Service, path: &str, name: &str) -> Option<String> {
-    let pattern = service.as_str().split_once(' ').map_or(service.as_str(), |(_, pattern)| pattern);
-    let place = segments(pattern).iter().position(|segment| *segment == format!("{{{name}}}"))?;
-    segments(path).get(place).map(|segment| (*segment).to_owned())
-}
-
-fn segments(path: &str) -> Vec<&str> {
-    path.split('/').filter(|segment| !segment.is_empty()).collect()
-}
-
 /// The accounts that the api's headers and query parameters name.
 fn outside_path(api: &ApiSpec, asked: &Asked) -> Result<Vec<String>, &'static str> {
     let mut named = Vec::new();
     for source in &api.account {
-        let values: Vec<String> = match source {
-            AccountSource::Path(_) => vec![],
-            AccountSource::Query(name) => asked
-                .query
-                .iter()
-                .flat_map(|query| query.split('&'))
-                .filter_map(|parameter| parameter.split_once('='))
-                .filter(|(key, _)| key == &&**name)
-                .map(|(_, value)| value.replace("%40", "@"))
-                .collect(),
-            AccountSource::Header(name) => {
-                asked.headers.iter().filter(|(key, _)| key == name.as_str()).map(|(_, value)| value.clone()).collect()
+        match source {
+            AccountSource::Path(_) => {}
+            AccountSource::Query(name) => {
+                named.extend(wire::parameter(asked.query.as_deref().unwrap_or_default(), name)?);
             }
-        };
-        match values.as_slice() {
-            [] => {}
-            [value] => named.push(value.clone()),
-            [_, _, ..] => return Err("header_ambiguous"),
+            AccountSource::Header(name) => named.extend(wire::header(&asked.headers, name.as_str())?),
         }
     }
     Ok(named)
@@ -298,16 +275,9 @@ fn is_for_host(api: &ApiSpec, host: &str) -> bool {
 
 fn client_of<'s>(policy: &'s PolicySpec, caller: &Caller) -> Result<Option<&'s ClientSpec>, &'static str> {
     let Some(clients) = &policy.clients else { return Ok(None) };
-    let found = clients.iter().find(|client| caller.client.as_deref() == Some(client.id.as_str()));
-    match found {
-        None if policy.unregistered_clients == UnregisteredClients::Allow => Ok(None),
-        None => Err("client_unknown"),
-        Some(client) => match &client.account {
-            Some(account) if !caller.accounts.is_empty() && !caller.accounts.contains(account) => {
-                Err("account_forbidden")
-            }
-            Some(_) | None => Ok(Some(client)),
-        },
+    match clients.iter().find(|client| caller.client.as_deref() == Some(client.id.as_str())) {
+        None if policy.unregistered_clients == UnregisteredClients::Refuse => Err("client_unknown"),
+        found => Ok(found),
     }
 }
 

@@ -27,7 +27,7 @@ impl Files {
     /// With the keys of `jwks`, if there are to be others than the file's.
     pub(super) fn new(settings: &Settings, jwks: Option<&Path>, now: UnixTime) -> Result<Self, String> {
         let keys = jwks.map(|path| Ok::<_, String>((keys_of(path)?, path.display().to_string()))).transpose()?;
-        Ok(Self { keys, revocations: settings.revocations.clone(), now })
+        Ok(Self { keys, revocations: settings.revocations.as_ref().map(|list| list.file.clone()), now })
     }
 
     pub(super) fn keys(&self, issuer: &Issuer) -> Result<KeysAtHand, String> {
@@ -42,6 +42,11 @@ impl Files {
             Some(KeySource::Url(url)) => Err(format!(
                 "the issuer's keys are at {url}, which is not asked from here; give them with `--jwks FILE`, \
                  or give what the token says with `--claims`"
+            )),
+            Some(KeySource::Discover) => Err(format!(
+                "the issuer's keys are where the metadata of {} says, which is not asked from here; give them with \
+                 `--jwks FILE`, or give what the token says with `--claims`",
+                issuer.rules.issuer
             )),
             None => Err("the issuer has no keys".to_owned()),
         }

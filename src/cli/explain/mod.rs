@@ -46,6 +46,9 @@ pub struct Arguments {
     /// A header, as often as needed. `Host` is `localhost` where none is given.
     #[arg(long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
+    /// The form that it would post, for a token endpoint, such as `grant_type=…&client_id=…&scope=…`.
+    #[arg(long)]
+    form: Option<String>,
     /// The TLS client certificate that the request would come with.
     #[arg(long, value_name = "PEM")]
     client_cert: Option<PathBuf>,
@@ -96,6 +99,7 @@ fn explain(arguments: &Arguments, configuration: &Configuration) -> Result<Expla
         headers: &asked.headers,
         peer: arguments.from,
         certificate: asked.certificate.as_ref(),
+        form: arguments.form.as_deref().unwrap_or_default().as_bytes(),
     };
     let mut checks = TokenChecks::default();
     let rehearsed = Rehearsal::new(configuration).judge(&head, |showing| match &asked.credentials {

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::SystemTime;
 
-use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -68,6 +68,9 @@ impl Asked {
         }
         if !headers.contains_key(HOST) {
             headers.insert(HOST, HeaderValue::from_static("localhost"));
+        }
+        if arguments.form.is_some() && !headers.contains_key(CONTENT_TYPE) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         }
         let now = arguments.at.as_deref().map_or_else(|| Ok(clock()), time)?;
         let credentials = match &arguments.claims {

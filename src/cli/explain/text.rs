@@ -183,6 +183,9 @@ fn forwarded(told: &ForwardStory, paint: Paint) -> Vec<String> {
     let mut lines = vec![format!("{} ({})", paint.bold(title), told.servers.join(", "))];
     lines.push(format!("  {}", plain(&told.target)));
     lines.extend(headers(&told.headers));
+    if let Some(form) = &told.form {
+        lines.extend([String::new(), format!("  {}", plain(form))]);
+    }
     lines
 }
 

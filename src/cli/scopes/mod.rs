@@ -90,7 +90,7 @@ impl<'c> View<'c> {
     fn scope(&self, access: &Access<'_>) -> Option<&'c str> {
         match access.through.role {
             Role::Grant { scope, .. } => Some(self.name(scope)),
-            Role::Public | Role::Except { .. } => None,
+            Role::Public | Role::TokenEndpoint(_) => None,
         }
     }
 
@@ -110,6 +110,12 @@ impl<'c> View<'c> {
                 (scope.marks.deprecated, "deprecated"),
             ];
             remarks.extend(marks.into_iter().filter(|(is, _)| *is).map(|(_, words)| words.to_owned()));
+        }
+        if let Role::TokenEndpoint(id) = access.through.role
+            && let Some(endpoint) = policy.token_endpoint(id)
+        {
+            let upstream = self.configuration.settings.upstreams.get(endpoint.upstream.0 as usize);
+            remarks.extend(upstream.map(|upstream| format!("served by {}", upstream.name)));
         }
         if methods_differ {
             remarks.push(format!("{} only", access.methods.listed()));

@@ -1,6 +1,7 @@
 //! The map as people read it in a terminal.
 
 use super::View;
+use super::written::is_token_endpoint;
 use crate::cli::paint::{Paint, WIDTH, plain, wrapped};
 use crate::policy::{AccountSource, AccountWhenAbsent, Api};
 use crate::workbench::{Access, ApiMap, Endpoint};
@@ -84,6 +85,7 @@ impl Section<'_> {
     fn access(&self, access: &Access<'_>, methods_differ: bool) -> String {
         let remarks = self.view.remarks(self.map, access, methods_differ).join(", ");
         match self.view.scope(access) {
+            None if is_token_endpoint(access) => format!("    requests for tokens, {remarks}"),
             None if remarks.is_empty() => format!("    {}", self.paint.good(PUBLIC)),
             None => format!("    {}, {remarks}", self.paint.good(PUBLIC)),
             Some(scope) if remarks.is_empty() => format!("    {scope}"),

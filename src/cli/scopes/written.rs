@@ -37,6 +37,8 @@ struct MappedEndpoint<'a> {
 #[expect(clippy::struct_excessive_bools, reason = "these are the file's own keys, each independent of the others")]
 struct MappedAccess<'a> {
     public: bool,
+    /// Whether requests for tokens are judged here, and go to the provider.
+    token_endpoint: bool,
     scope: Option<&'a str>,
     /// The scope that holding this privilege includes.
     includes: Option<&'a str>,
@@ -78,10 +80,11 @@ fn mapped_access<'a>(view: &'a View<'a>, access: &'a Access<'a>) -> MappedAccess
     let policy = view.policy();
     let (scope, reach, confidential_only) = match access.through.role {
         Role::Grant { scope, reach, confidential_only } => (policy.scope(scope), Some(reach), confidential_only),
-        Role::Public | Role::Except { .. } => (None, None, false),
+        Role::Public | Role::TokenEndpoint(_) => (None, None, false),
     };
     MappedAccess {
-        public: scope.is_none(),
+        public: access.through.role == Role::Public,
+        token_endpoint: is_token_endpoint(access),
         scope: scope.map(|scope| scope.name.as_str()),
         includes: scope.and_then(|scope| scope.includes).map(|id| view.name(id)),
         api: policy.api(access.through.api).map_or("", |api| api.name.as_str()),
@@ -95,6 +98,13 @@ fn mapped_access<'a>(view: &'a View<'a>, access: &'a Access<'a>) -> MappedAccess
         required: scope.is_some_and(|scope| scope.marks.required),
         deprecated: scope.is_some_and(|scope| scope.marks.deprecated),
         confidential_only,
+    }
+}
+
+pub(super) fn is_token_endpoint(access: &Access<'_>) -> bool {
+    match access.through.role {
+        Role::TokenEndpoint(_) => true,
+        Role::Public | Role::Grant { .. } => false,
     }
 }
 
@@ -121,7 +131,13 @@ pub(super) fn csv(view: &View<'_>) -> String {
                     map.api.name.as_str(),
                     &access.methods.listed(),
                     &endpoint.pattern.to_string(),
-                    if mapped.public { "public" } else { "scope" },
+                    if mapped.public {
+                        "public"
+                    } else if mapped.token_endpoint {
+                        "token_endpoint"
+                    } else {
+                        "scope"
+                    },
                     mapped.scope.unwrap_or_default(),
                     mapped.accounts.unwrap_or_default(),
                     yes(mapped.required),
@@ -174,11 +190,15 @@ fn rows(view: &View<'_>, map: &ApiMap<'_>, endpoint: &Endpoint<'_>, text: &mut S
         let mut remarks = view.remarks(map, access, access.methods != endpoint.methods);
         let reach = match access.through.role {
             Role::Grant { reach, .. } => Some(reach_words(reach)).filter(|words| remarks.iter().any(|it| it == words)),
-            Role::Public | Role::Except { .. } => None,
+            Role::Public | Role::TokenEndpoint(_) => None,
         };
         remarks.retain(|remark| Some(&**remark) != reach);
         remarks.extend(access.except.iter().map(|except| format!("not {}", code(except.as_str()))));
-        let scope = view.scope(access).map_or("public".to_owned(), code);
+        let scope = match access.through.role {
+            Role::Public => "public".to_owned(),
+            Role::TokenEndpoint(_) => "token endpoint".to_owned(),
+            Role::Grant { .. } => view.scope(access).map_or(String::new(), code),
+        };
         let endpoint = if place == 0 { &*shown } else { "" };
         let _ = writeln!(text, "| {endpoint} | {scope} | {} | {} |", reach.unwrap_or_default(), remarks.join(", "));
     }

@@ -119,7 +119,8 @@ impl Results<'_> {
     }
 
     fn is_covered(&self) -> bool {
-        self.uncovered.scopes.is_empty() && self.uncovered.services.is_empty()
+        let Uncovered { scopes, services, exceptions } = &self.uncovered;
+        scopes.is_empty() && services.is_empty() && exceptions.is_empty()
     }
 
     fn scope_name(&self, scope: ScopeId) -> &str {
@@ -138,6 +139,7 @@ fn tested(configuration: &Configuration, expected: Vec<Expectation>) -> (Vec<Tes
             headers: &expectation.headers,
             peer: None,
             certificate: expectation.certificate.as_ref(),
+            form: expectation.form.as_bytes(),
         };
         let rehearsed = rehearsal.judge(&head, |_| Ok(expectation.caller.clone()));
         coverage.add(&configuration.policy, &rehearsed);
@@ -168,7 +170,7 @@ fn differences(configuration: &Configuration, expectation: &Expectation, rehears
     let (word, allowed) = match rehearsed.ending {
         Ending::Forwarded(_) => ("allowed", true),
         Ending::Refused(..) => ("denied", false),
-        Ending::Answered(_) => ("answered by the gateway itself", true),
+        Ending::Answered(..) => ("answered by the gateway itself", true),
     };
     let reason = rehearsed.reason;
     let mut differences = Vec::new();
@@ -185,10 +187,10 @@ fn differences(configuration: &Configuration, expectation: &Expectation, rehears
     }
     let by = match &rehearsed.ending {
         Ending::Forwarded(sent) => match sent.basis {
-            Basis::Public => None,
+            Basis::Public | Basis::TokenEndpoint(_) => None,
             Basis::Scope(scope) => Some(scope),
         },
-        Ending::Refused(..) | Ending::Answered(_) => None,
+        Ending::Refused(..) | Ending::Answered(..) => None,
     };
     if let Some(expected) = expectation.scope.filter(|expected| by != Some(*expected)) {
         let name = |id| policy.scope(id).map_or("none", |scope| scope.name.as_str());

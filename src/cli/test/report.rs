@@ -39,6 +39,7 @@ struct ReportedCoverage<'a> {
     services: usize,
     untouched_scopes: Vec<&'a str>,
     untouched_services: Vec<ReportedService<'a>>,
+    untouched_exceptions: Vec<ReportedService<'a>>,
 }
 
 #[derive(Serialize)]
@@ -54,6 +55,10 @@ pub(super) fn json(results: &Results<'_>) -> String {
         api: policy.api(listing.api).map_or("", |api| api.name.as_str()),
         service: listing.service.as_str(),
     });
+    let exceptions = results.uncovered.exceptions.iter().map(|except| ReportedService {
+        api: policy.scope(except.scope).and_then(|scope| policy.api(scope.api)).map_or("", |api| api.name.as_str()),
+        service: except.service.as_str(),
+    });
     let report = Report {
         policy: results.policy_file.display().to_string(),
         tests_file: results.tests_file.display().to_string(),
@@ -65,6 +70,7 @@ pub(super) fn json(results: &Results<'_>) -> String {
             services: policy.services().len(),
             untouched_scopes: results.uncovered.scopes.iter().map(|scope| results.scope_name(*scope)).collect(),
             untouched_services: services.collect(),
+            untouched_exceptions: exceptions.collect(),
         },
     };
     // INVARIANT: texts and numbers can always be written as JSON.

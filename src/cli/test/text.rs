@@ -39,9 +39,16 @@ fn untouched(results: &Results<'_>, paint: Paint) -> Option<String> {
             let of = match listing.role {
                 Role::Public => "public".to_owned(),
                 Role::Grant { scope, .. } => results.scope_name(scope).to_owned(),
-                Role::Except { scope } => format!("exception of {}", results.scope_name(scope)),
+                Role::TokenEndpoint(_) => "token endpoint".to_owned(),
             };
             format!("  {}  {}", listing.service, paint.dim(format!("({of})")))
+        }));
+    }
+    if !results.uncovered.exceptions.is_empty() {
+        lines.push(paint.bold("Exceptions that take nothing from any test").to_string());
+        lines.extend(results.uncovered.exceptions.iter().map(|except| {
+            let of = paint.dim(format!("({})", results.scope_name(except.scope))).to_string();
+            format!("  {}  {of}", except.service)
         }));
     }
     Some(lines.join("\n") + "\n")
@@ -52,7 +59,7 @@ fn summary(results: &Results<'_>, paint: Paint) -> String {
     let passed = results.tests.len() - failed;
     let policy = &results.configuration.policy;
     let scopes = policy.scopes().len();
-    let services = policy.services().len();
+    let services = policy.services().len() + policy.exceptions().count();
     let verdict = if failed == 0 {
         paint.good(format!("{passed} passed")).to_string()
     } else {
@@ -62,6 +69,6 @@ fn summary(results: &Results<'_>, paint: Paint) -> String {
         "{}: {verdict}; {} of {scopes} scopes and {} of {services} services are touched\n",
         results.tests_file.display(),
         scopes - results.uncovered.scopes.len(),
-        services - results.uncovered.services.len(),
+        services - results.uncovered.services.len() - results.uncovered.exceptions.len(),
     )
 }

@@ -1,22 +1,23 @@
 //! `apis`: groups of scopes in front of one upstream.
 
+use super::issuers::Issuers;
 use super::names::DefinedNames;
 use super::services::{Terms, remedy, services};
 use super::take::{Firsts, RENAME, Wrong, at_least_one, checked, items, optional, parsed, required};
+use super::token_endpoints::TokenEndpoints;
 use super::upstreams::Upstreams;
-use super::{accounts, scopes, values};
+use super::{accounts, scopes, token_endpoints, values};
 use crate::config::document;
 use crate::config::entry::{Entry, List};
 use crate::config::finding::{At, Finding, Findings, Quoted};
 use crate::config::suggest;
-use crate::policy::{ApiName, ApiSpec, BasePath, InsufficientScopeStatus, UpstreamId};
+use crate::policy::{ApiId, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, UpstreamId};
 
 /// What apis are read with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) upstreams: &'a Upstreams,
-    /// Whether some issuer's tokens write scopes with their privileges.
-    pub(super) privilege_syntax: bool,
+    pub(super) issuers: &'a Issuers,
     /// Whether `Authorization` goes on where an api does not say.
     pub(super) forward_authorization: bool,
 }
@@ -26,17 +27,24 @@ pub(super) struct Context<'a> {
 pub(super) struct Apis {
     pub(super) specs: Vec<ApiSpec>,
     pub(super) forward_authorization: Vec<bool>,
+    pub(super) token_endpoints: TokenEndpoints,
     pub(super) names: DefinedNames,
 }
 
-/// Whether some api has scopes, as far as they can be read.
+/// Whether some api has scopes or clients ask for them there, as far as that can be read.
 pub(super) fn have_scopes(list: &List<document::Api>) -> bool {
     let Entry::Given(entries) = list else { return false };
-    entries.iter().any(|entry| matches!(entry, Entry::Given(api) if !is_empty(&api.scopes)))
+    let has_scopes = |api: &document::Api| !is_empty(&api.scopes) || api.token_endpoint.is_there();
+    entries.iter().any(|entry| matches!(entry, Entry::Given(api) if has_scopes(api)))
 }
 
 pub(super) fn apis(list: List<document::Api>, at: At<'_>, context: Context<'_>, findings: &mut Findings) -> Apis {
-    let mut apis = Apis { specs: Vec::new(), forward_authorization: Vec::new(), names: DefinedNames::new() };
+    let mut apis = Apis {
+        specs: Vec::new(),
+        forward_authorization: Vec::new(),
+        token_endpoints: TokenEndpoints::new(),
+        names: DefinedNames::new(),
+    };
     apis.names.complete = match &list {
         Entry::Given(entries) => entries.iter().all(|entry| matches!(entry, Entry::Given(_))),
         Entry::Absent | Entry::Empty | Entry::Faulty => false,
@@ -50,7 +58,14 @@ pub(super) fn apis(list: List<document::Api>, at: At<'_>, context: Context<'_>, 
         if let Entry::Given(name) = &document.name {
             firsts.note(name.clone(), here.key("name"), &format!("the api {}", Quoted(name)), RENAME, findings);
         }
-        let Some(spec) = api(document, here, context, &mut apis.names, findings) else { continue };
+        let endpoint = std::mem::take(&mut document.token_endpoint);
+        let has_endpoint = endpoint.is_there();
+        let endpoint = token_endpoints::token_endpoint(endpoint, here.key("token_endpoint"), context, findings);
+        let Some(spec) = api(document, has_endpoint, here, context, &mut apis.names, findings) else { continue };
+        if let Some(endpoint) = endpoint {
+            let id = ApiId(u32::try_from(apis.specs.len()).unwrap_or(u32::MAX));
+            apis.token_endpoints.add(endpoint, id, &spec.hosts, here.key("token_endpoint"), findings);
+        }
         apis.specs.push(spec);
         apis.forward_authorization.push(forward.unwrap_or(context.forward_authorization));
     }
@@ -59,6 +74,7 @@ pub(super) fn apis(list: List<document::Api>, at: At<'_>, context: Context<'_>, 
 
 fn api(
     document: document::Api,
+    has_token_endpoint: bool,
     at: At<'_>,
     context: Context<'_>,
     names: &mut DefinedNames,
@@ -75,7 +91,7 @@ fn api(
     let account = accounts::sources(document.account, at.key("account"), findings);
     let absent = at.key("account_when_absent");
     let account_when_absent = accounts::when_absent(document.account_when_absent, account.as_deref(), absent, findings);
-    let is_empty = is_empty(&document.scopes) && is_empty(&document.public);
+    let is_empty = is_empty(&document.scopes) && is_empty(&document.public) && !has_token_endpoint;
     if is_empty {
         let finding = Finding::new(at, "this api has neither `scopes` nor `public`, so no request to it can pass");
         findings.add(finding.help("give it scopes with services"));
@@ -85,7 +101,7 @@ fn api(
     let ground = scopes::Ground {
         base_path: base_path.as_ref(),
         account: account.as_deref(),
-        privilege_syntax: context.privilege_syntax,
+        privilege_syntax: context.issuers.privilege_syntax,
     };
     let scopes = scopes::scopes(document.scopes, at.key("scopes"), ground, names, findings);
     let display_name = optional(document.display_name, at.key("display_name"), findings).map(Into::into);
@@ -131,7 +147,12 @@ fn base_path(entry: Entry<String>, at: At<'_>, findings: &mut Findings) -> Optio
     })
 }
 
-fn upstream(entry: Entry<String>, known: &Upstreams, at: At<'_>, findings: &mut Findings) -> Option<UpstreamId> {
+pub(super) fn upstream(
+    entry: Entry<String>,
+    known: &Upstreams,
+    at: At<'_>,
+    findings: &mut Findings,
+) -> Option<UpstreamId> {
     let name = required(entry, at, "write the name of one of `upstreams`", findings)?;
     let id = known.ids.get(&*name).copied();
     if id.is_none() && known.complete {

@@ -1,6 +1,6 @@
 //! `gateway.tests.yaml`: what is expected of a policy, held against the names that the policy has.
 
-use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 
 use super::take::{Wrong, items, one_or_many, optional, parsed, required};
@@ -15,6 +15,8 @@ use crate::config::{Configuration, Expectation, Problems, Source, reading, sugge
 use crate::policy::{
     Account, ApiId, Binding, Caller, Certificate, ClientId, Policy, Reason, ScopeId, ScopeName, UnixTime,
 };
+
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 /// Reads a file of tests of `configuration`.
 ///
@@ -81,7 +83,12 @@ impl Context<'_> {
         let request = required(test.request, at.key("request"), help, findings);
         let shown = request.clone();
         let request = parsed(request, at.key("request"), findings, request_line);
-        let headers = headers(test.headers, at.key("headers"), findings);
+        let mut headers = headers(test.headers, at.key("headers"), findings);
+        let form = optional(test.form, at.key("form"), findings);
+        if form.is_some() {
+            headers.entry(CONTENT_TYPE).or_insert(FORM);
+        }
+        let form = form.unwrap_or_default();
         let help = "write `as: anonymous`, or what the token says: `as: { client: app, scopes: [orders_read] }`";
         let sender = required(test.caller, at.key("as"), help, findings);
         let sender = sender.map(|sender| self.sender(sender, at.key("as"), findings));
@@ -97,7 +104,20 @@ impl Context<'_> {
         let Sender { caller, certificate } = sender?;
         let name = name.unwrap_or_else(|| named(shown.as_deref().unwrap_or_default(), caller.as_ref()));
         let allowed = matches!(expect?, Expect::Allow);
-        Some(Expectation { line, name, method, target, headers, caller, certificate, allowed, reason, api, scope })
+        Some(Expectation {
+            line,
+            name,
+            method,
+            target,
+            headers,
+            form,
+            caller,
+            certificate,
+            allowed,
+            reason,
+            api,
+            scope,
+        })
     }
 
     fn sender(&self, sender: WordOr<Anonymous, CallerDocument>, at: At<'_>, findings: &mut Findings) -> Sender {

@@ -36,7 +36,8 @@ const TAKEN: [HeaderName; 20] = [
 /// A header's name that has no meaning of its own.
 pub(super) fn own_name(text: &str) -> Result<HeaderName, Wrong> {
     let name = values::header_name(text)?;
-    if TAKEN.contains(&name) || name.as_str().starts_with("x-forwarded-") {
+    let folded = folded(&name);
+    if TAKEN.iter().any(|taken| *taken == *folded) || folded.starts_with("x-forwarded-") {
         let help = "write a name of your own, such as `X-Account-Id`";
         return Err(Wrong::new(format!("the header `{name}` has a meaning of its own"), help));
     }

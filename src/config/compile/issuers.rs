@@ -8,12 +8,12 @@ use std::time::Duration;
 use jsonwebtoken::Algorithm;
 
 use super::take::{Firsts, Wrong, at_least_one, items, optional, parsed, required};
-use super::{claims, keys, values};
-use crate::config::Issuer;
+use super::{claims, introspection, keys, values};
 use crate::config::document;
 use crate::config::entry::{Entry, List};
 use crate::config::finding::{At, Finding, Findings, Place, Quoted};
 use crate::config::suggest;
+use crate::config::{Issuer, KeySource};
 use crate::token::{DpopRules, IssuerRules, ScopeSyntax, TokenType};
 
 /// The issuers, and what other parts of the file must know of them.
@@ -24,6 +24,10 @@ pub(super) struct Issuers {
     pub(super) privilege_syntax: bool,
     /// Whether the file has any, good or not.
     pub(super) any: bool,
+    /// Those whose name can be read, and how they write scopes; other things of them may be wrong.
+    pub(super) syntaxes: Vec<(Box<str>, ScopeSyntax)>,
+    /// Whether all of them could be read that far.
+    pub(super) complete: bool,
 }
 
 /// Every asymmetric algorithm that is supported.
@@ -49,13 +53,19 @@ pub(super) fn issuers(list: List<document::Issuer>, at: At<'_>, directory: &Path
         Entry::Faulty => true,
         Entry::Absent | Entry::Empty => false,
     };
-    let mut issuers = Issuers { list: Vec::new(), privilege_syntax: false, any };
+    let complete = match &list {
+        Entry::Given(entries) => entries.iter().all(has_name),
+        Entry::Faulty => false,
+        Entry::Absent | Entry::Empty => true,
+    };
+    let mut issuers = Issuers { list: Vec::new(), privilege_syntax: false, any, syntaxes: Vec::new(), complete };
     let mut names = Firsts::new();
     let mut introspects = None;
     for (place, document) in items(list, at, findings) {
         let here = at.nth(place);
-        issuers.privilege_syntax |= matches!(document.scope_syntax, Entry::Given(document::ScopeSyntax::Privileges));
+        issuers.privilege_syntax |= syntax_of(&document.scope_syntax) == ScopeSyntax::Privileges;
         if let Entry::Given(name) = &document.issuer {
+            issuers.syntaxes.push((name.as_str().into(), syntax_of(&document.scope_syntax)));
             names.note(
                 name.clone(),
                 here.key("issuer"),
@@ -70,6 +80,17 @@ pub(super) fn issuers(list: List<document::Issuer>, at: At<'_>, directory: &Path
         issuers.list.extend(issuer(document, here, directory, findings));
     }
     issuers
+}
+
+fn has_name(entry: &Entry<document::Issuer>) -> bool {
+    matches!(entry, Entry::Given(issuer) if matches!(&issuer.issuer, Entry::Given(name) if !name.is_empty()))
+}
+
+fn syntax_of(entry: &Entry<document::ScopeSyntax>) -> ScopeSyntax {
+    match entry {
+        Entry::Given(document::ScopeSyntax::Privileges) => ScopeSyntax::Privileges,
+        Entry::Given(document::ScopeSyntax::Words) | Entry::Absent | Entry::Empty | Entry::Faulty => ScopeSyntax::Words,
+    }
 }
 
 fn note_introspection(first: &mut Option<Place>, at: At<'_>, findings: &mut Findings) {
@@ -87,9 +108,19 @@ fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings
         let finding = Finding::new(at, "this issuer has neither `keys` nor `introspection`");
         findings.add(finding.help("write `keys: { url: https://… }` or `keys: { file: … }`"));
     }
-    let keys = keys::keys(take(&mut document.keys), at.key("keys"), directory, findings);
-    let introspection =
-        keys::introspection(take(&mut document.introspection), at.key("introspection"), directory, findings);
+    let name = match &document.issuer {
+        Entry::Given(name) => Some(name.clone()),
+        Entry::Absent | Entry::Empty | Entry::Faulty => None,
+    };
+    let issuer = name.as_deref();
+    let keys = keys::keys(take(&mut document.keys), issuer, at.key("keys"), directory, findings);
+    let discovers = keys == Some(KeySource::Discover);
+    let context = introspection::Context { issuer, discovers, directory };
+    let here = at.key("introspection");
+    let introspection = introspection::introspection(take(&mut document.introspection), context, here, findings);
+    let ca = at.key("ca_file");
+    let ca_file = optional(take(&mut document.ca_file), ca, findings);
+    let ca_file = parsed(ca_file, ca, findings, |file| values::file(file, directory));
     let stale = at.key("stale_keys_for");
     let stale_keys_for = optional(take(&mut document.stale_keys_for), stale, findings);
     let stale_keys_for = parsed(stale_keys_for, stale, findings, values::duration);
@@ -97,6 +128,7 @@ fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings
         rules: Arc::new(rules(document, at, findings)?),
         keys,
         stale_keys_for: stale_keys_for.unwrap_or(Duration::from_secs(24 * 60 * 60)),
+        ca_file,
         introspection,
     })
 }
@@ -117,10 +149,8 @@ fn rules(document: document::Issuer, at: At<'_>, findings: &mut Findings) -> Opt
         Some(document::TokenType::Prefer) | None => TokenType::Prefer,
         Some(document::TokenType::Off) => TokenType::Off,
     };
-    let scope_syntax = match optional(document.scope_syntax, at.key("scope_syntax"), findings) {
-        Some(document::ScopeSyntax::Words) | None => ScopeSyntax::Words,
-        Some(document::ScopeSyntax::Privileges) => ScopeSyntax::Privileges,
-    };
+    let scope_syntax = syntax_of(&document.scope_syntax);
+    optional(document.scope_syntax, at.key("scope_syntax"), findings);
     let leeway = optional(document.leeway, at.key("leeway"), findings);
     Some(IssuerRules {
         audiences,

@@ -1,68 +1,61 @@
-//! `issuers[].keys` and `issuers[].introspection`: how an issuer's tokens are verified.
+//! `issuers[].keys`: where an issuer's keys are.
 
 use std::path::Path;
-use std::time::Duration;
 
-use super::take::{optional, parsed, required};
+use super::take::{optional, parsed};
 use super::values;
+use crate::config::KeySource;
 use crate::config::document;
 use crate::config::entry::Entry;
-use crate::config::finding::{At, Finding, Findings};
-use crate::config::{Introspection, KeySource};
+use crate::config::finding::{At, Finding, Findings, Quoted};
 
+/// `issuer`: its name, if it is known.
 pub(super) fn keys(
     entry: Entry<document::Keys>,
+    issuer: Option<&str>,
     at: At<'_>,
     directory: &Path,
     findings: &mut Findings,
 ) -> Option<KeySource> {
     let document = optional(entry, at, findings)?;
     let discovers = optional(document.discover, at.key("discover"), findings) == Some(true);
-    if discovers {
-        let finding = Finding::at_key(at.key("discover"), "`discover` is not supported yet");
-        findings.add(finding.help("write `url` with the address of the keys"));
-    }
-    match (document.url.is_there(), document.file.is_there()) {
-        (true, true) => {
-            let finding = Finding::new(at, "`keys` has both `url` and `file`");
+    let places = [("url", document.url.is_there()), ("file", document.file.is_there()), ("discover", discovers)];
+    let mut there = places.into_iter().filter(|(_, is_there)| *is_there).map(|(key, _)| key);
+    match (there.next(), there.next()) {
+        (Some(one), Some(other)) => {
+            let finding = Finding::new(at, format!("`keys` has both `{one}` and `{other}`"));
             findings.add(finding.help("keep one of them"));
             None
         }
-        (false, false) => {
-            if !discovers {
-                let finding = Finding::new(at, "`keys` does not say where they are");
-                findings.add(finding.help("write `keys: { url: https://… }` or `keys: { file: … }`"));
-            }
+        (None, _) => {
+            let finding = Finding::new(at, "`keys` does not say where they are");
+            findings.add(finding.help(
+                "write `keys: { url: https://… }`, `keys: { file: … }`, or `keys: { discover: true }` where the issuer \
+                 publishes its metadata",
+            ));
             None
         }
-        (true, false) => {
+        (Some("url"), None) => {
             let url = optional(document.url, at.key("url"), findings);
             parsed(url, at.key("url"), findings, values::url).map(KeySource::Url)
         }
-        (false, true) => {
+        (Some("file"), None) => {
             let file = optional(document.file, at.key("file"), findings);
             parsed(file, at.key("file"), findings, |file| values::file(file, directory)).map(KeySource::File)
+        }
+        (Some(_), None) => {
+            if let Some(issuer) = issuer {
+                check_discoverable(issuer, at.key("discover"), findings);
+            }
+            Some(KeySource::Discover)
         }
     }
 }
 
-pub(super) fn introspection(
-    entry: Entry<document::Introspection>,
-    at: At<'_>,
-    directory: &Path,
-    findings: &mut Findings,
-) -> Option<Introspection> {
-    let document = optional(entry, at, findings)?;
-    let (url, id, secret, cache) =
-        (at.key("url"), at.key("client_id"), at.key("client_secret_file"), at.key("cache_for"));
-    let text =
-        required(document.url, url, "write the endpoint, such as `https://login.example.com/introspect`", findings);
-    let endpoint = parsed(text, url, findings, values::url);
-    let text = required(document.client_id, id, "write as whom the gateway asks", findings);
-    let client_id = parsed(text, id, findings, values::text);
-    let text = required(document.client_secret_file, secret, "write the file that holds the client's secret", findings);
-    let client_secret_file = parsed(text, secret, findings, |file| values::file(file, directory));
-    let text = optional(document.cache_for, cache, findings);
-    let cache_for = parsed(text, cache, findings, values::duration).unwrap_or(Duration::from_secs(30));
-    Some(Introspection { url: endpoint?, client_id: client_id?, client_secret_file: client_secret_file?, cache_for })
+/// RFC 8414 section 2: an issuer with metadata is a URL without query and fragment.
+fn check_discoverable(issuer: &str, at: At<'_>, findings: &mut Findings) {
+    if values::url(issuer).is_err() || issuer.contains('?') {
+        let message = format!("the issuer {} is not a URL at which metadata could be", Quoted(issuer));
+        findings.add(Finding::at_key(at, message).help("write `url` or `file` with the place of its keys"));
+    }
 }

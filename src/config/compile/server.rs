@@ -1,15 +1,16 @@
 //! The gateway itself: threads, listeners, the admin address, and which peers are believed.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use ipnet::IpNet;
 
 use super::take::{Firsts, Wrong, at_least_one, checked, items, optional, parsed, required};
-use super::values;
-use crate::config::Listener;
+use super::{tls, values};
 use crate::config::document;
 use crate::config::entry::{Entry, List};
 use crate::config::finding::{At, Finding, Findings};
+use crate::config::{Admin, Listener};
 
 /// More than any machine has cores for.
 const MOST_THREADS: u64 = 1024;
@@ -18,7 +19,7 @@ const MOST_THREADS: u64 = 1024;
 #[derive(Debug)]
 pub(super) struct Addresses {
     pub(super) listeners: Vec<Listener>,
-    pub(super) admin: Option<SocketAddr>,
+    pub(super) admin: Option<Admin>,
 }
 
 pub(super) fn check_version(entry: Entry<u64>, at: At<'_>, findings: &mut Findings) {
@@ -45,6 +46,7 @@ pub(super) fn addresses(
     listeners: List<document::Listener>,
     admin: Entry<document::Admin>,
     root: At<'_>,
+    directory: &Path,
     findings: &mut Findings,
 ) -> Addresses {
     let at = root.key("listeners");
@@ -58,35 +60,31 @@ pub(super) fn addresses(
     let mut list = Vec::new();
     for (place, document) in at_least_one(listeners, at, "write `listeners: [{ address: 0.0.0.0:8080 }]`", findings) {
         let here = at.nth(place);
-        if let Some(listener) = listener(document, here, findings) {
+        if let Some(listener) = listener(document, here, directory, findings) {
             note(listener.address, here.key("address"), findings);
             list.push(listener);
         }
     }
     let at = root.key("admin");
     let admin = optional(admin, at, findings).and_then(|document| {
-        let at = at.key("address");
-        let text = required(document.address, at, "write `address: 127.0.0.1:9901`", findings);
-        let address = parsed(text, at, findings, values::socket_address)?;
-        note(address, at, findings);
-        Some(address)
+        let (address, token) = (at.key("address"), at.key("revocations_token_file"));
+        let file = optional(document.revocations_token_file, token, findings);
+        let revocations_token_file = parsed(file, token, findings, |file| values::file(file, directory));
+        let text = required(document.address, address, "write `address: 127.0.0.1:9901`", findings);
+        let found = parsed(text, address, findings, values::socket_address)?;
+        note(found, address, findings);
+        Some(Admin { address: found, revocations_token_file })
     });
     Addresses { listeners: list, admin }
 }
 
-fn listener(document: document::Listener, at: At<'_>, findings: &mut Findings) -> Option<Listener> {
+fn listener(document: document::Listener, at: At<'_>, directory: &Path, findings: &mut Findings) -> Option<Listener> {
     let here = at.key("address");
     let text = required(document.address, here, "write `address: 0.0.0.0:8080`", findings);
     let address = parsed(text, here, findings, values::socket_address);
-    if optional(document.http2, at.key("http2"), findings) == Some(true) {
-        let finding = Finding::at_key(at.key("http2"), "`http2: true` is not supported yet");
-        findings.add(finding.help("remove the key"));
-    }
-    if optional(document.tls, at.key("tls"), findings).is_some() {
-        let finding = Finding::at_key(at.key("tls"), "`tls` is not supported yet");
-        findings.add(finding.help("remove the key, and end TLS in front of the gateway"));
-    }
-    Some(Listener { address: address? })
+    let http2 = optional(document.http2, at.key("http2"), findings).unwrap_or(false);
+    let tls = tls::tls(document.tls, at.key("tls"), directory, findings);
+    Some(Listener { address: address?, http2, tls })
 }
 
 pub(super) fn refuse_removal_guard(entry: Entry<bool>, at: At<'_>, findings: &mut Findings) {

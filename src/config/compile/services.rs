@@ -33,7 +33,7 @@ pub(super) fn services(list: List<String>, at: At<'_>, terms: Terms<'_>, finding
     services
 }
 
-fn service(text: &str) -> Result<Service, Wrong> {
+pub(super) fn service(text: &str) -> Result<Service, Wrong> {
     Service::parse(text)
         .map_err(|invalid| Wrong::new(format!("{} is not a service: {invalid}", Quoted(text)), remedy(&invalid, text)))
 }
@@ -84,6 +84,7 @@ fn path_remedy(fault: PathFault) -> &'static str {
         PathFault::BrokenEscape => "write two hexadecimal digits after `%`",
         PathFault::MatrixParameter => "remove the `;` and what is after it",
         PathFault::Fragment => "remove the `#` and what is after it",
+        PathFault::EncodedQuestionMark => "remove the `%3F`",
         PathFault::IllegalCharacter => "write it percent-encoded",
     }
 }

@@ -9,14 +9,15 @@ use jsonwebtoken::Algorithm;
 use crate::config::entry::Entry;
 use crate::config::finding::Findings;
 use crate::config::{
-    Audit, IdentityHeaders, Introspection, Issuer, KeySource, Listener, ResourceMetadata, ServerAddress, Settings,
-    Upstream, reading, yaml,
+    Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
+    Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream, reading,
+    yaml,
 };
 use crate::policy::{
-    Account, AccountSource, AccountWhenAbsent, CertificateRule, ClientType, InsufficientScopeStatus, Marks, PolicySpec,
-    Reach, ScopeName, ScopeNames, UndefinedScopes, UnregisteredClients, UpstreamId,
+    Account, AccountSource, AccountWhenAbsent, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, Marks,
+    PolicySpec, Reach, ScopeName, ScopeNames, UndefinedScopes, UnregisteredClients, UpstreamId,
 };
-use crate::token::{ClaimPath, ClaimPaths, DpopRules, IssuerRules, ScopeSyntax, TokenType};
+use crate::token::{AssertionAlgorithm, ClaimPath, ClaimPaths, DpopRules, IssuerRules, ScopeSyntax, TokenType};
 
 #[track_caller]
 fn meaning(text: &str) -> (PolicySpec, Settings) {
@@ -44,8 +45,11 @@ fn the_settings_are_what_the_file_says() {
     let (_, settings) = complete();
     let expected = Settings {
         threads: 2,
-        listeners: ["0.0.0.0:8080", "[::1]:8081"].map(|address| Listener { address: address.parse().unwrap() }).into(),
-        admin: Some("127.0.0.1:9901".parse().unwrap()),
+        listeners: vec![
+            Listener { address: "0.0.0.0:8080".parse().unwrap(), http2: false, tls: None },
+            Listener { address: "[::1]:8081".parse().unwrap(), http2: true, tls: Some(tls()) },
+        ],
+        admin: Some(Admin { address: "127.0.0.1:9901".parse().unwrap(), revocations_token_file: None }),
         upstreams: vec![
             Upstream {
                 name: "integration".into(),
@@ -63,6 +67,7 @@ fn the_settings_are_what_the_file_says() {
             },
         ],
         issuers: vec![login(), legacy()],
+        token_endpoints: vec![TokenEndpoint { scope_syntax: ScopeSyntax::Privileges, max_form_bytes: 16384 }],
         identity_headers: IdentityHeaders {
             subject: Some("x-auth-subject".parse().unwrap()),
             client: Some("x-auth-client".parse().unwrap()),
@@ -71,11 +76,22 @@ fn the_settings_are_what_the_file_says() {
         },
         forward_authorization: vec![false, true, true],
         resource_metadata: Some(ResourceMetadata { resource: "https://api.example.com".into() }),
-        revocations: Some("/etc/scopegate/revoked.jsonl".into()),
+        revocations: Some(RevocationList {
+            file: "/etc/scopegate/revoked.jsonl".into(),
+            endpoint: Some("/oauth/revoke".into()),
+        }),
         trusted_proxies: ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"].map(|net| net.parse().unwrap()).into(),
         audit: Audit { file: Some("/etc/scopegate/audit.jsonl".into()) },
     };
     assert_eq!(settings, expected);
+}
+
+fn tls() -> ListenerTls {
+    ListenerTls {
+        certificate: "/etc/scopegate/tls/server.pem".into(),
+        key: "/etc/scopegate/tls/server.key".into(),
+        clients: Some(ClientCertificates { authorities: "/etc/tls/clients.pem".into(), required: false }),
+    }
 }
 
 fn login() -> Issuer {
@@ -97,10 +113,11 @@ fn login() -> Issuer {
         rules: Arc::new(rules),
         keys: Some(KeySource::Url("https://login.example.com/jwks".into())),
         stale_keys_for: Duration::from_secs(3600),
+        ca_file: None,
         introspection: Some(Introspection {
-            url: "https://login.example.com/introspect".into(),
+            url: Some("https://login.example.com/introspect".into()),
             client_id: "gateway".into(),
-            client_secret_file: "/etc/scopegate/secrets/idp".into(),
+            authentication: ClientAuthentication::Secret { file: "/etc/scopegate/secrets/idp".into() },
             cache_for: Duration::from_secs(15),
         }),
     }
@@ -125,8 +142,60 @@ fn legacy() -> Issuer {
         rules: Arc::new(rules),
         keys: Some(KeySource::File(PathBuf::from("/etc/keys/legacy.json"))),
         stale_keys_for: Duration::from_secs(24 * 3600),
+        ca_file: None,
         introspection: None,
     }
+}
+
+/// The complete file with each of the texts, which it has once, replaced.
+fn with(replaced: &[(&str, &str)]) -> Settings {
+    let mut text = include_str!("../testdata/complete.yaml").to_owned();
+    for (from, to) in replaced {
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        text = text.replace(from, to);
+    }
+    meaning(&text).1
+}
+
+#[test]
+fn keys_and_the_introspection_endpoint_can_be_discovered() {
+    let settings = with(&[
+        ("keys: { url: https://login.example.com/jwks }", "keys: { discover: true }\n    ca_file: tls/ca.pem"),
+        ("      url: https://login.example.com/introspect\n", ""),
+    ]);
+    let issuer = &settings.issuers[0];
+    assert_eq!(issuer.keys, Some(KeySource::Discover));
+    assert_eq!(issuer.ca_file.as_deref(), Some(Path::new("/etc/scopegate/tls/ca.pem")));
+    assert_eq!(issuer.introspection.as_ref().unwrap().url, None);
+}
+
+#[test]
+fn the_gateway_proves_who_it_is_in_one_of_three_ways() {
+    let check = |keys: &str, expected: ClientAuthentication| {
+        let settings = with(&[("client_secret_file: secrets/idp", keys)]);
+        assert_eq!(settings.issuers[0].introspection.as_ref().unwrap().authentication, expected, "{keys}");
+    };
+    let private_key = |algorithm, key_id: Option<&str>| ClientAuthentication::PrivateKey {
+        file: "/etc/scopegate/a.pem".into(),
+        algorithm,
+        key_id: key_id.map(Into::into),
+    };
+    check("private_key_file: a.pem", private_key(None, None));
+    for (name, algorithm) in AssertionAlgorithm::ALL.map(|algorithm| (algorithm.name(), algorithm)) {
+        let keys = format!("private_key_file: a.pem\n      private_key_algorithm: {name}\n      private_key_id: k-1");
+        check(&keys, private_key(Some(algorithm), Some("k-1")));
+    }
+    let certificate =
+        ClientAuthentication::Certificate { file: "/etc/scopegate/a.pem".into(), key_file: "/b.pem".into() };
+    check("certificate_file: a.pem\n      certificate_key_file: /b.pem", certificate);
+}
+
+#[test]
+fn the_admin_address_may_take_revocations() {
+    let address = "address: 127.0.0.1:9901";
+    let settings = with(&[(address, &format!("{address}\n  revocations_token_file: secrets/revoker"))]);
+    let file = settings.admin.unwrap().revocations_token_file;
+    assert_eq!(file.as_deref(), Some(Path::new("/etc/scopegate/secrets/revoker")));
 }
 
 #[test]
@@ -151,6 +220,46 @@ fn the_apis_are_what_the_file_says() {
     assert_eq!(certificates.account_when_absent, AccountWhenAbsent::Deny);
     assert_eq!(certificates.insufficient_scope_status, InsufficientScopeStatus::Forbidden);
     assert!(open.account.is_empty() && open.hosts.is_empty() && open.public.is_empty());
+}
+
+#[test]
+fn the_token_endpoint_is_what_the_file_says() {
+    let (spec, _) = complete();
+    let [endpoint] = &*spec.token_endpoints else { panic!("{:?}", spec.token_endpoints) };
+    assert_eq!((endpoint.api, endpoint.upstream), (ApiId(2), UpstreamId(0)));
+    assert_eq!(endpoint.service.as_str(), "POST /oauth/token");
+}
+
+/// A file of two apis with these hosts, and one token endpoint each.
+fn two_endpoints(first: &str, second: &str) -> String {
+    let api = |name: &str, hosts: &str| {
+        format!(
+            "{{ name: {name}, upstream: u, hosts: [{hosts}],
+                token_endpoint: {{ service: POST /token, upstream: u }} }}"
+        )
+    };
+    format!(
+        "{{ version: 1, listeners: [{{ address: 127.0.0.1:0 }}], upstreams: {{ u: {{ servers: ['localhost:1'] }} }},
+            issuers: [{{ issuer: i, audiences: [a], keys: {{ file: k }}, scope_syntax: privileges }}],
+            apis: [{}, {}] }}",
+        api("one", first),
+        api("two", second)
+    )
+}
+
+#[test]
+fn a_token_endpoint_needs_neither_an_issuers_name_nor_scopes_nor_another_path_for_another_host() {
+    let (spec, settings) = meaning(&two_endpoints("a.example", "b.example"));
+    assert_eq!(spec.token_endpoints.len(), 2);
+    let expected = TokenEndpoint { scope_syntax: ScopeSyntax::Privileges, max_form_bytes: 32768 };
+    assert_eq!(settings.token_endpoints, [expected.clone(), expected]);
+    for (first, second) in [("", ""), ("a.example", ""), ("", "a.example"), ("a.example", "b.example, A.example")] {
+        let mut findings = Findings::default();
+        let document = yaml::parse(&two_endpoints(first, second)).unwrap();
+        let document = reading::document(document, &mut findings).unwrap();
+        super::meaning(document, Path::new(""), &mut findings);
+        assert_eq!(findings.count(), 1, "{first} and {second}: {findings:?}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use http::header::HeaderName;
 use crate::config::{
     Audit, Configuration, IdentityHeaders, Listener, ResourceMetadata, ServerAddress, Settings, Upstream,
 };
+use crate::gateway::patience::Patience;
 use crate::gateway::{Gateway, Server};
 use crate::issuer::Issuers;
 use crate::policy::{
@@ -100,10 +101,11 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
     };
     let settings = Settings {
         threads: 2,
-        listeners: vec![Listener { address: "127.0.0.1:0".parse().unwrap() }],
+        listeners: vec![Listener { address: "127.0.0.1:0".parse().unwrap(), http2: false, tls: None }],
         admin: None,
         upstreams: vec![upstream],
         issuers: vec![],
+        token_endpoints: vec![],
         identity_headers: IdentityHeaders {
             subject: Some(HeaderName::from_static("x-auth-subject")),
             ..IdentityHeaders::default()
@@ -131,13 +133,17 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn start(upstreams: &[SocketAddr]) -> Self {
+        Self::start_with(upstreams, Patience::default())
+    }
+
+    pub(super) fn start_with(upstreams: &[SocketAddr], patience: Patience) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let metrics = Metrics::new().unwrap();
         let directory = tempfile::tempdir().unwrap();
         let (audit, guard) = AuditSink::open(Some(&directory.path().join("audit")), &metrics).unwrap();
         let issuers = Issuers::new(Arc::clone(&metrics), runtime.handle().clone());
         let gateway = Arc::new(Gateway::new(configuration(1, upstreams), issuers, metrics, audit));
-        let server = Server::start(Arc::clone(&gateway)).unwrap();
+        let server = Server::start_with(Arc::clone(&gateway), patience).unwrap();
         let address = server.addresses()[0];
         Self { gateway, server: Some(server), address, directory, guard: Some(guard), _runtime: runtime }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::*;
+use crate::config::RevocationList;
 
 fn of_file(path: &Path) -> config::Issuer {
     of_source(KeySource::File(path.into()))
@@ -122,8 +123,13 @@ async fn keys_that_are_left_out_are_logged_in_one_line_without_their_material() 
 fn revoking(directory: &Path, key: &Key) -> (World, PathBuf) {
     let (keys, list) = (directory.join("jwks.json"), directory.join("revoked.jsonl"));
     put(&keys, jwks(&[key]));
-    let settings = Settings { revocations: Some(list.clone()), ..settings(vec![of_file(&keys)]) };
+    let settings = Settings { revocations: Some(listed(&list)), ..settings(vec![of_file(&keys)]) };
     (World::of(quick(), 1 << 20, settings), list)
+}
+
+/// A list that only others write.
+fn listed(file: &Path) -> RevocationList {
+    RevocationList { file: file.into(), endpoint: None }
 }
 
 fn entry(id: &str) -> String {
@@ -191,7 +197,7 @@ async fn another_list_is_asked_of_cached_tokens_too() {
     world.ask(&token).await.unwrap();
     let other = directory.path().join("other.jsonl");
     put(&other, entry("one"));
-    let set = world.issuers.adopt(&Settings { revocations: Some(other), ..world.settings.clone() });
+    let set = world.issuers.adopt(&Settings { revocations: Some(listed(&other)), ..world.settings.clone() });
     refused(set.authenticate(&bearer(&token), &world.policy, 1, NOW).await, TokenFault::Revoked);
     world.ask(&token).await.unwrap();
 }

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 
 use super::*;
+use crate::config::ClientAuthentication;
 
 /// An issuer that is asked at a provider, with its secret in a file.
 struct Asked {
@@ -34,15 +35,16 @@ impl Asked {
         let secret = directory.path().join("secret");
         fs::write(&secret, "s3 cret\n").unwrap();
         let introspection = Introspection {
-            url: provider.url().into(),
+            url: Some(provider.url().into()),
             client_id: "gate:way".into(),
-            client_secret_file: secret,
+            authentication: ClientAuthentication::Secret { file: secret },
             cache_for,
         };
         let issuer = config::Issuer {
             rules: Arc::new(rules()),
             keys: None,
             stale_keys_for: Duration::ZERO,
+            ca_file: None,
             introspection: Some(introspection),
         };
         let pace = Pace { look: quick().look, exchange: Duration::from_millis(500), ..unhurried() };
@@ -207,7 +209,8 @@ async fn a_changed_secret_is_used_and_a_lost_one_kept() {
 async fn without_a_secret_nobody_is_asked() {
     let asked = Asked::new(active(&json!({}))).await;
     let mut issuer = asked.world.settings.issuers[0].clone();
-    issuer.introspection.as_mut().unwrap().client_secret_file = asked.directory.path().join("none");
+    let file = asked.directory.path().join("none");
+    issuer.introspection.as_mut().unwrap().authentication = ClientAuthentication::Secret { file };
     let world = World::new(quick(), vec![issuer]);
     unavailable(world.ask("opaque").await);
     assert_eq!(asked.provider.asked(), 0);

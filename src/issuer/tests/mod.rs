@@ -2,11 +2,15 @@
 
 mod binding;
 mod cache;
+mod credentials;
+mod discovery;
 mod files;
 mod introspection;
 mod keys;
 mod provider;
+mod revoking;
 mod settings;
+mod tls;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -173,6 +177,7 @@ fn of_source(source: KeySource) -> config::Issuer {
         rules: Arc::new(rules()),
         keys: Some(source),
         stale_keys_for: Duration::from_secs(24 * 60 * 60),
+        ca_file: None,
         introspection: None,
     }
 }
@@ -210,6 +215,7 @@ fn settings(issuers: Vec<config::Issuer>) -> Settings {
         admin: None,
         upstreams: vec![],
         issuers,
+        token_endpoints: vec![],
         identity_headers: IdentityHeaders::default(),
         forward_authorization: vec![],
         resource_metadata: None,

@@ -1,22 +1,26 @@
 //! A provider on a real socket that answers as a test says, counts what it is asked, and can be
 //! stopped and started again at the same address.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 /// The provider; it stops when this is dropped.
 pub(super) struct Provider {
     address: SocketAddr,
     script: Arc<Script>,
+    /// If it speaks TLS.
+    tls: Option<TlsAcceptor>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
-/// What it says to everything.
+/// What it says to a question.
 #[derive(Debug, Clone)]
 pub(super) struct Says {
     pub(super) status: &'static str,
@@ -33,10 +37,14 @@ pub(super) struct Says {
 pub(super) struct Question {
     pub(super) head: String,
     pub(super) body: String,
+    /// The client certificate that was shown, in DER.
+    pub(super) certificate: Option<Vec<u8>>,
 }
 
 struct Script {
     says: Mutex<Says>,
+    /// What it says at some paths instead.
+    at: Mutex<HashMap<String, Says>>,
     /// Whether answers are held back.
     held: watch::Sender<bool>,
     questions: watch::Sender<Vec<Question>>,
@@ -45,6 +53,10 @@ struct Script {
 impl Says {
     pub(super) fn ok(body: impl Into<Vec<u8>>) -> Self {
         Self { status: "200 OK", headers: String::new(), body: body.into(), cut_at: usize::MAX, announced: true }
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self { status: "404 Not Found", ..Self::ok("nothing here") }
     }
 }
 
@@ -56,27 +68,45 @@ impl Provider {
         provider
     }
 
+    /// One that runs behind TLS.
+    pub(super) async fn start_tls(says: Says, tls: TlsAcceptor) -> Self {
+        let mut provider = Self { tls: Some(tls), ..Self::stopped(says).await };
+        provider.run().await;
+        provider
+    }
+
     /// One whose address refuses connections until it runs.
     pub(super) async fn stopped(says: Says) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let script = Script {
             says: Mutex::new(says),
+            at: Mutex::default(),
             held: watch::Sender::new(false),
             questions: watch::Sender::new(Vec::new()),
         };
-        Self { address: listener.local_addr().unwrap(), script: Arc::new(script), running: None }
+        Self { address: listener.local_addr().unwrap(), script: Arc::new(script), tls: None, running: None }
     }
 
     pub(super) async fn run(&mut self) {
         let listener = TcpListener::bind(self.address).await.unwrap();
         let (stop, mut stopped) = oneshot::channel();
-        let script = Arc::clone(&self.script);
+        let (script, tls) = (Arc::clone(&self.script), self.tls.clone());
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 tokio::select! {
                     accepted = listener.accept() => {
-                        connections.spawn(serve(accepted.unwrap().0, Arc::clone(&script)));
+                        let (stream, script) = (accepted.unwrap().0, Arc::clone(&script));
+                        match tls.clone() {
+                            None => connections.spawn(serve(stream, None, script)),
+                            Some(tls) => connections.spawn(async move {
+                                // Who does not trust it, or is not trusted, goes away.
+                                let Ok(stream) = tls.accept(stream).await else { return };
+                                let shown = stream.get_ref().1.peer_certificates();
+                                let shown = shown.map(|chain| chain[0].as_ref().to_vec());
+                                serve(stream, shown, script).await;
+                            }),
+                        };
                     }
                     _ = &mut stopped => break,
                 }
@@ -95,7 +125,17 @@ impl Provider {
     }
 
     pub(super) fn url(&self) -> String {
-        format!("http://{}/endpoint", self.address)
+        self.url_of("/endpoint")
+    }
+
+    pub(super) fn url_of(&self, path: &str) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
+    }
+
+    /// Says something else at one path.
+    pub(super) fn says_at(&self, path: &str, says: Says) {
+        self.script.at.lock().unwrap().insert(path.to_owned(), says);
     }
 
     pub(super) fn says(&self, says: Says) {
@@ -118,25 +158,44 @@ impl Provider {
         questions.wait_for(|questions| questions.len() >= times).await.unwrap();
     }
 
+    /// The paths of the questions so far.
+    pub(super) fn paths(&self) -> Vec<String> {
+        self.script.questions.borrow().iter().map(|question| question.path().to_owned()).collect()
+    }
+
     pub(super) fn last_question(&self) -> Question {
         self.script.questions.borrow().last().unwrap().clone()
     }
 }
 
+impl Question {
+    fn path(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap()
+    }
+}
+
 /// Answers one question after another until the other side has no more.
-async fn serve(stream: TcpStream, script: Arc<Script>) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, certificate: Option<Vec<u8>>, script: Arc<Script>) {
     let mut stream = BufReader::new(stream);
     while let Some(question) = read(&mut stream).await {
+        let question = Question { certificate: certificate.clone(), ..question };
+        let path = question.path().to_owned();
         script.questions.send_modify(|questions| questions.push(question));
         if script.held.subscribe().wait_for(|held| !held).await.is_err() {
             return;
         }
-        let says = script.says.lock().unwrap().clone();
+        let elsewhere = script.at.lock().unwrap().get(&path).cloned();
+        let says = elsewhere.unwrap_or_else(|| script.says.lock().unwrap().clone());
         let length = if says.announced { format!("Content-Length: {}\r\n", says.body.len()) } else { String::new() };
         let head = format!("HTTP/1.1 {}\r\n{length}{}\r\n", says.status, says.headers);
         let body = &says.body[..says.cut_at.min(says.body.len())];
         // The other side may have gone away, as it should from an answer that is too long.
-        if stream.write_all(head.as_bytes()).await.is_err() || stream.write_all(body).await.is_err() {
+        let written = async {
+            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(body).await?;
+            stream.flush().await
+        };
+        if written.await.is_err() {
             return;
         }
         if body.len() < says.body.len() || !says.announced {
@@ -145,7 +204,7 @@ async fn serve(stream: TcpStream, script: Arc<Script>) {
     }
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> Option<Question> {
+async fn read(stream: &mut BufReader<impl AsyncRead + Unpin>) -> Option<Question> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if stream.read_line(&mut head).await.ok()? == 0 {
@@ -156,5 +215,5 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Question> {
         head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body).await.ok()?;
-    Some(Question { head, body: String::from_utf8(body).unwrap() })
+    Some(Question { head, body: String::from_utf8(body).unwrap(), certificate: None })
 }

@@ -46,6 +46,16 @@ fn a_claim_that_must_be_there_is_malformed_if_it_is_not() {
 }
 
 #[test]
+fn a_name_with_spaces_around_it_is_malformed_since_an_upstream_would_drop_them() {
+    for claim in ["sub", "account_id", "client_id"] {
+        for name in [" root", "root ", "\u{a0}root"] {
+            check(&with_claims(&json!({ claim: name })), Err(MALFORMED));
+        }
+        check(&with_claims(&json!({ claim: "root user" })), Ok(()));
+    }
+}
+
+#[test]
 fn times_that_no_clock_shows_are_malformed() {
     for claim in ["exp", "nbf", "iat"] {
         for value in

@@ -1,0 +1,51 @@
+"""Whether the benches of benches/instructions.rs take more instructions than benches/baseline.json says.
+
+    check_instructions.py             runs them and fails where one takes over 3 % more, naming it
+    check_instructions.py --record    runs them and writes the baseline
+
+The counts are callgrind's, the same on a busy machine; another version of the compiler or of a
+dependency may move them, and then the baseline is recorded anew in the commit that brings it.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parent.parent
+BASELINE = ROOT / "benches" / "baseline.json"
+COUNTS = ROOT / "target" / "gungraun" / "scopegate" / "instructions"
+TOLERANCE = 0.03
+
+
+def main():
+    subprocess.run(["cargo", "bench", "--quiet", "--bench", "instructions"], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    counts = {file.parent.name: instructions(file) for file in sorted(COUNTS.rglob("callgrind.*.out"))}
+    if "--record" in sys.argv[1:]:
+        BASELINE.write_text(json.dumps(counts, indent=2) + "\n")
+        print(f"recorded {len(counts)} benches in {BASELINE.relative_to(ROOT)}")
+        return 0
+    baseline = json.loads(BASELINE.read_text())
+    worse = [line for name in sorted({*counts, *baseline}) if (line := verdict(name, counts.get(name), baseline.get(name)))]
+    print("\n".join(worse) or f"{len(counts)} benches take no more instructions than recorded")
+    return 1 if worse else 0
+
+
+def instructions(file):
+    """The total of a callgrind file, whose first event is instructions read."""
+    total = next(line for line in file.read_text().splitlines() if line.startswith(("totals:", "summary:")))
+    return int(total.split()[1])
+
+
+def verdict(name, count, recorded):
+    """What is wrong with a bench, if anything."""
+    if count is None or recorded is None:
+        return f"{name}: is {'not recorded' if recorded is None else 'recorded and gone'}; run with --record"
+    print(f"{name:40} {count:10,} of {recorded:10,} recorded ({count / recorded - 1:+.1%})")
+    if count > recorded * (1 + TOLERANCE):
+        return f"{name} takes {count / recorded - 1:.1%} more instructions: {count:,} instead of {recorded:,}"
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+//! Who may revoke tokens, and how a token's own holder does (RFC 7009).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use thiserror::Error;
+
+use super::authenticated::Authenticated;
+use super::environment::Environment;
+use super::kept::{Kept, Unusable, secret};
+use super::revoked::{NotAppended, Revoked};
+use super::set::IssuerSet;
+use super::sha256::sha256;
+use crate::policy::{Denial, Policy, UnixTime};
+use crate::token::{Credential, InvalidEntry, Revocation};
+
+/// The secret of those who may revoke any token, kept up with its file as long as this lives.
+pub(super) struct Revokers(Kept<[u8; 32]>);
+
+/// Why nobody can say that a token is revoked now.
+#[derive(Debug, Error)]
+pub enum NotRevoked {
+    /// There is no list of revoked tokens.
+    #[error("there is no list of revoked tokens")]
+    NoList,
+    /// Its issuer's keys or introspection are not at hand, so nobody knows whether it is a token.
+    #[error("what is needed to check the token is not at hand right now")]
+    Unverified,
+    /// It could not be put on the list.
+    #[error("{0}")]
+    NotAppended(#[from] NotAppended),
+}
+
+/// Why an entry is not on the list of revoked tokens.
+#[derive(Debug, Error)]
+pub enum NotTaken {
+    /// It is none.
+    #[error("{0}")]
+    Invalid(#[from] InvalidEntry),
+    /// It would revoke nothing: no token of that issuer is good.
+    #[error("no issuer of the policy is its `iss`")]
+    UnknownIssuer,
+    /// It could not be put on the list, or there is no list.
+    #[error("{0}")]
+    NotRevoked(#[from] NotRevoked),
+}
+
+/// In bytes: a shorter secret could be found by trying.
+const SHORTEST: usize = 16;
+
+impl Revokers {
+    /// Reads the secret, which blocks as long as that takes, and begins to watch its file.
+    pub(super) fn start(file: &Path, around: &Environment) -> Self {
+        Self(Kept::start("the secret of those who may revoke tokens", &[file], digest, around))
+    }
+
+    /// Whether it is theirs, in a time that tells nothing of theirs.
+    fn know(&self, shown: &str) -> bool {
+        let shown = sha256(shown.as_bytes());
+        self.0.current().is_some_and(|own| verify_slices_are_equal(&*own, &shown).is_ok())
+    }
+}
+
+impl IssuerSet {
+    /// The list of revoked tokens, where there is one.
+    pub fn revoked(&self) -> Option<&Revoked> {
+        self.revoked.as_deref()
+    }
+
+    /// Whether who shows this secret may revoke any token; `None` where nobody may.
+    pub fn knows_revoker(&self, shown: &str) -> Option<bool> {
+        self.revokers.as_ref().map(|revokers| revokers.know(shown))
+    }
+
+    /// Puts an entry on the list of revoked tokens, written as a line of it is (see
+    /// [`Revocation::parse`]); gives the line. Who may do so is to be asked before.
+    ///
+    /// # Errors
+    /// If it is not on the list then.
+    pub async fn revoke_as(&self, entry: &[u8]) -> Result<String, NotTaken> {
+        let entry = Revocation::parse(entry)?;
+        if self.issued_by(entry.issuer()).is_none() {
+            return Err(NotTaken::UnknownIssuer);
+        }
+        let line = entry.to_line();
+        let list = self.revoked().ok_or(NotRevoked::NoList)?;
+        list.append(entry).await.map_err(NotRevoked::from)?;
+        Ok(line)
+    }
+
+    /// Revokes a token for whoever has it, and tells whose it was. Only a token that is good can be
+    /// revoked; that one is not is no error (RFC 7009 section 2.2), and gives `None`. What a token is
+    /// bound to need not be shown: who has it without that should not have it.
+    ///
+    /// # Errors
+    /// If it may be good, and was not revoked.
+    pub async fn revoke(
+        &self,
+        token: &str,
+        policy: &Policy,
+        generation: u64,
+        now: UnixTime,
+    ) -> Result<Option<Arc<Authenticated>>, NotRevoked> {
+        let list = self.revoked().ok_or(NotRevoked::NoList)?;
+        let Some(Credential { token, .. }) = Credential::bearer(token) else { return Ok(None) };
+        let found = match self.know(token, policy, generation, now).await {
+            Ok(found) => found,
+            Err(Denial::Token(_)) => return Ok(None),
+            Err(_) => return Err(NotRevoked::Unverified),
+        };
+        list.append(Revocation::of(&found.caller, token)).await?;
+        Ok(Some(found))
+    }
+}
+
+fn digest(contents: &[&[u8]]) -> Result<[u8; 32], Unusable> {
+    let secret = secret(contents.first().copied().unwrap_or_default())?;
+    if secret.len() < SHORTEST {
+        return Err(Unusable::Content(format!("its file has fewer than {SHORTEST} bytes")));
+    }
+    Ok(sha256(secret))
+}

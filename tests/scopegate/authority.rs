@@ -1,0 +1,96 @@
+//! Certificate authorities, and what they issue.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whom some trust.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pub(crate) pem: String,
+    pub(crate) certificate: CertificateDer<'static>,
+}
+
+/// A certificate and its key.
+pub(crate) struct Issued {
+    pub(crate) pem: String,
+    pub(crate) key_pem: String,
+    pub(crate) certificate: CertificateDer<'static>,
+    key: Vec<u8>,
+}
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut params = params(name, &[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self { pem: certificate.pem(), certificate: certificate.der().clone(), issuer: Issuer::new(params, key) }
+    }
+
+    /// One that is valid now, for `CN=name` and these DNS names.
+    pub(crate) fn issue(&self, name: &str, dns: &[&str]) -> Issued {
+        let now = SystemTime::now();
+        self.issue_for(name, dns, now - DAY, now + DAY)
+    }
+
+    /// One that was valid until yesterday.
+    pub(crate) fn issue_expired(&self, name: &str, dns: &[&str]) -> Issued {
+        let now = SystemTime::now();
+        self.issue_for(name, dns, now - 10 * DAY, now - DAY)
+    }
+
+    fn issue_for(&self, name: &str, dns: &[&str], from: SystemTime, to: SystemTime) -> Issued {
+        let mut params = params(name, dns);
+        params.not_before = from.into();
+        params.not_after = to.into();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Issued {
+            pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+            certificate: certificate.der().clone(),
+            key: key.serialize_der(),
+        }
+    }
+}
+
+impl Issued {
+    /// Writes both files, each at once as a whole.
+    pub(crate) fn write(&self, folder: &Path) {
+        replace(&folder.join("server.pem"), &self.pem);
+        replace(&folder.join("server.key"), &self.key_pem);
+    }
+
+    pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.key.clone()).into()
+    }
+
+    pub(crate) fn sha256(&self) -> [u8; 32] {
+        digest(&SHA256, &self.certificate).as_ref().try_into().unwrap()
+    }
+
+    /// `x5t#S256` (RFC 8705 section 3.1).
+    pub(crate) fn thumbprint(&self) -> String {
+        crate::signer::encode(&self.sha256())
+    }
+}
+
+/// Puts a new file in the place of an old one.
+pub(crate) fn replace(file: &Path, text: &str) {
+    let new = file.with_extension("new");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(new, file).unwrap();
+}
+
+fn params(name: &str, dns: &[&str]) -> CertificateParams {
+    let mut params = CertificateParams::new(dns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+    params.distinguished_name.remove(DnType::CommonName);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
