@@ -7,6 +7,7 @@ mod answer;
 mod challenge;
 mod context;
 mod failure;
+mod form;
 mod forward;
 #[cfg(test)]
 mod forward_tests;

@@ -67,6 +67,7 @@ fn form_status(fault: FormFault) -> StatusCode {
         | FormFault::BrokenEscape
         | FormFault::NotText
         | FormFault::TooManyParameters
+        | FormFault::Missing
         | FormFault::Repeated
         | FormFault::Name
         | FormFault::Spelling

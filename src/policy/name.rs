@@ -128,4 +128,20 @@ mod tests {
         }
         assert_eq!(ScopeName::parse(&"a".repeat(257)), Err(InvalidName::TooLong(257)));
     }
+
+    #[test]
+    fn an_api_is_named_by_what_a_label_can_be() {
+        for (text, good) in [("default-data", true), ("a_b.C1", true), ("", false), ("a b", false), ("a/b", false)] {
+            assert_eq!(ApiName::parse(text).is_ok(), good, "{text:?}");
+        }
+        assert_eq!(ApiName::parse("{x=\"y\"}"), Err(InvalidName::Character('{')));
+    }
+
+    #[test]
+    fn a_client_id_is_printable_ascii() {
+        for (text, good) in [("acme-integration", true), ("CN=a b", true), ("", false), ("a\tb", false), ("é", false)]
+        {
+            assert_eq!(ClientId::parse(text).is_ok(), good, "{text:?}");
+        }
+    }
 }

@@ -363,6 +363,9 @@ mod tests {
             check(&format!("GET {empty}"), Err(InvalidPattern::NeverJudged(PathFault::EmptySegment)));
         }
         check("GET /a/../b", Err(InvalidPattern::NeverJudged(PathFault::DotSegment)));
+        let deep = |segments: usize| format!("GET {}", "/a".repeat(segments));
+        assert!(Service::parse(&deep(64)).is_ok());
+        check(&deep(65), Err(InvalidPattern::TooDeep(65)));
         check("GET /a;b", Err(InvalidPattern::NeverJudged(PathFault::MatrixParameter)));
     }
 

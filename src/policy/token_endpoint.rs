@@ -22,7 +22,7 @@ pub struct TokenEndpoint {
     /// The provider.
     pub upstream: UpstreamId,
     methods: MethodSet,
-    /// What the least exact of servers reads in each segment of its path.
+    /// What the least exact of servers reads in each segment.
     path: Box<[Box<str>]>,
 }
 
@@ -30,23 +30,20 @@ impl TokenEndpoint {
     /// `None` if the service is anything but `POST` (RFC 6749 section 3.2) and one literal path.
     pub(super) fn new(api: ApiId, id: ServiceId, upstream: UpstreamId, service: &Service) -> Option<Self> {
         let (methods, pattern) = (service.methods(), service.pattern());
-        let read = |segment: &Segment| match segment {
+        let literal = |segment: &Segment| match segment {
             Segment::Literal(text) => Some(reading(text).into()),
             Segment::Any | Segment::Capture(_) => None,
         };
-        let path = pattern.segments().iter().map(read).collect::<Option<_>>()?;
+        let path = pattern.segments().iter().map(literal).collect::<Option<_>>()?;
         let is_post = Some(methods) == MethodSet::known("POST");
         (is_post && !pattern.any_rest()).then_some(Self { api, service: id, upstream, methods, path })
     }
 
-    /// Whether some server would take the target for it, as it does another letter case or a dot at the
-    /// end: a guard must hold for every spelling.
+    /// Whether some server would take the path for the endpoint's.
     fn is_at(&self, target: &Target<'_>) -> bool {
-        let is_same = |place: usize, own: &str| {
-            target.segment(place).is_some_and(|segment| reading(segment).eq_ignore_ascii_case(own))
-        };
-        self.path.iter().enumerate().all(|(place, own)| is_same(place, own))
-            && target.segment(self.path.len()).is_none()
+        let is_same = |own: &str, place| target.reading(place).is_some_and(|read| own.eq_ignore_ascii_case(&read));
+        target.segment(self.path.len()).is_none()
+            && self.path.iter().enumerate().all(|(place, own)| is_same(own, place))
     }
 }
 
@@ -57,8 +54,9 @@ impl Policy {
         self.token_endpoints.get(id.0 as usize)
     }
 
-    /// The token endpoint that a request is for, whatever its method and however its path is spelled;
-    /// the first of the file where several have its path and host.
+    /// The token endpoint that a request is for, whatever its method and in whatever letters and
+    /// spelling some provider would take its path for the endpoint's; the first of the file where
+    /// several have its path and host.
     #[must_use]
     pub fn find_token_endpoint(&self, request: &Request<'_>) -> Option<TokenEndpointId> {
         let is_asked = |endpoint: &TokenEndpoint| {
@@ -176,7 +174,7 @@ mod tests {
     use crate::policy::{
         AccountWhenAbsent, ApiName, ApiSpec, BasePath, Basis, Certificate, CertificateRule, ClientSpec, ClientType,
         HeaderFault, InsufficientScopeStatus, Marks, PolicySpec, PrivilegeSpec, Reach, Reason, ScopeName, ScopeNames,
-        ScopeSpec, TokenEndpointSpec,
+        ScopeSpec, Target, TokenEndpointSpec,
     };
 
     fn scope(name: &str, required: bool, privileges: &[&str]) -> ScopeSpec {
@@ -339,13 +337,7 @@ mod tests {
     #[test]
     fn an_endpoint_owns_its_path_whatever_the_method_and_the_base_path() {
         let policy = Policy::compile(spec()).unwrap();
-        for path in [
-            "/data/oauth/token",
-            "/data/oauth/token/",
-            "/data/oauth/%74oken?x=1",
-            "/DATA/oauth/Token",
-            "/data/oauth%20/token.",
-        ] {
+        for path in ["/data/oauth/token", "/data/oauth/token/", "/data/oauth/%74oken?x=1", "/DATA/oauth/Token"] {
             check_found(&policy, "POST", path, "a", Some(Ok(())));
             for method in ["GET", "OPTIONS", "post", "TRACE"] {
                 check_found(&policy, method, path, "a", Some(Err(Reason::MethodNotAllowed)));
@@ -355,6 +347,19 @@ mod tests {
             check_found(&policy, "POST", path, "a", None);
         }
         check_found(&Policy::compile(PolicySpec::default()).unwrap(), "POST", "/", "a", None);
+    }
+
+    #[test]
+    fn an_endpoint_owns_every_spelling_of_its_path() {
+        let mut spec = spec();
+        spec.token_endpoints[0].service = Service::parse("POST /data/v1:token").unwrap();
+        let policy = Policy::compile(spec).unwrap();
+        for path in
+            ["/data/v1:token", "/data/v1%3Atoken", "/Data./V1%3atoken", "/data/v1:token.", "/data%20/v1:token%20/"]
+        {
+            check_found(&policy, "POST", path, "a", Some(Ok(())));
+        }
+        check_found(&policy, "POST", "/data/.v1:token", "a", None);
     }
 
     #[test]

@@ -81,6 +81,9 @@ pub enum FormFault {
     /// More parameters than any request for a token has.
     #[error("the form has more parameters than are accepted here")]
     TooManyParameters,
+    /// What is asked for is not in it.
+    #[error("the form lacks the parameter that is asked for")]
+    Missing,
     /// RFC 6749 section 3.2: parameters must not be included more than once.
     #[error("a parameter is included more than once")]
     Repeated,

@@ -1,20 +1,6 @@
 //! `application/x-www-form-urlencoded`: what is asked of providers, and what clients post.
 
-use thiserror::Error;
-
-/// Why a body is no form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum InvalidForm {
-    /// `%` without two hexadecimal digits.
-    #[error("the form has a broken percent-encoding")]
-    BrokenEscape,
-    /// Not UTF-8, encoded or not.
-    #[error("the form is not UTF-8")]
-    NotText,
-    /// RFC 6749 section 3.1: parameters must not be included more than once.
-    #[error("the form has the parameter more than once")]
-    Twice,
-}
+use crate::policy::FormFault;
 
 /// The text as a value in a form (RFC 6749 appendix B).
 pub fn form_encoded(bytes: &[u8]) -> String {
@@ -40,19 +26,19 @@ pub fn form_encoded(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// If the body is no form, or has the parameter twice.
-pub fn form_parameter(body: &[u8], name: &str) -> Result<Option<String>, InvalidForm> {
+pub fn form_parameter(body: &[u8], name: &str) -> Result<Option<String>, FormFault> {
     let mut found = None;
     for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_at(pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len()));
         let (key, value) = (decoded(key)?, decoded(value.get(1..).unwrap_or_default())?);
         if key == name && found.replace(value).is_some() {
-            return Err(InvalidForm::Twice);
+            return Err(FormFault::Repeated);
         }
     }
     Ok(found.filter(|value| !value.is_empty()))
 }
 
-pub(super) fn decoded(text: &[u8]) -> Result<String, InvalidForm> {
+pub(super) fn decoded(text: &[u8]) -> Result<String, FormFault> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.iter();
     while let Some(byte) = rest.next() {
@@ -60,19 +46,13 @@ pub(super) fn decoded(text: &[u8]) -> Result<String, InvalidForm> {
             b'+' => b' ',
             b'%' => {
                 let mut digit = || char::from(*rest.next()?).to_digit(16);
-                let (high, low) = digit().zip(digit()).ok_or(InvalidForm::BrokenEscape)?;
-                u8::try_from(high * 16 + low).map_err(|_| InvalidForm::BrokenEscape)?
+                let (high, low) = digit().zip(digit()).ok_or(FormFault::BrokenEscape)?;
+                u8::try_from(high * 16 + low).map_err(|_| FormFault::BrokenEscape)?
             }
             _ => *byte,
         });
     }
-    String::from_utf8(bytes).map_err(|_| InvalidForm::NotText)
-}
-
-/// Whether a `Content-Type` says that the body is a form, with or without parameters.
-pub fn is_form(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    String::from_utf8(bytes).map_err(|_| FormFault::NotText)
 }
 
 #[cfg(test)]
@@ -82,7 +62,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(body: &[u8], expected: Result<Option<&str>, InvalidForm>) {
+    fn check(body: &[u8], expected: Result<Option<&str>, FormFault>) {
         let found = form_parameter(body, "token");
         assert_eq!(found.as_ref().map(Option::as_deref), expected.as_ref().copied(), "{}", body.escape_ascii());
     }
@@ -106,24 +86,14 @@ mod tests {
 
     #[test]
     fn what_could_be_read_in_two_ways_is_refused() {
-        check(b"token=a&token=a", Err(InvalidForm::Twice));
-        check(b"token=a&t%6fken=b", Err(InvalidForm::Twice));
-        check(b"token=a&token=", Err(InvalidForm::Twice));
+        check(b"token=a&token=a", Err(FormFault::Repeated));
+        check(b"token=a&t%6fken=b", Err(FormFault::Repeated));
+        check(b"token=a&token=", Err(FormFault::Repeated));
         for broken in [&b"token=%"[..], b"token=%4", b"token=%4g", b"token=%+1", b"%zz=a&token=a"] {
-            check(broken, Err(InvalidForm::BrokenEscape));
+            check(broken, Err(FormFault::BrokenEscape));
         }
-        check(b"token=%ff", Err(InvalidForm::NotText));
-        check(b"token=\xff", Err(InvalidForm::NotText));
-    }
-
-    #[test]
-    fn a_form_says_that_it_is_one() {
-        for form in ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded ; charset=UTF-8"] {
-            assert!(is_form(form), "{form}");
-        }
-        for other in ["", "application/json", "multipart/form-data", "application/x-www-form-urlencodedx"] {
-            assert!(!is_form(other), "{other}");
-        }
+        check(b"token=%ff", Err(FormFault::NotText));
+        check(b"token=\xff", Err(FormFault::NotText));
     }
 
     proptest! {

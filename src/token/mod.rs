@@ -41,7 +41,7 @@ pub use certificate::{InvalidCertificate, certificate_from_der, certificate_from
 pub use claims::check_times;
 pub use client_key::{Assertion, AssertionAlgorithm, ClientKey, InvalidClientKey, Unsigned};
 pub use dpop::{Proof, ProofRequest};
-pub use form::{InvalidForm, form_encoded, form_parameter, is_form};
+pub use form::{form_encoded, form_parameter};
 pub use introspection::{introspected, is_introspection_answer};
 pub use jwt::{Jwt, Verified};
 pub use keys::{InvalidKeySet, KeyFault, KeyFingerprint, KeySet, ParsedKeys, RefusedKey};

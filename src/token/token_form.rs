@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use http::HeaderValue;
 
 use super::basic::basic_credentials;
-use super::form::{InvalidForm, decoded, form_encoded};
+use super::form::{decoded, form_encoded};
 use super::json::{self, Json};
 use super::{ScopeSyntax, base64url, scopes};
 use crate::policy::{ClientId, FormFault, TokenRequestFault};
@@ -158,16 +158,6 @@ impl TokenForm {
 impl std::fmt::Debug for TokenForm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.parameters.iter().map(|(name, _)| name)).finish()
-    }
-}
-
-impl From<InvalidForm> for FormFault {
-    fn from(invalid: InvalidForm) -> Self {
-        match invalid {
-            InvalidForm::BrokenEscape => Self::BrokenEscape,
-            InvalidForm::NotText => Self::NotText,
-            InvalidForm::Twice => Self::Repeated,
-        }
     }
 }
 

@@ -17,6 +17,8 @@
 )]
 
 mod allocations;
+mod attacks_http;
+mod attacks_tokens;
 mod checking;
 mod claims;
 mod decisions;

@@ -18,7 +18,7 @@ use scopegate::policy::{
 use crate::reference::{self, Answer, Asked};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
     /// Each case is a policy that decides three requests of four callers each.
     #[test]

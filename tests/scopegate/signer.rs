@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
@@ -50,16 +51,31 @@ impl Signer {
 
     /// A token of exactly this header and payload, signed as the header's `alg` says.
     pub(crate) fn sign(&self, header: &Value, payload: &Value) -> String {
-        let message = format!("{}.{}", encode(header.to_string().as_bytes()), encode(payload.to_string().as_bytes()));
-        let random = SystemRandom::new();
-        let signature = if header["alg"] == "ES256" {
-            self.ec.sign(&random, message.as_bytes()).unwrap().as_ref().to_vec()
-        } else {
-            let mut signature = vec![0; self.rsa.public_modulus_len()];
-            self.rsa.sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature).unwrap();
-            signature
-        };
+        self.sign_text(&header.to_string(), &payload.to_string())
+    }
+
+    /// The same of texts, which need not be JSON.
+    pub(crate) fn sign_text(&self, header: &str, payload: &str) -> String {
+        let message = format!("{}.{}", encode(header.as_bytes()), encode(payload.as_bytes()));
+        let signature =
+            if header.contains("ES256") { self.sign_ec(message.as_bytes()) } else { self.sign_rsa(message.as_bytes()) };
         format!("{message}.{}", encode(&signature))
+    }
+
+    fn sign_ec(&self, message: &[u8]) -> Vec<u8> {
+        self.ec.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
+    }
+
+    pub(crate) fn sign_rsa(&self, message: &[u8]) -> Vec<u8> {
+        let mut signature = vec![0; self.rsa.public_modulus_len()];
+        self.rsa.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).unwrap();
+        signature
+    }
+
+    /// The RSA key as `SubjectPublicKeyInfo` and as `RSAPublicKey`.
+    pub(crate) fn rsa_der(&self) -> [Vec<u8>; 2] {
+        let info: PublicKeyX509Der = self.rsa.public_key().as_der().unwrap();
+        [info.as_ref().to_vec(), self.rsa.public_key().as_ref().to_vec()]
     }
 }
 

@@ -24,14 +24,67 @@ fn imports_point_one_way() {
         let Some(layer) = layer_of(&file) else { continue };
         let allowed = LAYERS.iter().find(|(name, _)| *name == layer).map(|(_, below)| *below);
         let allowed = allowed.unwrap_or_else(|| panic!("{layer} has no place in the order"));
-        for (name, _) in LAYERS {
-            let imports = text.contains(&format!("crate::{name}::")) || text.contains(&format!("crate::{name};"));
-            if imports && *name != layer && !allowed.contains(name) {
-                wrong.push(format!("{} imports {name}", file.display()));
-            }
+        for name in imports(&text).filter(|name| *name != layer && !allowed.contains(name)) {
+            wrong.push(format!("{} imports {name}", file.display()));
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn an_import_is_seen_however_it_is_written() {
+    for (text, expected) in [
+        ("use crate::gateway::Gateway;", vec!["gateway"]),
+        ("use crate::gateway;", vec!["gateway"]),
+        ("use crate::{gateway, policy::{Api, Policy as config}};", vec!["policy", "gateway"]),
+        (
+            "use crate::{\n    config::{self, a::{b}},\n    token as t,\n};\nuse other::{gateway};",
+            vec!["token", "config"],
+        ),
+        ("use crate::{policy::Api};", vec!["policy"]),
+        ("use crate::gateways::X;", vec![]),
+        ("let x = crate::record::record();", vec!["record"]),
+    ] {
+        assert_eq!(imports(text).collect::<Vec<_>>(), expected, "{text}");
+    }
+}
+
+/// The layers that a file names: `crate::x`, alone or in a group.
+fn imports(text: &str) -> impl Iterator<Item = &'static str> {
+    let mut named = Vec::new();
+    for after in text.split("crate::").skip(1) {
+        match after.strip_prefix('{') {
+            Some(group) => named.extend(group_members(group)),
+            None => named.push(after),
+        }
+    }
+    let names = |text: &str, name: &str| {
+        text.strip_prefix(name).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    let found: Vec<_> =
+        LAYERS.iter().map(|(name, _)| *name).filter(|name| named.iter().any(|text| names(text, name))).collect();
+    found.into_iter()
+}
+
+/// What stands in a group right after its `{`, or after a comma of its own.
+fn group_members(group: &str) -> Vec<&str> {
+    let (mut depth, mut members, mut begins) = (1, Vec::new(), true);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 1 => begins = true,
+            c if begins && !c.is_whitespace() => {
+                members.push(&group[at..]);
+                begins = false;
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    members
 }
 
 #[test]

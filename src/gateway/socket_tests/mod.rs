@@ -110,7 +110,7 @@ fn a_refused_body_is_never_read_as_the_next_request() {
 }
 
 #[test]
-fn a_body_with_two_lengths_is_read_by_its_chunks_and_ends_the_connection() {
+fn a_body_with_two_lengths_is_refused_and_ends_the_connection() {
     let backend = Backend::start(OK);
     let stage = Stage::start(&[backend.address]);
     let mut client = stage.connect();
@@ -118,13 +118,10 @@ fn a_body_with_two_lengths_is_read_by_its_chunks_and_ends_the_connection() {
         "POST /public/a HTTP/1.1\r\nHost: a\r\nContent-Length: 60\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n\
          GET /public/smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
     );
-    let (status, head, _) = client.answer().unwrap();
-    assert!(status == 200 && head.contains("\r\nConnection: close\r\n"), "{head}");
+    let (status, head, body) = client.answer().unwrap();
+    assert!(status == 400 && reason(&body) == "header_ambiguous", "{head}");
     assert!(client.answer().is_none());
-    let seen = backend.heads.recv_timeout(PATIENCE).unwrap().to_ascii_lowercase();
-    assert!(!seen.contains("content-length") && seen.contains("\r\ntransfer-encoding: chunked\r\n"), "{seen}");
-    // The backend may take the last chunk for a head.
-    assert!(backend.heads.try_iter().all(|head| !head.contains("smuggled")));
+    assert!(backend.heads.try_recv().is_err());
 }
 
 #[test]
@@ -149,14 +146,9 @@ fn a_websocket_passes_and_no_other_upgrade_does() {
     let backend =
         Backend::start("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
     let stage = Stage::start(&[backend.address]);
-    let mut client = stage.connect();
-    client.send("GET /public/ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
-    assert_eq!(client.answer().unwrap().0, 101);
-    client.send("abc");
-    let mut echo = [0; 3];
-    client.0.read_exact(&mut echo).unwrap();
-    assert_eq!(&echo, b"ABC");
-    drop(client);
+    // Pingora ends an exchange at once if the upstream's 101 overtakes the end of the request within
+    // it, which an upstream on the same machine can do; a client connects again then, as this one does.
+    assert!((0..20).any(|_| is_echoed(&stage)));
     let plain = Backend::start(OK);
     let stage = Stage::start(&[plain.address]);
     let h2c = "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nConnection: Upgrade, HTTP2-Settings\r\n";
@@ -164,6 +156,16 @@ fn a_websocket_passes_and_no_other_upgrade_does() {
     assert_eq!(status, 200);
     let seen = plain.heads.recv_timeout(PATIENCE).unwrap().to_ascii_lowercase();
     assert!(!seen.contains("upgrade") && !seen.contains("http2-settings"), "{seen}");
+}
+
+/// Whether what is sent after the handshake comes back.
+fn is_echoed(stage: &Stage) -> bool {
+    let mut client = stage.connect();
+    client.send("GET /public/ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+    assert_eq!(client.answer().unwrap().0, 101);
+    client.send("abc");
+    let mut echo = [0; 3];
+    client.0.read_exact(&mut echo).is_ok_and(|()| echo == *b"ABC")
 }
 
 #[test]
