@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::authority::{Authority, Issued};
 use crate::harness::{Gateway, Response, Signer, Upstream, now};
-use crate::http2_client::Http2;
+use crate::http2_client::{Http2, head};
 use crate::signer::encode;
 use crate::tls_client::TlsClient;
 
@@ -111,7 +111,9 @@ fn ez_config_one_client_id_and_one_certificate_for_each_account_and_the_token_wo
     }
     // Whoever asks for no account's data needs no certificate.
     assert_eq!(stage.get(None, "/integration/default-data/health", &[]).status, 200);
-    let lines = stage.gateway.audit(1);
+    let asked = customers.len() * (2 * 3 + 2 * 2 + 2) + 1;
+    let lines = stage.gateway.audit(asked);
+    assert_eq!(lines.len(), asked);
     let granted: Vec<_> = lines.iter().filter(|line| line["reason"] == "granted").collect();
     assert_eq!(granted.len(), 2 * customers.len());
     for line in granted {
@@ -141,6 +143,47 @@ fn a_token_bound_to_a_certificate_needs_that_one() {
             let mut http2 = Http2::tls(stage.gateway.address, &client);
             let authorization = format!("Bearer {token}");
             assert_eq!(http2.get("/data/x", &[("authorization", &authorization)]).status, status);
+        }
+    }
+}
+
+#[test]
+fn a_guarded_token_endpoint_holds_clients_to_their_certificates_over_http2_too() {
+    let policy = r#"
+clients:
+  - { id: own, scopes: [data-read], certificate: { san_dns: own.example.com } }
+apis:
+  - name: login
+    upstream: backend
+    token_endpoint: { service: "POST /oauth/token", upstream: backend }
+    scopes:
+      - name: data-read
+"#;
+    let stage = Stage::start(policy, Authority::new("clients"));
+    let own = stage.clients.issue("own", &["own.example.com"]);
+    let others = stage.clients.issue("others", &["others.example.com"]);
+    let form = "grant_type=client_credentials&client_id=own&client_secret=s&scope=data-read";
+    let length = form.len().to_string();
+    let media_type = ("content-type", "application/x-www-form-urlencoded");
+    for (shown, status) in [(Some(&own), 200), (None, 401), (Some(&others), 401)] {
+        let client = TlsClient::with(&stage.root, shown, rustls::ALL_VERSIONS, &["h2"]);
+        let mut http2 = Http2::tls(stage.gateway.address, &client);
+        for headers in [
+            &[media_type][..],
+            &[media_type, ("content-length", &length)],
+            &[media_type, ("content-length", &length), ("expect", "100-continue")],
+        ] {
+            let before = stage.gateway.upstream.count();
+            let head = head("POST", "/oauth/token", headers);
+            let response = http2.send(head, Some(form.as_bytes()), None).unwrap();
+            assert_eq!(response.status, status, "{response:?}");
+            assert_eq!(stage.gateway.upstream.count() - before, usize::from(status == 200));
+            if status == 200 {
+                let seen = stage.gateway.upstream.last();
+                assert_eq!((seen.body.as_slice(), seen.all("Content-Length")), (form.as_bytes(), vec![&*length]));
+            } else {
+                assert_eq!(response.json()["error"], "invalid_client");
+            }
         }
     }
 }
