@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::authenticated::{Authenticated, Evidence, Voucher};
+use super::expired::Found;
 use super::introspect::Introspector;
 use super::keys::{IssuerKeys, KeyStanding, Refetched};
 use super::set::IssuerSet;
@@ -154,6 +155,9 @@ impl IssuerSet {
 
     /// Finds out about a token that the cache does not have.
     async fn learn(&self, asked: &Asked<'_>) -> Result<Known<'_>, Denial> {
+        if self.is_known_to_be_expired(asked) {
+            return Err(TokenFault::Expired.into());
+        }
         if !Jwt::looks_like(asked.token) {
             let Some((state, introspector)) = self.introspecting() else {
                 return Err(TokenFault::Malformed("it is no JWT, and no issuer takes other tokens").into());
@@ -210,8 +214,21 @@ impl IssuerSet {
         keys: &IssuerKeys,
     ) -> Result<Authenticated, Denial> {
         let (set, version) = keys.held().at_hand().ok_or(Denial::IssuerUnavailable)?;
-        let Verified { caller, key } = jwt.verify(state.rules(), &set, asked.now)?;
+        let Verified { caller, key } = jwt.verify(state.rules(), &set, asked.now).inspect_err(|fault| {
+            // Said of a token only once its signature was found good.
+            if *fault == TokenFault::Expired {
+                self.memory.expired.put(asked.token, Found { issuer: state.id, keys: version, at: asked.now });
+            }
+        })?;
         self.find_good(caller, Voucher::Key(key, AtomicU64::new(version)), state, asked)
+    }
+
+    /// Whether the token was verified with these very keys, under the same rules, when it had expired.
+    fn is_known_to_be_expired(&self, asked: &Asked<'_>) -> bool {
+        let Some(found) = self.memory.expired.find(asked.token) else { return false };
+        let keys = self.state(found.issuer).and_then(|state| state.keys.as_ref());
+        let version = keys.and_then(|keys| keys.held().at_hand()).map(|(_, version)| version);
+        version == Some(found.keys) && asked.now >= found.at
     }
 
     async fn introspect<'s>(

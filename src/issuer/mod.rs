@@ -1,7 +1,7 @@
 //! The I/O side of identity: whose token a request carries, and whether it is good now.
 //!
 //! - `authenticate` is steps 4 to 7 of the decision, with `binding` for the last; `authenticated` is
-//!   what they find, `cache` where that is kept.
+//!   what they find, `cache` where that is kept, `expired` where that a token is too old is.
 //! - `set` is the issuers of one generation, `state` one of them.
 //! - `keys` is an issuer's keys as requests see them, `refresh` the task that fetches them,
 //!   `attempts` its fetches one after another, `unknown` when a token may set one off.
@@ -28,6 +28,7 @@ mod connections;
 mod credentials;
 mod discovery;
 mod environment;
+mod expired;
 mod file;
 mod flights;
 mod introspect;
@@ -54,6 +55,7 @@ pub use set::IssuerSet;
 
 use self::cache::TokenCache;
 use self::environment::Environment;
+use self::expired::Expired;
 use self::nonce::Nonces;
 use self::pace::Pace;
 use self::replay::Replays;
@@ -81,6 +83,7 @@ pub struct Issuers {
 /// What is remembered across generations.
 struct Memory {
     tokens: TokenCache,
+    expired: Expired,
     replays: Replays,
     nonces: Nonces,
 }
@@ -98,7 +101,12 @@ impl Issuers {
     }
 
     fn paced(metrics: Arc<Metrics>, runtime: Handle, pace: Pace, cache: usize) -> Arc<Self> {
-        let memory = Memory { tokens: TokenCache::new(cache), replays: Replays::new(), nonces: Nonces::new() };
+        let memory = Memory {
+            tokens: TokenCache::new(cache),
+            expired: Expired::new(),
+            replays: Replays::new(),
+            nonces: Nonces::new(),
+        };
         Arc::new(Self {
             around: Environment::new(metrics, runtime, pace),
             memory: Arc::new(memory),

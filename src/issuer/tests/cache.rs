@@ -67,6 +67,29 @@ async fn a_cached_token_ends_with_its_expiry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn that_a_token_is_too_old_is_remembered_as_long_as_its_key_is_there_and_time_goes_on() {
+    let key = Key::new("a");
+    let (provider, world) = world_of(&key, AMPLE).await;
+    let token = key.token(&json!({}));
+    let late = UnixTime(NOW.0 + 1000);
+    let known = |token: &str| world.issuers.memory.expired.find(token).map(|found| found.at);
+    refused(world.ask_at(&token, late).await, TokenFault::Expired);
+    assert_eq!(known(&token), Some(late));
+    // Not verified again: that would have been remembered as of now.
+    refused(world.ask_at(&token, UnixTime(late.0 + 1)).await, TokenFault::Expired);
+    assert_eq!(known(&token), Some(late));
+    world.ask(&token).await.unwrap();
+    let another = key.token(&json!({ "jti": "another" }));
+    refused(world.ask_at(&another, late).await, TokenFault::Expired);
+    provider.says(Says::ok(jwks(&[&Key::new("b")])));
+    assert!(world.fetched().await);
+    refused(world.ask_at(&another, late).await, TokenFault::KeyUnknown);
+    let forged = Key::new("b").token(&json!({}));
+    refused(world.ask_at(&forged, late).await, TokenFault::SignatureInvalid);
+    assert_eq!(known(&forged), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_that_are_no_good_neither_grow_the_cache_nor_drive_good_ones_out() {
     let (key, other) = (Key::new("a"), Key::new("a"));
     let (_provider, world) = world_of(&key, 64 * 1024).await;
