@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod diff;
 mod explain;
 mod file;
 mod paint;
@@ -37,6 +38,8 @@ pub enum Command {
     Explain(Box<explain::Arguments>),
     /// Hold a policy against what a file of tests expects of it.
     Test(test::Arguments),
+    /// Show what a change of the file newly allows and denies.
+    Diff(diff::Arguments),
     /// Show which scopes and privileges grant each endpoint.
     Scopes(scopes::Arguments),
 }
@@ -71,6 +74,7 @@ impl Command {
             Self::Check(arguments) => check::run(&arguments),
             Self::Explain(arguments) => explain::run(&arguments),
             Self::Test(arguments) => test::run(&arguments),
+            Self::Diff(arguments) => diff::run(&arguments),
             Self::Scopes(arguments) => scopes::run(&arguments),
         }
     }

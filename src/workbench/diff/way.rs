@@ -6,14 +6,13 @@ use hashbrown::HashMap;
 
 use super::shape::{Sample, Shape};
 use crate::policy::{
-    AccountSource, AccountWhenAbsent, Api, ApiId, MethodSet, Policy, Reach, Role, ScopeId, ScopeName, ServiceId,
+    AccountSource, AccountWhenAbsent, Api, MethodSet, Policy, Reach, Role, ScopeId, ScopeName, ServiceId,
 };
 
 /// A service that lets somebody through.
 #[derive(Debug)]
 pub(super) struct Way<'p> {
     pub(super) api: &'p Api,
-    pub(super) api_id: ApiId,
     pub(super) service: ServiceId,
     pub(super) shape: Shape,
     pub(super) methods: MethodSet,
@@ -89,7 +88,6 @@ impl<'p> Ways<'p> {
             };
             all.push(Way {
                 api,
-                api_id: listing.api,
                 service: listing.id,
                 shape: Shape::of(pattern),
                 methods: listing.service.methods(),
@@ -104,8 +102,9 @@ impl<'p> Ways<'p> {
     pub(super) fn open_to(&self, names: &[&ScopeName]) -> impl Iterator<Item = &Way<'p>> {
         let held = held(self.policy, names.iter().map(|name| name.as_str()));
         let scopes: Vec<_> = held.iter().filter_map(|scope| self.of_scope.get(scope)).flatten().copied().collect();
-        let is_open =
-            move |way: &&Way<'p>| way.asks.as_ref().is_none_or(|asks| asks.needs.iter().all(|need| held.contains(need)));
+        let is_open = move |way: &&Way<'p>| {
+            way.asks.as_ref().is_none_or(|asks| asks.needs.iter().all(|need| held.contains(need)))
+        };
         self.public.iter().copied().chain(scopes).filter_map(|at| self.all.get(at)).filter(is_open)
     }
 }
