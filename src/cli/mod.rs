@@ -1,12 +1,14 @@
 //! The commands: a file for each, and what they share. They print and return; `main` exits.
 
 mod check;
+mod completions;
 mod demo;
 mod diff;
 mod explain;
 mod file;
 mod paint;
 mod running;
+mod schema;
 mod scopes;
 mod serve;
 mod test;
@@ -18,7 +20,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 /// A reverse proxy that enforces OAuth scopes in front of APIs that stay unchanged.
 #[derive(Debug, Parser)]
-#[command(name = "scopegate", version, about)]
+#[command(name = "scopegate", version, about, term_width = 80)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -42,6 +44,12 @@ pub enum Command {
     Diff(diff::Arguments),
     /// Show which scopes and privileges grant each endpoint.
     Scopes(scopes::Arguments),
+    /// Print the JSON Schema of gateway.yaml, for editors that complete and check it.
+    Schema(schema::Arguments),
+    /// Print what a shell needs to complete commands.
+    Completions(completions::ShellArguments),
+    /// Write a manual page for each command.
+    Man(completions::ManArguments),
 }
 
 /// How a command ended.
@@ -76,6 +84,9 @@ impl Command {
             Self::Test(arguments) => test::run(&arguments),
             Self::Diff(arguments) => diff::run(&arguments),
             Self::Scopes(arguments) => scopes::run(&arguments),
+            Self::Schema(arguments) => schema::run(&arguments),
+            Self::Completions(arguments) => completions::run(&arguments),
+            Self::Man(arguments) => completions::man(&arguments),
         }
     }
 }

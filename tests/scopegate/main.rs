@@ -37,6 +37,7 @@ mod reasons;
 mod reference;
 mod reload;
 mod revoking;
+mod schema;
 mod scopes;
 mod signer;
 mod sources;
