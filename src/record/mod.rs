@@ -9,11 +9,13 @@ mod line;
 mod metrics;
 mod outcome;
 mod queue;
+mod read;
 mod register;
 mod result;
 
 pub use audit::{AuditGuard, AuditSink};
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};
-pub use outcome::{HeldScopes, Outcome, record};
+pub use outcome::{HeldScopes, Outcome, Seen, record};
+pub use read::{AuditLine, NoAuditLine, PresentedCertificate};
 pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
