@@ -7,6 +7,7 @@
 mod compile;
 mod document;
 mod entry;
+mod expectation;
 mod finding;
 mod locate;
 mod mapping;
@@ -18,6 +19,7 @@ mod reading;
 mod settings;
 mod source;
 mod suggest;
+mod test_document;
 #[cfg(test)]
 mod tests;
 mod yaml;
@@ -26,7 +28,8 @@ use std::path::Path;
 
 use crate::policy::Policy;
 
-pub use compile::compile;
+pub use compile::{compile, expectations};
+pub use expectation::Expectation;
 pub use problem::{Problem, Problems};
 pub use settings::{
     Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,

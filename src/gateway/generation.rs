@@ -152,15 +152,12 @@ impl Gateway {
 impl Generation {
     fn new(number: u64, configuration: Configuration, issuers: &Arc<Issuers>, metrics: &Arc<Metrics>) -> Self {
         let Configuration { policy, settings, sha256 } = configuration;
-        let takes_proofs = settings.issuers.iter().any(|issuer| issuer.rules.dpop.is_some());
-        let proof_algorithms = takes_proofs.then_some(PROOF_ALGORITHMS);
-        let metadata = settings.resource_metadata.as_ref();
-        let metadata = metadata.map(|resource| Metadata::new(resource, &settings, &policy, proof_algorithms));
+        let (metadata, challenges) = told(&settings, &policy);
         Self {
             number,
             sha256,
             loaded_at: SystemTime::now(),
-            challenges: Challenges::new(metadata.as_ref().map(Metadata::url), proof_algorithms),
+            challenges,
             outbound: Outbound::new(&settings, &policy),
             upstreams: Upstreams::new(&settings),
             issuers: issuers.adopt(&settings),
@@ -170,6 +167,16 @@ impl Generation {
             settings,
         }
     }
+}
+
+/// What a policy tells clients: where its tokens come from, and how to present them.
+pub(super) fn told(settings: &Settings, policy: &Policy) -> (Option<Metadata>, Challenges) {
+    let takes_proofs = settings.issuers.iter().any(|issuer| issuer.rules.dpop.is_some());
+    let proof_algorithms = takes_proofs.then_some(PROOF_ALGORITHMS);
+    let metadata = settings.resource_metadata.as_ref();
+    let metadata = metadata.map(|resource| Metadata::new(resource, settings, policy, proof_algorithms));
+    let challenges = Challenges::new(metadata.as_ref().map(Metadata::url), proof_algorithms);
+    (metadata, challenges)
 }
 
 /// Whether a request still has it.

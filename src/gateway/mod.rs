@@ -23,6 +23,7 @@ mod outbound;
 mod patience;
 mod problem;
 mod proxy;
+mod rehearsal;
 mod revocation;
 mod server;
 #[cfg(test)]
@@ -35,5 +36,6 @@ mod trace;
 mod upstream;
 
 pub use generation::{Gateway, Generation, NeedsRestart, Replaced};
+pub use rehearsal::{Head, Rehearsal};
 pub use server::{CannotServe, Server};
 pub use tls_files::{TlsFault, UnreadableFile};

@@ -25,6 +25,7 @@ mod checking;
 mod claims;
 mod decisions;
 mod demo;
+mod explaining;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
 mod harness;
@@ -36,8 +37,10 @@ mod reasons;
 mod reference;
 mod reload;
 mod revoking;
+mod scopes;
 mod signer;
 mod sources;
+mod testing;
 mod tls;
 mod tls_client;
 mod token_endpoint;
