@@ -179,6 +179,15 @@ pub(super) fn told(settings: &Settings, policy: &Policy) -> (Option<Metadata>, C
     (metadata, challenges)
 }
 
+impl Generation {
+    /// Whether clients know the gateway under this host, as far as the file says it: where there is no
+    /// resource's metadata, they may under any.
+    pub(super) fn is_known_as(&self, host: &str) -> bool {
+        self.metadata.as_ref().is_none_or(|metadata| metadata.is_host(host))
+            || self.policy.apis().iter().any(|api| api.names_host(host))
+    }
+}
+
 /// Whether a request still has it.
 fn is_used(retired: &Arc<Generation>) -> bool {
     Arc::strong_count(retired) > 1

@@ -130,9 +130,13 @@ pub(super) fn told_host(headers: &HeaderMap, peer: Peer) -> Option<&HeaderValue>
 
 /// The request's URL without its query as the client sees it: the `htu` of RFC 9449.
 pub(super) fn url(headers: &HeaderMap, peer: Peer, host: &str, target: &Target<'_>) -> String {
-    let host = told_host(headers, peer).and_then(|host| host.to_str().ok()).unwrap_or(host);
     let scheme = scheme(headers, peer);
-    [scheme, "://", host, target.path()].concat()
+    [scheme, "://", asked_host(headers, peer, host), target.path()].concat()
+}
+
+/// The host as the client sees it; `host` is the one of the request itself.
+pub(super) fn asked_host<'h>(headers: &'h HeaderMap, peer: Peer, host: &'h str) -> &'h str {
+    told_host(headers, peer).and_then(|host| host.to_str().ok()).unwrap_or(host)
 }
 
 /// The proof that came with the token (RFC 9449 section 4).

@@ -14,7 +14,7 @@ use super::inbound::{self, Peer};
 use crate::issuer::{Authenticated, Presented};
 use crate::policy::{
     ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Request, ScopeId,
-    ServiceId, Target, TokenEndpointId, UnixTime,
+    ServiceId, Target, TokenEndpointId, TokenFault, UnixTime,
 };
 use crate::token::credential;
 
@@ -110,6 +110,10 @@ async fn authenticate(
     let Asked { generation, head, peer, now, .. } = *asked;
     let Some(credential) = credential(&head.headers)? else { return Ok(None) };
     let proof = inbound::proof(&head.headers);
+    // A proof that another server was shown names its host, and whoever replays it can send that as `Host`.
+    if proof.is_some() && !generation.is_known_as(inbound::asked_host(&head.headers, peer, host)) {
+        return Err(TokenFault::BindingMismatch.into());
+    }
     let url = proof.map(|_| inbound::url(&head.headers, peer, host, target)).unwrap_or_default();
     let presented = Presented { credential, certificate, proof, method: head.method.as_str(), url: &url };
     generation.issuers.authenticate(&presented, &generation.policy, generation.number, now).await.map(Some)
