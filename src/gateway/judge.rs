@@ -10,6 +10,7 @@ use pingora::http::RequestHeader;
 
 use super::forward::Forward;
 use super::generation::Generation;
+use super::head_checks;
 use super::inbound::{self, Peer};
 use crate::issuer::{Authenticated, Presented};
 use crate::policy::{
@@ -64,9 +65,9 @@ pub(super) async fn judge(asked: &Asked<'_>, found: &mut Findings) -> Result<Jud
 async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denial> {
     let Asked { generation, head, peer, .. } = *asked;
     let policy = &generation.policy;
-    inbound::check_head(asked.raw_head, &head.headers)?;
+    head_checks::check_head(asked.raw_head, &head.headers)?;
     let target = Target::parse(head.raw_path())?;
-    inbound::check_headers(&head.method, &head.headers)?;
+    head_checks::check_headers(&head.method, &head.headers)?;
     let host = inbound::host(&head.headers)?;
     let method = MethodSet::of_request(head.method.as_str());
     let request = Request { method, target: &target, host, headers: &head.headers };

@@ -13,6 +13,7 @@ mod forward;
 #[cfg(test)]
 mod forward_tests;
 mod generation;
+mod head_checks;
 mod hygiene;
 mod inbound;
 mod judge;

@@ -20,8 +20,8 @@ use pingora::{Error, ErrorType, Result};
 use super::context::Context;
 use super::failure::Failure;
 use super::generation::Gateway;
+use super::head_checks;
 use super::hygiene;
-use super::inbound;
 use super::outbound;
 use super::patience;
 use super::trace::REQUEST_ID;
@@ -58,7 +58,7 @@ impl ProxyHttp for Proxy {
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         bound(session);
-        if !inbound::is_websocket(session.req_header()) {
+        if !head_checks::is_websocket(session.req_header()) {
             // Pingora takes any of these for a request to change protocols, of whatever shape.
             session.req_header_mut().remove_header(&UPGRADE);
         }

@@ -28,6 +28,7 @@ mod scope_set;
 mod spec;
 mod standing;
 mod target;
+mod token_decision;
 mod token_endpoint;
 mod token_request;
 mod trace;
