@@ -64,7 +64,7 @@ impl Context {
             started: Instant::now(),
             decided: None,
             answered: None,
-            peer: Peer { address: None, trusted: false, tls: false },
+            peer: Peer { address: None, trusted: false, tls: false, local: None },
             request_id: HeaderValue::from_static("-"),
             found: Findings::default(),
             forward: None,
@@ -82,6 +82,9 @@ impl Context {
         let address = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
         let tls = Security::of(session.digest()).is_some();
         self.peer = Peer::new(address, tls, &self.generation.settings.trusted_proxies);
+        if inbound::proof(&session.req_header().headers).is_some() {
+            self.peer.local = session.server_addr().and_then(|address| address.as_inet()).copied();
+        }
         self.request_id = trace::request_id(&session.req_header().headers);
         Ok(())
     }

@@ -112,7 +112,8 @@ async fn authenticate(
     let Some(credential) = credential(&head.headers)? else { return Ok(None) };
     let proof = inbound::proof(&head.headers);
     // A proof that another server was shown names its host, and whoever replays it can send that as `Host`.
-    if proof.is_some() && !generation.is_known_as(inbound::asked_host(&head.headers, peer, host)) {
+    let asked = inbound::asked_host(&head.headers, peer, host);
+    if proof.is_some() && !generation.is_known_as(asked) && !peer.came_to(asked) {
         return Err(TokenFault::BindingMismatch.into());
     }
     let url = proof.map(|_| inbound::url(&head.headers, peer, host, target)).unwrap_or_default();
