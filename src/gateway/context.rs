@@ -22,7 +22,7 @@ use super::inbound::{self, Peer};
 use super::judge::{Asked, Findings, Judged, judge};
 use super::outbound::Sending;
 use super::problem::Answer;
-use super::revocation::{is_revocation, revoke};
+use super::revocation::{self, is_revocation, revoke};
 use super::token_endpoint::{self, AskedToken};
 use super::trace;
 use super::upstream::{Pool, Turn};
@@ -94,10 +94,15 @@ impl Context {
         let answer = match self.metadata(session) {
             Some(document) => Some(document),
             None if is_revocation(&self.generation, session.req_header()) => {
-                let now = self.now();
+                let asked = revocation::Asked {
+                    generation: &self.generation,
+                    audit: self.gateway.audit(),
+                    request_id: &self.request_id,
+                    peer: self.peer,
+                    now: self.now(),
+                };
                 // On the heap, so that what every request carries along stays small.
-                let revoked = revoke(session, &self.generation, &self.request_id, now, &mut self.found);
-                Some(Box::pin(revoked).await)
+                Some(Box::pin(revoke(session, &asked, &mut self.found)).await)
             }
             None => self.decide(session).await.err().map(|denial| self.refuse(&denial)),
         };

@@ -191,6 +191,10 @@ impl IssuerSet {
         state: &'s IssuerState,
         keys: &IssuerKeys,
     ) -> Result<Known<'s>, Denial> {
+        if !keys.held().may_have(jwt.kid()) {
+            // There is nothing to do twice, and no turn to take: random key ids cost no more than this.
+            return Ok(Known { state, found: Arc::new(self.verify_now(asked, jwt, state, keys)?) });
+        }
         match self.memory.tokens.find_or_turn(asked.token).await {
             Err(turn) => {
                 // INVARIANT: nothing is awaited while the turn is held.

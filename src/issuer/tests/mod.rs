@@ -1,5 +1,6 @@
 //! The issuers against providers on real sockets and files that change.
 
+mod answers;
 mod binding;
 mod cache;
 mod credentials;
