@@ -13,7 +13,9 @@ mod forward;
 #[cfg(test)]
 mod forward_tests;
 mod generation;
+mod head;
 mod hygiene;
+mod idle;
 mod inbound;
 mod judge;
 mod listen;
@@ -22,6 +24,8 @@ mod outbound;
 mod patience;
 mod problem;
 mod proxy;
+mod relay;
+mod reply;
 mod revocation;
 mod server;
 #[cfg(test)]
