@@ -119,9 +119,17 @@ impl Context {
     /// Makes of the request that came the one to send.
     pub(super) fn write(&self, request: &mut RequestHeader) -> pingora::Result<()> {
         let forward = self.forward.as_ref().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
+        self.generation.outbound.write(forward, &self.sending(), request)
+    }
+
+    /// The head to send for a usual request that came; `None` if pingora is to write it.
+    pub(super) fn head(&self, request: &RequestHeader) -> Option<Vec<u8>> {
+        self.generation.outbound.head(self.forward.as_ref()?, &self.sending(), request)
+    }
+
+    fn sending(&self) -> Sending<'_> {
         let identity = self.found.caller.as_deref().map(|caller| &caller.headers);
-        let sending = Sending { identity, peer: self.peer, request_id: &self.request_id };
-        self.generation.outbound.write(forward, &sending, request)
+        Sending { identity, peer: self.peer, request_id: &self.request_id }
     }
 
     /// The body to send: the one that came, or the form that was judged in its place, once all of the

@@ -128,11 +128,11 @@ impl Gateway {
         Ok(Replaced::By(number))
     }
 
-    /// What is to be done now and then: drops generations that no request has any more, and resolves
-    /// the names of servers again. It blocks as long as that takes.
+    /// What is to be done now and then: drops generations that no request has any more, resolves the
+    /// names of servers again and lets idle connections go. It blocks as long as that takes.
     pub fn tend(&self) {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).retain(is_used);
-        self.current().upstreams.resolve();
+        self.current().upstreams.tend();
     }
 
     /// How many requests are between their head and the end of their answer.
