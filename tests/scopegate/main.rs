@@ -36,6 +36,7 @@ mod random_policies;
 mod reasons;
 mod reference;
 mod reload;
+mod removal;
 mod revoking;
 mod scopes;
 mod signer;
