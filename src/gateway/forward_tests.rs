@@ -88,6 +88,7 @@ fn outbound(forward_authorization: bool, policy: &Policy) -> Outbound {
         revocations: None,
         trusted_proxies: vec![],
         audit: Audit { file: None },
+        removal_guard: false,
     };
     Outbound::new(&settings, policy)
 }

@@ -15,7 +15,7 @@ use super::inbound::{self, Peer};
 use crate::issuer::{Authenticated, Presented};
 use crate::policy::{
     ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Request, ScopeId,
-    ServiceId, Target, TokenEndpointId, TokenFault, UnixTime,
+    ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault, UnixTime,
 };
 use crate::token::credential;
 
@@ -41,6 +41,8 @@ pub(super) struct Findings {
     /// The account that it asks for.
     pub(super) account: Option<HeaderValue>,
     pub(super) granted_by: Option<ScopeId>,
+    /// The scopes for want of which it is refused.
+    pub(super) wanted: ScopeIds,
     pub(super) service: Option<ServiceId>,
     /// `None` until it is decided.
     pub(super) reason: Option<Reason>,
@@ -136,6 +138,7 @@ impl Findings {
     /// That it may not.
     pub(super) fn refuse(&mut self, denial: &Denial) {
         self.api = denial.api().or(self.api);
+        self.wanted = denial.wanted_scopes().iter().copied().collect();
         self.reason = Some(denial.reason());
     }
 }

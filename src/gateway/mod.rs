@@ -13,6 +13,7 @@ mod forward;
 #[cfg(test)]
 mod forward_tests;
 mod generation;
+mod guard;
 mod head;
 mod head_checks;
 mod hygiene;
@@ -39,7 +40,8 @@ mod token_error;
 mod trace;
 mod upstream;
 
-pub use generation::{Gateway, Generation, NeedsRestart, Replaced};
+pub use generation::{Gateway, Generation, NeedsRestart, NotReplaced, Replaced};
+pub use guard::{CarriedScope, StillCarried};
 pub use rehearsal::{Head, Rehearsal};
 pub use server::{CannotServe, Server};
 pub use tls_files::{TlsFault, UnreadableFile};

@@ -162,7 +162,8 @@ fn examples<'e>(
         let stands = cases.iter().filter_map(|case| case.stand(way, sample, &found.sources, client.account()));
         stands.collect::<Vec<_>>()
     });
-    let examples = stands.flat_map(move |stand| hosts.iter().flat_map(move |host| at(client, way, &stand.clone(), host, gap.methods)));
+    let examples = stands
+        .flat_map(move |stand| hosts.iter().flat_map(move |host| at(client, way, &stand.clone(), host, gap.methods)));
     examples.filter(|example| {
         let target = crate::policy::Target::parse(example.target.as_bytes());
         target.is_ok_and(|target| gap.regions.iter().any(|region| region.takes(&target)))
@@ -170,23 +171,13 @@ fn examples<'e>(
 }
 
 /// A stand's request, as this client can make it.
-pub(super) fn at(
-    client: &Client<'_>,
-    way: &Way<'_>,
-    stand: &Stand,
-    host: &str,
-    methods: MethodSet,
-) -> Vec<Example> {
+pub(super) fn at(client: &Client<'_>, way: &Way<'_>, stand: &Stand, host: &str, methods: MethodSet) -> Vec<Example> {
     let Some(asks) = &way.asks else { return vec![Example::new(stand, host, methods, None)] };
     let scopes: Vec<String> = asks.names.iter().map(ToString::to_string).collect();
     let mut examples = Vec::new();
     for accounts in client.token_accounts(&stand.accounts) {
-        let bearer = Bearer {
-            client: client.called(),
-            accounts,
-            scopes: scopes.clone(),
-            certificate: client.certificate(),
-        };
+        let bearer =
+            Bearer { client: client.called(), accounts, scopes: scopes.clone(), certificate: client.certificate() };
         let example = Example::new(stand, host, methods, Some(bearer));
         examples.push(example.clone());
         if !asks.confidential_only {

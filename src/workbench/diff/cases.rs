@@ -92,7 +92,8 @@ impl Way<'_> {
     /// Whether the request names its account as this way asks; path, method and scopes aside.
     pub(super) fn admits(&self, stand: &Stand) -> bool {
         let Some(asks) = &self.asks else { return true };
-        let is_own = |account: &str| stand.accounts.iter().any(|own| own == account) && Account::parse(account).is_some();
+        let is_own =
+            |account: &str| stand.accounts.iter().any(|own| own == account) && Account::parse(account).is_some();
         match (asks.named(stand), asks.reach) {
             (Named::Several, _) => false,
             (_, Reach::Any) => true,

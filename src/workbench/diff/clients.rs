@@ -9,9 +9,7 @@ use super::example::{Bearer, Example, certificate};
 use super::gaps::{atoms, hosts, names_twice, relevant, shapes, sources};
 use super::way::{Way, held};
 use super::{Direction, Sides, TooLarge};
-use crate::policy::{
-    Certificate, ClientId, ClientType, ListedClient, Policy, ScopeId, ScopeName, UnregisteredClients,
-};
+use crate::policy::{Certificate, ClientId, ClientType, ListedClient, Policy, ScopeId, ScopeName, UnregisteredClients};
 
 /// A line of the difference: what is newly allowed to some clients, or no longer, by their own entries.
 #[derive(Debug, Clone)]

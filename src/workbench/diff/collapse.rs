@@ -139,7 +139,11 @@ fn of_scope(old: &Policy, new: &Policy, name: &ScopeName) -> Vec<String> {
     let (Some(one), Some(other)) = (old.scope(before), new.scope(after)) else { return vec![] };
     let mut because = marks(one, other);
     let excepts = |policy: &Policy, id| -> Vec<String> {
-        policy.exceptions().filter(|exception| exception.scope == id).map(|exception| exception.service.to_string()).collect()
+        policy
+            .exceptions()
+            .filter(|exception| exception.scope == id)
+            .map(|exception| exception.service.to_string())
+            .collect()
     };
     if excepts(old, before) != excepts(new, after) {
         because.push("`except` differs".to_owned());

@@ -101,9 +101,8 @@ fn reaches(way: &Way<'_>, other: &Way<'_>) -> bool {
 
 pub(super) fn shapes<'w>(way: &'w Way<'_>, relevant: &[&'w Way<'_>]) -> Vec<&'w Shape> {
     let excepts = way.excepts.iter().map(|(shape, _)| shape);
-    let others = relevant.iter().flat_map(|way| {
-        std::iter::once(&way.shape).chain(way.excepts.iter().map(|(shape, _)| shape))
-    });
+    let others =
+        relevant.iter().flat_map(|way| std::iter::once(&way.shape).chain(way.excepts.iter().map(|(shape, _)| shape)));
     let mut shapes: Vec<&Shape> = excepts.chain(others).filter(|shape| shape.meet(&way.shape).is_some()).collect();
     shapes.sort();
     shapes.dedup();

@@ -104,8 +104,9 @@ impl<'p> Ways<'p> {
     pub(super) fn open_to(&self, names: &[&ScopeName]) -> impl Iterator<Item = &Way<'p>> {
         let held = held(self.policy, names.iter().map(|name| name.as_str()));
         let scopes: Vec<_> = held.iter().filter_map(|scope| self.of_scope.get(scope)).flatten().copied().collect();
-        let is_open =
-            move |way: &&Way<'p>| way.asks.as_ref().is_none_or(|asks| asks.needs.iter().all(|need| held.contains(need)));
+        let is_open = move |way: &&Way<'p>| {
+            way.asks.as_ref().is_none_or(|asks| asks.needs.iter().all(|need| held.contains(need)))
+        };
         self.public.iter().copied().chain(scopes).filter_map(|at| self.all.get(at)).filter(is_open)
     }
 }

@@ -74,20 +74,30 @@ fn spliced(old: &PolicySpec, other: &PolicySpec, (what, api, from, scope): &(u8,
             target.account = donor.account;
             target.account_when_absent = donor.account_when_absent;
         }
-        5 => target.public = donor.public.into_iter().filter(|service| service.pattern().is_under(&target.base_path)).collect(),
+        5 => {
+            target.public =
+                donor.public.into_iter().filter(|service| service.pattern().is_under(&target.base_path)).collect()
+        }
         6 => {
             let chosen = scope.index(target.scopes.len());
             let scope = &mut target.scopes[chosen];
             let donor = &donor.scopes[0];
             scope.reach = donor.reach;
             scope.marks = donor.marks;
-            scope.except.extend(donor.except.iter().filter(|service| service.pattern().is_under(&target.base_path)).cloned());
+            scope
+                .except
+                .extend(donor.except.iter().filter(|service| service.pattern().is_under(&target.base_path)).cloned());
         }
         _ => {
             let chosen = scope.index(target.scopes.len());
             let scope = &mut target.scopes[chosen];
             scope.services.extend(
-                donor.scopes.iter().flat_map(|scope| &scope.services).filter(|service| service.pattern().is_under(&target.base_path)).cloned(),
+                donor
+                    .scopes
+                    .iter()
+                    .flat_map(|scope| &scope.services)
+                    .filter(|service| service.pattern().is_under(&target.base_path))
+                    .cloned(),
             );
         }
     }
@@ -127,9 +137,10 @@ impl Pair {
     /// What the two answer differently is told of by some line.
     fn check_told(&self, asked: &Asked, caller: Option<&Caller>) -> Result<(), TestCaseError> {
         let certificate = certificate(asked.query.is_some());
-        let (Some(before), Some(after)) =
-            (allows(&self.old, asked, caller, certificate.as_ref()), allows(&self.new, asked, caller, certificate.as_ref()))
-        else {
+        let (Some(before), Some(after)) = (
+            allows(&self.old, asked, caller, certificate.as_ref()),
+            allows(&self.new, asked, caller, certificate.as_ref()),
+        ) else {
             return Ok(());
         };
         let direction = match (before, after) {
@@ -138,12 +149,27 @@ impl Pair {
             (true, true) | (false, false) => return Ok(()),
         };
         let (from, to) = self.sides(direction);
-        let told = self.difference.access.iter().any(|line| line.direction == direction && has(line, to, asked, caller))
+        let told = self
+            .difference
+            .access
+            .iter()
+            .any(|line| line.direction == direction && has(line, to, asked, caller))
             || self.difference.clients.iter().any(|line| line.direction == direction && self.is_of(line, to, caller))
-            || self.difference.tokens.iter().any(|line| {
-                line.direction == direction && carries(&line.aspect, from, to, caller)
-            });
-        prop_assert!(told, "{:?} {:#?}\n{:#?}\nold {:#?}\nnew {:#?}\n{:#?}", direction, asked, caller, self.old_spec, self.new_spec, self.difference);
+            || self
+                .difference
+                .tokens
+                .iter()
+                .any(|line| line.direction == direction && carries(&line.aspect, from, to, caller));
+        prop_assert!(
+            told,
+            "{:?} {:#?}\n{:#?}\nold {:#?}\nnew {:#?}\n{:#?}",
+            direction,
+            asked,
+            caller,
+            self.old_spec,
+            self.new_spec,
+            self.difference
+        );
         Ok(())
     }
 
@@ -151,7 +177,9 @@ impl Pair {
         let Some(caller) = caller else { return false };
         let listed = |policy: &Policy| caller.client.as_deref().is_some_and(|id| policy.client(id).is_some());
         let named = match caller.client.as_deref() {
-            Some(id) if listed(&self.old) || listed(&self.new) => line.clients.iter().any(|client| client.as_str() == id),
+            Some(id) if listed(&self.old) || listed(&self.new) => {
+                line.clients.iter().any(|client| client.as_str() == id)
+            }
             _ => line.unlisted,
         };
         let concerns = match &line.aspect {
@@ -194,9 +222,19 @@ impl Pair {
             let example = Example { target: asked.path.clone(), ..line.example.clone().unwrap() };
             // Whether some other api finds an account there that is not the caller's is for the cases.
             if example.verdict(to) == Some(Verdict::Allowed) && !self.names_accounts(from) {
-                prop_assert!(matches!(example.verdict(from), Some(Verdict::Denied(_)) | None), "{:#?}\n{:#?}", line, example);
+                prop_assert!(
+                    matches!(example.verdict(from), Some(Verdict::Denied(_)) | None),
+                    "{:#?}\n{:#?}",
+                    line,
+                    example
+                );
             }
-            prop_assert!(example.verdict(to) != Some(Verdict::Denied(scopegate::policy::Reason::ScopeInsufficient)), "{:#?}\n{:#?}", line, example);
+            prop_assert!(
+                example.verdict(to) != Some(Verdict::Denied(scopegate::policy::Reason::ScopeInsufficient)),
+                "{:#?}\n{:#?}",
+                line,
+                example
+            );
         }
         Ok(())
     }
@@ -213,7 +251,8 @@ fn repeats(target: &Target<'_>) -> bool {
 }
 
 fn covers(grant: &Grant, method: &str, target: &Target<'_>) -> bool {
-    !grant.methods.and(MethodSet::of_request(method)).is_empty() && grant.regions.iter().any(|region| region.takes(target))
+    !grant.methods.and(MethodSet::of_request(method)).is_empty()
+        && grant.regions.iter().any(|region| region.takes(target))
 }
 
 /// Whether the line is about such a request of such a caller.
@@ -230,9 +269,11 @@ fn has(line: &AccessChange, to: &Policy, asked: &Asked, caller: Option<&Caller>)
 
 fn holds(policy: &Policy, caller: &Caller, name: &str) -> bool {
     let wanted = policy.scope_named(name);
-    caller.scopes.iter().filter_map(|carried| policy.scope_named(carried)).any(|id| {
-        Some(id) == wanted || policy.scope(id).unwrap().includes == wanted && wanted.is_some()
-    })
+    caller
+        .scopes
+        .iter()
+        .filter_map(|carried| policy.scope_named(carried))
+        .any(|id| Some(id) == wanted || policy.scope(id).unwrap().includes == wanted && wanted.is_some())
 }
 
 fn carries(aspect: &TokenAspect, from: &Policy, to: &Policy, caller: Option<&Caller>) -> bool {
