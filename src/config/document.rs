@@ -79,6 +79,15 @@ pub(super) enum ClientCertificate {
 pub(super) struct Admin {
     pub(super) address: Entry<AddressText>,
     pub(super) revocations_token_file: Entry<String>,
+    pub(super) access: Entry<Access>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Access {
+    pub(super) issuer: Entry<String>,
+    pub(super) view: Entry<String>,
+    pub(super) manage: Entry<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -32,7 +32,7 @@ pub use compile::{compile, expectations};
 pub use expectation::Expectation;
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
+    Access, Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
     Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream,
 };
 pub use source::{SourceFile, Unreadable};

@@ -64,7 +64,7 @@ impl Context {
             started: Instant::now(),
             decided: None,
             answered: None,
-            peer: Peer { address: None, trusted: false, tls: false },
+            peer: Peer { address: None, trusted: false, tls: false, local: None },
             request_id: HeaderValue::from_static("-"),
             found: Findings::default(),
             forward: None,
@@ -82,6 +82,9 @@ impl Context {
         let address = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
         let tls = Security::of(session.digest()).is_some();
         self.peer = Peer::new(address, tls, &self.generation.settings.trusted_proxies);
+        if inbound::proof(&session.req_header().headers).is_some() {
+            self.peer.local = session.server_addr().and_then(|address| address.as_inet()).copied();
+        }
         self.request_id = trace::request_id(&session.req_header().headers);
         Ok(())
     }
@@ -116,9 +119,17 @@ impl Context {
     /// Makes of the request that came the one to send.
     pub(super) fn write(&self, request: &mut RequestHeader) -> pingora::Result<()> {
         let forward = self.forward.as_ref().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
+        self.generation.outbound.write(forward, &self.sending(), request)
+    }
+
+    /// The head to send for a usual request that came; `None` if pingora is to write it.
+    pub(super) fn head(&self, request: &RequestHeader) -> Option<Vec<u8>> {
+        self.generation.outbound.head(self.forward.as_ref()?, &self.sending(), request)
+    }
+
+    fn sending(&self) -> Sending<'_> {
         let identity = self.found.caller.as_deref().map(|caller| &caller.headers);
-        let sending = Sending { identity, peer: self.peer, request_id: &self.request_id };
-        self.generation.outbound.write(forward, &sending, request)
+        Sending { identity, peer: self.peer, request_id: &self.request_id }
     }
 
     /// The body to send: the one that came, or the form that was judged in its place, once all of the
@@ -179,6 +190,9 @@ impl Context {
             subject: caller.and_then(|caller| caller.caller.subject.as_deref()),
             account: self.found.account.as_ref().map(|account| String::from_utf8_lossy(account.as_bytes())),
             scopes: caller.map(|caller| HeldScopes { policy, held: caller.standing.held() }),
+            client_place: caller.and_then(|caller| caller.standing.client_place()),
+            granting: self.found.granted_by,
+            wanted: &self.found.wanted,
             granted_by: self.found.granted_by.and_then(|id| policy.scope(id)).map(|scope| scope.name.as_str()),
             service: self.found.service.and_then(|id| policy.service(id)).map(crate::policy::Service::as_str),
             method: head.method.as_str(),

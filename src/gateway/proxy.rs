@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::UPGRADE;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -21,10 +20,9 @@ use super::context::Context;
 use super::failure::Failure;
 use super::generation::Gateway;
 use super::head_checks;
-use super::hygiene;
 use super::outbound;
 use super::patience;
-use super::trace::REQUEST_ID;
+use super::relay::{prepare, relay};
 
 /// How long a connection may be idle between requests, and how long a piece of a head may take.
 const KEEPALIVE_SECONDS: u64 = 60;
@@ -68,7 +66,7 @@ impl ProxyHttp for Proxy {
                 context.answer(session, answer).await;
                 Ok(true)
             }
-            None => Ok(false),
+            None => relay(session, context).await,
         }
     }
 
@@ -130,14 +128,7 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        if response.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req() {
-            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
-        }
-        hygiene::clean_response(response);
-        if !response.status.is_informational() && !response.headers.contains_key(&REQUEST_ID) {
-            response.insert_header("X-Request-Id", context.request_id.clone())?;
-        }
-        Ok(())
+        prepare(response, session, context)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {

@@ -15,7 +15,7 @@ use super::form::check_head;
 use super::forward::Forward;
 use super::generation::told;
 use super::head_checks;
-use super::inbound::{self, Peer};
+use super::inbound::{self, DPOP, Peer};
 use super::metadata::Metadata;
 use super::outbound::{Outbound, Sending};
 use super::problem::Answer;
@@ -58,7 +58,6 @@ pub struct Head<'r> {
 
 /// New each time.
 const TRACEPARENT: &str = "traceparent";
-const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// In the place of an id, which is new each time.
 const NO_ID: HeaderValue = HeaderValue::from_static("00000000000000000000000000000000");
 const HIDDEN: HeaderValue = HeaderValue::from_static("(not shown)");

@@ -274,9 +274,8 @@ impl IssuerSet {
     fn make(&self, caller: Caller, evidence: Evidence, asked: &Asked<'_>) -> Result<Authenticated, TokenFault> {
         let made = Authenticated::new(caller, asked.policy, evidence)?;
         let defined = made.caller.scopes.iter().filter_map(|name| asked.policy.scope_named(name));
-        for scope in defined.filter_map(|id| asked.policy.scope(id)) {
-            self.around.metrics.scope_seen(&scope.name, made.caller.expires_at);
-        }
+        let names = defined.filter_map(|id| asked.policy.scope(id)).map(|scope| &scope.name);
+        self.around.metrics.token_seen(names, made.caller.client.as_deref(), made.caller.expires_at);
         Ok(made)
     }
 

@@ -4,6 +4,7 @@
 //! labels a series comes from `gateway.yaml`, never from a request.
 
 mod audit;
+mod denials;
 mod labels;
 mod line;
 mod metrics;
@@ -12,10 +13,13 @@ mod queue;
 mod register;
 mod result;
 mod revocation;
+mod usage;
 
 pub use audit::{AuditGuard, AuditSink};
+pub use denials::Denied;
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};
 pub use outcome::{HeldScopes, Outcome, record};
 pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 pub use revocation::{MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
+pub use usage::Used;

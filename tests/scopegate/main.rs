@@ -37,6 +37,7 @@ mod random_policies;
 mod reasons;
 mod reference;
 mod reload;
+mod removal;
 mod revoking;
 mod scopes;
 mod signer;

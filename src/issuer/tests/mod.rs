@@ -251,5 +251,6 @@ fn settings(issuers: Vec<config::Issuer>) -> Settings {
         revocations: None,
         trusted_proxies: vec![],
         audit: Audit { file: None },
+        removal_guard: false,
     }
 }
