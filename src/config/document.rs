@@ -199,6 +199,9 @@ pub(super) struct Issuer {
     /// How long keys stay in use while they cannot be fetched again.
     #[schemars(extend("default" = "24h"))]
     pub(super) stale_keys_for: Entry<DurationText>,
+    /// How far apart fetches of keys are that unknown key ids set off: `1s` to `10m`.
+    #[schemars(extend("default" = "10s"))]
+    pub(super) refetch_interval: Entry<DurationText>,
     /// How proofs of possession (RFC 9449) are taken. A bound token needs one with or without this.
     pub(super) dpop: Entry<Dpop>,
 }

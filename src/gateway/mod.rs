@@ -13,7 +13,10 @@ mod forward;
 #[cfg(test)]
 mod forward_tests;
 mod generation;
+mod head;
+mod head_checks;
 mod hygiene;
+mod idle;
 mod inbound;
 mod judge;
 mod listen;
@@ -23,6 +26,8 @@ mod patience;
 mod problem;
 mod proxy;
 mod rehearsal;
+mod relay;
+mod reply;
 mod revocation;
 mod server;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::queue::{Queue, Writing};
-use super::{Metrics, Outcome, line};
+use super::{Metrics, Outcome, RevocationOutcome, line, revocation};
 
 /// How many lines may wait; at some 500 bytes each.
 const QUEUE: usize = 32_768;
@@ -69,6 +69,11 @@ impl AuditSink {
     /// Queues the outcome's line.
     pub(super) fn write(&self, outcome: &Outcome<'_>) {
         self.queue.put(|line| line::append(outcome, line));
+    }
+
+    /// Queues the line of a request to revoke tokens; it never blocks.
+    pub fn revocation(&self, outcome: &RevocationOutcome<'_>) {
+        self.queue.put(|line| revocation::append(outcome, line));
     }
 
     fn start(

@@ -11,9 +11,11 @@ mod outcome;
 mod queue;
 mod register;
 mod result;
+mod revocation;
 
 pub use audit::{AuditGuard, AuditSink};
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};
 pub use outcome::{HeldScopes, Outcome, record};
 pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
+pub use revocation::{MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
