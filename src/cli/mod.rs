@@ -1,11 +1,13 @@
 //! The commands: a file for each, and what they share. They print and return; `main` exits.
 
 mod check;
+mod completions;
 mod demo;
 mod explain;
 mod file;
 mod paint;
 mod running;
+mod schema;
 mod scopes;
 mod serve;
 mod test;
@@ -39,6 +41,12 @@ pub enum Command {
     Test(test::Arguments),
     /// Show which scopes and privileges grant each endpoint.
     Scopes(scopes::Arguments),
+    /// Print the JSON Schema of gateway.yaml, for editors that complete and check it.
+    Schema(schema::Arguments),
+    /// Print what a shell needs to complete commands.
+    Completions(completions::ShellArguments),
+    /// Write a manual page for each command.
+    Man(completions::ManArguments),
 }
 
 /// How a command ended.
@@ -72,6 +80,9 @@ impl Command {
             Self::Explain(arguments) => explain::run(&arguments),
             Self::Test(arguments) => test::run(&arguments),
             Self::Scopes(arguments) => scopes::run(&arguments),
+            Self::Schema(arguments) => schema::run(&arguments),
+            Self::Completions(arguments) => completions::run(&arguments),
+            Self::Man(arguments) => completions::man(&arguments),
         }
     }
 }

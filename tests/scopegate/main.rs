@@ -39,6 +39,7 @@ mod reference;
 mod reload;
 mod removal;
 mod revoking;
+mod schema;
 mod scopes;
 mod signer;
 mod sources;
