@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod demo;
+mod diff;
 mod explain;
 mod file;
 mod paint;
@@ -39,6 +40,8 @@ pub enum Command {
     Explain(Box<explain::Arguments>),
     /// Hold a policy against what a file of tests expects of it.
     Test(test::Arguments),
+    /// Show what a change of the file newly allows and denies.
+    Diff(diff::Arguments),
     /// Show which scopes and privileges grant each endpoint.
     Scopes(scopes::Arguments),
     /// Print the JSON Schema of gateway.yaml, for editors that complete and check it.
@@ -79,6 +82,7 @@ impl Command {
             Self::Check(arguments) => check::run(&arguments),
             Self::Explain(arguments) => explain::run(&arguments),
             Self::Test(arguments) => test::run(&arguments),
+            Self::Diff(arguments) => diff::run(&arguments),
             Self::Scopes(arguments) => scopes::run(&arguments),
             Self::Schema(arguments) => schema::run(&arguments),
             Self::Completions(arguments) => completions::run(&arguments),
