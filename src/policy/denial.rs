@@ -216,13 +216,14 @@ pub enum TokenFault {
     NonceRequired,
 }
 
-
 impl Denial {
     /// The scopes for want of which it refuses: all of them, or one, would have done.
     #[must_use]
     pub fn wanted_scopes(&self) -> &[ScopeId] {
         match self {
-            Self::ScopeRequired { missing: wanted, .. } | Self::ScopeInsufficient { alternatives: wanted, .. } => wanted,
+            Self::ScopeRequired { missing: wanted, .. } | Self::ScopeInsufficient { alternatives: wanted, .. } => {
+                wanted
+            }
             Self::PathAmbiguous(_)
             | Self::HeaderAmbiguous(_)
             | Self::TokenMissing

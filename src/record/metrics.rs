@@ -14,9 +14,9 @@ use prometheus::{
 use thiserror::Error;
 
 use super::audit::Dropped;
+use super::denials::{Denials, Denied};
 use super::labels::{Names, Series};
 use super::line::decision;
-use super::denials::{Denials, Denied};
 use super::register::Register;
 use super::result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 use super::usage::{Usage, UsageBook, Used};

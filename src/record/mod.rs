@@ -4,6 +4,7 @@
 //! labels a series comes from `gateway.yaml`, never from a request.
 
 mod audit;
+mod change_line;
 mod denials;
 mod labels;
 mod line;
@@ -15,6 +16,7 @@ mod result;
 mod usage;
 
 pub use audit::{AuditGuard, AuditSink};
+pub use change_line::RegistryChange;
 pub use denials::Denied;
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};

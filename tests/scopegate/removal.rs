@@ -25,7 +25,8 @@ apis:
     )
 }
 
-const BOTH: &str = "{ name: kept, services: [/data/**], privileges: { more: { services: [/data/x] } } }, { name: gone }";
+const BOTH: &str =
+    "{ name: kept, services: [/data/**], privileges: { more: { services: [/data/x] } } }, { name: gone }";
 const LESS: &str = "{ name: kept, services: [/data/**] }";
 
 /// `gone` is in a scope's place, `kept:more` in a privilege's.

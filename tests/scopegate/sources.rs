@@ -16,7 +16,22 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("registry", &["policy", "config", "record", "gateway"]),
     ("admin", &["policy", "token", "config", "record", "issuer", "gateway", "registry", "reload"]),
     ("demo", &["policy", "token", "config", "record", "issuer", "gateway", "registry", "reload", "admin"]),
-    ("cli", &["policy", "token", "config", "workbench", "record", "issuer", "gateway", "registry", "reload", "admin", "demo"]),
+    (
+        "cli",
+        &[
+            "policy",
+            "token",
+            "config",
+            "workbench",
+            "record",
+            "issuer",
+            "gateway",
+            "registry",
+            "reload",
+            "admin",
+            "demo",
+        ],
+    ),
 ];
 
 #[test]

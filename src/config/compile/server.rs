@@ -5,8 +5,8 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use super::take::{Firsts, Wrong, at_least_one, checked, items, optional, parsed, required};
 use super::issuers::Issuers;
+use super::take::{Firsts, Wrong, at_least_one, checked, items, optional, parsed, required};
 use super::{access, tls, values};
 use crate::config::document;
 use crate::config::entry::{Entry, List};

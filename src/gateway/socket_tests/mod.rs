@@ -237,8 +237,11 @@ fn another_configuration_takes_the_place_whole_or_not_at_all() {
     assert_eq!(stage.gateway.replace(configuration(1, &[])), Ok(Replaced::Unchanged));
     let mut moved = configuration(2, &[]);
     moved.settings.threads = 3;
-    moved.settings.admin =
-        Some(crate::config::Admin { address: "127.0.0.1:1".parse().unwrap(), revocations_token_file: None, access: None });
+    moved.settings.admin = Some(crate::config::Admin {
+        address: "127.0.0.1:1".parse().unwrap(),
+        revocations_token_file: None,
+        access: None,
+    });
     let refused = stage.gateway.replace(moved).unwrap_err();
     assert_eq!(refused, NotReplaced::from(NeedsRestart { keys: vec!["`threads`", "`admin`"] }));
     assert_eq!(
