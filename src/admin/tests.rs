@@ -28,7 +28,13 @@ impl AdminState for Known {
         self.metrics.render()
     }
 
-    async fn revoke(&self, secret: Option<&str>, entry: Option<&[u8]>) -> Revocation {
+    fn takes_revocations(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    async fn revoke(&self, call: &RevocationCall<'_>) -> Revocation {
+        assert_eq!(call.peer, Some("127.0.0.1".parse().unwrap()));
+        let RevocationCall { secret, entry, .. } = *call;
         match (self.secret, entry) {
             (None, _) => Revocation::Closed,
             (own, _) if own != secret => Revocation::Unauthorized,

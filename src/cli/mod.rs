@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 /// A reverse proxy that enforces OAuth scopes in front of APIs that stay unchanged.
 #[derive(Debug, Parser)]
-#[command(name = "scopegate", version, about)]
+#[command(name = "scopegate", version, about, term_width = 80)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -15,10 +15,10 @@ use crate::policy::{
     Service, Target, UnixTime, UpstreamId,
 };
 
-const STRANGER: Peer = Peer { address: None, trusted: false, tls: false };
+const STRANGER: Peer = Peer { address: None, trusted: false, tls: false, local: None };
 
 fn peer(address: &str, trusted: bool) -> Peer {
-    Peer { address: Some(address.parse().unwrap()), trusted, tls: false }
+    Peer { address: Some(address.parse().unwrap()), trusted, tls: false, local: None }
 }
 
 fn policy(source: AccountSource, reach: Reach) -> Policy {

@@ -165,11 +165,11 @@ impl Gateway {
         Ok(())
     }
 
-    /// What is to be done now and then: drops generations that no request has any more, and resolves
-    /// the names of servers again. It blocks as long as that takes.
+    /// What is to be done now and then: drops generations that no request has any more, resolves the
+    /// names of servers again and lets idle connections go. It blocks as long as that takes.
     pub fn tend(&self) {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).retain(is_used);
-        self.current().upstreams.resolve();
+        self.current().upstreams.tend();
     }
 
     /// How many requests are between their head and the end of their answer.
@@ -214,6 +214,15 @@ pub(super) fn told(settings: &Settings, policy: &Policy) -> (Option<Metadata>, C
     let metadata = metadata.map(|resource| Metadata::new(resource, settings, policy, proof_algorithms));
     let challenges = Challenges::new(metadata.as_ref().map(Metadata::url), proof_algorithms);
     (metadata, challenges)
+}
+
+impl Generation {
+    /// Whether clients know the gateway under this host, as far as the file says it: where there is no
+    /// resource's metadata, they may under any.
+    pub(super) fn is_known_as(&self, host: &str) -> bool {
+        self.metadata.as_ref().is_none_or(|metadata| metadata.is_host(host))
+            || self.policy.apis().iter().any(|api| api.names_host(host))
+    }
 }
 
 /// Whether a request still has it.

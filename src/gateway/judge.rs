@@ -10,11 +10,12 @@ use pingora::http::RequestHeader;
 
 use super::forward::Forward;
 use super::generation::Generation;
+use super::head_checks;
 use super::inbound::{self, Peer};
 use crate::issuer::{Authenticated, Presented};
 use crate::policy::{
     ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Request, ScopeId,
-    ScopeIds, ServiceId, Target, TokenEndpointId, UnixTime,
+    ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault, UnixTime,
 };
 use crate::token::credential;
 
@@ -66,9 +67,9 @@ pub(super) async fn judge(asked: &Asked<'_>, found: &mut Findings) -> Result<Jud
 async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denial> {
     let Asked { generation, head, peer, .. } = *asked;
     let policy = &generation.policy;
-    inbound::check_head(asked.raw_head, &head.headers)?;
+    head_checks::check_head(asked.raw_head, &head.headers)?;
     let target = Target::parse(head.raw_path())?;
-    inbound::check_headers(&head.method, &head.headers)?;
+    head_checks::check_headers(&head.method, &head.headers)?;
     let host = inbound::host(&head.headers)?;
     let method = MethodSet::of_request(head.method.as_str());
     let request = Request { method, target: &target, host, headers: &head.headers };
@@ -112,6 +113,11 @@ async fn authenticate(
     let Asked { generation, head, peer, now, .. } = *asked;
     let Some(credential) = credential(&head.headers)? else { return Ok(None) };
     let proof = inbound::proof(&head.headers);
+    // A proof that another server was shown names its host, and whoever replays it can send that as `Host`.
+    let asked = inbound::asked_host(&head.headers, peer, host);
+    if proof.is_some() && !generation.is_known_as(asked) && !peer.came_to(asked) {
+        return Err(TokenFault::BindingMismatch.into());
+    }
     let url = proof.map(|_| inbound::url(&head.headers, peer, host, target)).unwrap_or_default();
     let presented = Presented { credential, certificate, proof, method: head.method.as_str(), url: &url };
     generation.issuers.authenticate(&presented, &generation.policy, generation.number, now).await.map(Some)

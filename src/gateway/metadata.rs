@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::problem::{Answer, Problem};
 use super::trace::REQUEST_ID;
 use crate::config::{ResourceMetadata, Settings};
-use crate::policy::{ApiId, Policy, Reason, Scope};
+use crate::policy::{ApiId, Policy, Reason, Scope, is_host};
 
 /// RFC 9728 section 3.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -23,6 +23,8 @@ const READING: HeaderValue = HeaderValue::from_static("GET, HEAD");
 /// The documents: that of the whole resource, and one for each api's base path.
 #[derive(Debug)]
 pub(super) struct Metadata {
+    /// The resource's host, with its port if it has one.
+    host: Box<str>,
     url: Box<str>,
     /// By the path that follows the well-known one (section 3.1), without final slash.
     bodies: HashMap<Box<str>, Bytes>,
@@ -137,7 +139,7 @@ impl Metadata {
         let whole = common.document(&resource.resource, &all);
         bodies.insert("".into(), whole.clone());
         bodies.insert(suffix.clone().into(), whole);
-        Self { url: format!("{origin}{WELL_KNOWN}{suffix}").into(), bodies }
+        Self { url: format!("{origin}{WELL_KNOWN}{suffix}").into(), host: host(origin).into(), bodies }
     }
 
     /// Whether a request for this path asks for a document.
@@ -148,6 +150,11 @@ impl Metadata {
     fn body(&self, path: &[u8]) -> Option<&Bytes> {
         let suffix = path.strip_prefix(WELL_KNOWN.as_bytes())?;
         self.bodies.get(std::str::from_utf8(suffix).ok()?)
+    }
+
+    /// Whether this host is the resource's.
+    pub(super) fn is_host(&self, host: &str) -> bool {
+        is_host(&self.host, host)
     }
 
     /// Where that of the whole is, for challenges.
@@ -171,6 +178,11 @@ impl Metadata {
     }
 }
 
+/// What follows the scheme.
+fn host(origin: &str) -> &str {
+    origin.split_once("://").map_or(origin, |(_, host)| host)
+}
+
 /// `https://host` and the path, which is empty where it is `/`.
 fn split(resource: &str) -> (&str, String) {
     let path = resource.parse::<Uri>().map(|uri| uri.path().trim_end_matches('/').to_owned()).unwrap_or_default();
@@ -187,8 +199,11 @@ mod tests {
     fn check(resource: &str, url: &str, path: &str) {
         let (origin, suffix) = split(resource);
         let bodies = ["".into(), suffix.clone().into()].map(|suffix| (suffix, Bytes::new()));
-        let metadata =
-            Metadata { url: format!("{origin}{WELL_KNOWN}{suffix}").into(), bodies: bodies.into_iter().collect() };
+        let metadata = Metadata {
+            host: host(origin).into(),
+            url: format!("{origin}{WELL_KNOWN}{suffix}").into(),
+            bodies: bodies.into_iter().collect(),
+        };
         assert_eq!(metadata.url(), url);
         assert!(metadata.is_at(path.as_bytes()), "{path}");
         assert!(metadata.is_at(WELL_KNOWN.as_bytes()));
@@ -210,5 +225,20 @@ mod tests {
             );
         }
         check("https://a.example?x=1", "https://a.example/.well-known/oauth-protected-resource", WELL_KNOWN);
+    }
+
+    #[test]
+    fn the_resources_host_is_the_one_of_its_url() {
+        for (origin, asked, expected) in [
+            ("https://a.example", "a.example", true),
+            ("https://a.example", "A.example:8443", true),
+            ("https://a.example:8443", "a.example:8443", true),
+            ("https://a.example:8443", "a.example", false),
+            ("https://[::1]", "[::1]:80", true),
+            ("https://a.example", "b.example", false),
+            ("https://a.example", "a.example.b.example", false),
+        ] {
+            assert_eq!(is_host(host(origin), asked), expected, "{origin} {asked}");
+        }
     }
 }

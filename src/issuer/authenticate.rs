@@ -176,7 +176,7 @@ impl IssuerSet {
         if !could_be_cured(&denial, &jwt, keys) {
             return Err(denial);
         }
-        match keys.refetch(jwt.kid()).await {
+        match keys.refetch(jwt.kid(), state.refetch_interval()).await {
             Refetched::Again => self.verify(asked, &jwt, state, keys).await,
             Refetched::InVain => Err(denial),
             Refetched::Unavailable => Err(Denial::IssuerUnavailable),
@@ -191,6 +191,10 @@ impl IssuerSet {
         state: &'s IssuerState,
         keys: &IssuerKeys,
     ) -> Result<Known<'s>, Denial> {
+        if !keys.held().may_have(jwt.kid()) {
+            // There is nothing to do twice, and no turn to take: random key ids cost no more than this.
+            return Ok(Known { state, found: Arc::new(self.verify_now(asked, jwt, state, keys)?) });
+        }
         match self.memory.tokens.find_or_turn(asked.token).await {
             Err(turn) => {
                 // INVARIANT: nothing is awaited while the turn is held.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::queue::{Queue, Writing};
-use super::{Metrics, Outcome, RegistryChange, change_line, line};
+use super::{Metrics, Outcome, RegistryChange, RevocationOutcome, change_line, line, revocation};
 
 /// How many lines may wait; at some 500 bytes each.
 const QUEUE: usize = 32_768;
@@ -75,6 +75,11 @@ impl AuditSink {
     /// Queues the line of a change to the registry.
     pub fn write_change(&self, change: &RegistryChange<'_>) {
         self.queue.put(|line| change_line::append(change, SystemTime::now(), line));
+    }
+
+    /// Queues the line of a request to revoke tokens; it never blocks.
+    pub fn revocation(&self, outcome: &RevocationOutcome<'_>) {
+        self.queue.put(|line| revocation::append(outcome, line));
     }
 
     fn start(

@@ -13,6 +13,7 @@ mod outcome;
 mod queue;
 mod register;
 mod result;
+mod revocation;
 mod usage;
 
 pub use audit::{AuditGuard, AuditSink};
@@ -22,4 +23,5 @@ pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};
 pub use outcome::{HeldScopes, Outcome, record};
 pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
+pub use revocation::{MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
 pub use usage::Used;

@@ -28,6 +28,7 @@ mod demo;
 mod explaining;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
+mod flood;
 mod harness;
 mod http2;
 mod http2_client;

@@ -93,7 +93,7 @@ fn programs_get_the_same_as_json() {
     let endpoint = &orders["endpoints"][2];
     assert_eq!((&endpoint["methods"], &endpoint["path"]), (&json!(["POST"]), &json!("/orders/{account}/items")));
     let write = json!({
-        "public": false, "scope": "orders_read:write", "includes": "orders_read", "api": "orders", "accounts": "own",
+        "public": false, "token_endpoint": false, "scope": "orders_read:write", "includes": "orders_read", "api": "orders", "accounts": "own",
         "methods": ["POST"], "service": "POST /orders/{account}/items", "except": [], "required": false,
         "deprecated": false, "confidential_only": false,
     });

@@ -55,7 +55,7 @@ enum Format {
     Text,
     /// For programs.
     Json,
-    /// `JUnit`'s XML, for pipelines.
+    /// For pipelines: XML, a case for each test.
     Junit,
 }
 
