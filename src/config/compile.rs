@@ -81,7 +81,7 @@ fn configuration(source: &Source<'_>, findings: &mut Findings) -> Option<Configu
     }
 }
 
-fn sha256(text: &str) -> [u8; 32] {
+pub(super) fn sha256(text: &str) -> [u8; 32] {
     let digest = digest::digest(&digest::SHA256, text.as_bytes());
     let mut bytes = [0; 32];
     bytes.iter_mut().zip(digest.as_ref()).for_each(|(byte, digested)| *byte = *digested);
