@@ -33,7 +33,7 @@ lint: setup ## format, lints and docs, as the pipeline has them
 bench: setup ## instruction counts (needs valgrind), then timings
 	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
 	$(CARGO) bench --bench instructions
-	$(CARGO) bench --bench policy
+	$(CARGO) bench --bench policy --bench token
 
 bench-check: setup ## instruction counts against the recorded ones (needs valgrind)
 	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
