@@ -49,7 +49,7 @@ man: setup ## a manual page for each command, in target/man
 bench: setup ## instruction counts (needs valgrind), then timings
 	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
 	$(CARGO) bench --bench instructions
-	$(CARGO) bench --bench policy
+	$(CARGO) bench --bench policy --bench token
 
 bench-check: setup ## instruction counts against the recorded ones (needs valgrind)
 	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
