@@ -142,6 +142,15 @@ pub(super) struct Admin {
     /// File with the secret that `POST /revocations` asks for; without it, there is no such endpoint.
     #[schemars(with = "Entry<texts::File>")]
     pub(super) revocations_token_file: Entry<String>,
+    pub(super) access: Entry<Access>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Access {
+    pub(super) issuer: Entry<String>,
+    pub(super) view: Entry<String>,
+    pub(super) manage: Entry<String>,
 }
 
 /// Servers that answer alike.
@@ -199,6 +208,9 @@ pub(super) struct Issuer {
     /// How long keys stay in use while they cannot be fetched again.
     #[schemars(extend("default" = "24h"))]
     pub(super) stale_keys_for: Entry<DurationText>,
+    /// How far apart fetches of keys are that unknown key ids set off: `1s` to `10m`.
+    #[schemars(extend("default" = "10s"))]
+    pub(super) refetch_interval: Entry<DurationText>,
     /// How proofs of possession (RFC 9449) are taken. A bound token needs one with or without this.
     pub(super) dpop: Entry<Dpop>,
 }

@@ -36,7 +36,7 @@ pub use narrow::{Narrowing, narrowed};
 pub use problem::{Problem, Problems};
 pub use schema::{policy_schema, tests_schema};
 pub use settings::{
-    Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
+    Access, Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
     Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream,
 };
 pub use source::{SourceFile, Unreadable};

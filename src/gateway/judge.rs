@@ -11,11 +11,12 @@ use pingora::http::RequestHeader;
 
 use super::forward::Forward;
 use super::generation::Generation;
+use super::head_checks;
 use super::inbound::{self, Peer};
 use crate::issuer::{Authenticated, Presented};
 use crate::policy::{
     ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Request, ScopeId,
-    ServiceId, Target, TokenEndpointId, UnixTime,
+    ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault, UnixTime,
 };
 use crate::token::credential;
 
@@ -41,6 +42,8 @@ pub(super) struct Findings {
     /// The account that it asks for.
     pub(super) account: Option<HeaderValue>,
     pub(super) granted_by: Option<ScopeId>,
+    /// The scopes for want of which it is refused.
+    pub(super) wanted: ScopeIds,
     pub(super) service: Option<ServiceId>,
     /// Whether the account is written in.
     pub(super) injected: bool,
@@ -69,9 +72,9 @@ pub(super) async fn judge(asked: &Asked<'_>, found: &mut Findings) -> Result<Jud
 async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denial> {
     let Asked { generation, head, peer, .. } = *asked;
     let policy = &generation.policy;
-    inbound::check_head(asked.raw_head, &head.headers)?;
+    head_checks::check_head(asked.raw_head, &head.headers)?;
     let target = Target::parse(head.raw_path())?;
-    inbound::check_headers(&head.method, &head.headers)?;
+    head_checks::check_headers(&head.method, &head.headers)?;
     let host = inbound::host(&head.headers)?;
     let method = MethodSet::of_request(head.method.as_str());
     let request = Request { method, target: &target, host, headers: &head.headers };
@@ -119,6 +122,11 @@ async fn authenticate(
     let Asked { generation, head, peer, now, .. } = *asked;
     let Some(credential) = credential(&head.headers)? else { return Ok(None) };
     let proof = inbound::proof(&head.headers);
+    // A proof that another server was shown names its host, and whoever replays it can send that as `Host`.
+    let asked = inbound::asked_host(&head.headers, peer, host);
+    if proof.is_some() && !generation.is_known_as(asked) && !peer.came_to(asked) {
+        return Err(TokenFault::BindingMismatch.into());
+    }
     let url = proof.map(|_| inbound::url(&head.headers, peer, host, target)).unwrap_or_default();
     let presented = Presented { credential, certificate, proof, method: head.method.as_str(), url: &url };
     generation.issuers.authenticate(&presented, &generation.policy, generation.number, now).await.map(Some)
@@ -140,6 +148,7 @@ impl Findings {
     /// That it may not.
     pub(super) fn refuse(&mut self, denial: &Denial) {
         self.api = denial.api().or(self.api);
+        self.wanted = denial.wanted_scopes().iter().copied().collect();
         self.reason = Some(denial.reason());
     }
 }

@@ -13,7 +13,11 @@ mod forward;
 #[cfg(test)]
 mod forward_tests;
 mod generation;
+mod guard;
+mod head;
+mod head_checks;
 mod hygiene;
+mod idle;
 mod inbound;
 mod judge;
 mod listen;
@@ -23,6 +27,8 @@ mod patience;
 mod problem;
 mod proxy;
 mod rehearsal;
+mod relay;
+mod reply;
 mod revocation;
 mod server;
 #[cfg(test)]
@@ -34,7 +40,8 @@ mod token_error;
 mod trace;
 mod upstream;
 
-pub use generation::{Gateway, Generation, NeedsRestart, Replaced};
+pub use generation::{Gateway, Generation, NeedsRestart, NotReplaced, Replaced};
+pub use guard::{CarriedScope, StillCarried};
 pub use rehearsal::{Head, Rehearsal};
 pub use server::{CannotServe, Server};
 pub use tls_files::{TlsFault, UnreadableFile};

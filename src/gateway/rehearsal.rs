@@ -14,7 +14,8 @@ use super::challenge::Challenges;
 use super::form::check_head;
 use super::forward::Forward;
 use super::generation::told;
-use super::inbound::{self, Peer};
+use super::head_checks;
+use super::inbound::{self, DPOP, Peer};
 use super::metadata::Metadata;
 use super::outbound::{Outbound, Sending};
 use super::problem::Answer;
@@ -57,7 +58,6 @@ pub struct Head<'r> {
 
 /// New each time.
 const TRACEPARENT: &str = "traceparent";
-const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// In the place of an id, which is new each time.
 const NO_ID: HeaderValue = HeaderValue::from_static("00000000000000000000000000000000");
 const HIDDEN: HeaderValue = HeaderValue::from_static("(not shown)");
@@ -106,7 +106,7 @@ impl<'c> Rehearsal<'c> {
         check_line(head)?;
         let target = Target::parse(head.target.as_bytes())?;
         found.target = Some(shown(&target));
-        inbound::check_headers(head.method, head.headers)?;
+        head_checks::check_headers(head.method, head.headers)?;
         let host = inbound::host(head.headers)?;
         let method = MethodSet::of_request(head.method.as_str());
         let request = Request { method, target: &target, host, headers: head.headers };
@@ -203,11 +203,11 @@ impl<'c> Rehearsal<'c> {
     /// What the gateway answers itself, whatever the policy.
     fn own(&self, head: &Head<'_>, id: &HeaderValue) -> Option<Rehearsed<'c>> {
         let path = head.target.split('?').next().unwrap_or_default();
-        let is_plain = || check_line(head).is_ok() && inbound::check_headers(head.method, head.headers).is_ok();
+        let is_plain = || check_line(head).is_ok() && head_checks::check_headers(head.method, head.headers).is_ok();
         if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.is_at(path.as_bytes()))
             && is_plain()
         {
-            let (answer, reason) = metadata.answer(head.method, id);
+            let (answer, reason) = metadata.answer(path.as_bytes(), head.method, id);
             return Some(Found::default().ended(reason, Ending::Answered(Own::Metadata, Some(said(answer)))));
         }
         let revocations = self.configuration.settings.revocations.as_ref();
@@ -267,7 +267,7 @@ impl<'c> Found<'c> {
 
 /// The head's checks that want it as it was read: here it is as HTTP writes it.
 fn check_line(head: &Head<'_>) -> Result<(), Denial> {
-    inbound::check_head(format!("{} {} HTTP/1.1\r\n", head.method, head.target).as_bytes(), head.headers)
+    head_checks::check_head(format!("{} {} HTTP/1.1\r\n", head.method, head.target).as_bytes(), head.headers)
 }
 
 fn said(answer: Answer) -> Said {

@@ -261,12 +261,18 @@ impl Api {
     /// Whether requests to this host are for it; a host of the file without a port is any port's.
     #[must_use]
     pub fn admits_host(&self, host: &str) -> bool {
-        self.hosts.is_empty()
-            || self
-                .hosts
-                .iter()
-                .any(|own| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(without_port(host)))
+        self.hosts.is_empty() || self.names_host(host)
     }
+
+    /// Whether this host is one that the file names for it.
+    pub fn names_host(&self, host: &str) -> bool {
+        self.hosts.iter().any(|own| is_host(own, host))
+    }
+}
+
+/// Whether a host of the file is a request's; one without a port is any port's.
+pub fn is_host(own: &str, host: &str) -> bool {
+    own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(without_port(host))
 }
 
 /// The host without `:port`; the colons of an IPv6 address stand in brackets.

@@ -4,6 +4,8 @@
 //! labels a series comes from `gateway.yaml`, never from a request.
 
 mod audit;
+mod change_line;
+mod denials;
 mod labels;
 mod line;
 mod metrics;
@@ -12,10 +14,16 @@ mod queue;
 mod read;
 mod register;
 mod result;
+mod revocation;
+mod usage;
 
 pub use audit::{AuditGuard, AuditSink};
+pub use change_line::RegistryChange;
+pub use denials::Denied;
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};
 pub use outcome::{HeldScopes, Outcome, Seen, record};
 pub use read::{AuditLine, NoAuditLine, PresentedCertificate};
 pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
+pub use revocation::{MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
+pub use usage::Used;
