@@ -342,3 +342,24 @@ fn a_required_scope_says_whom_it_would_shut_out() {
     assert_eq!(preview["lacked_by"], json!(["acme"]), "{preview}");
     assert!(fields(&ops.change("PATCH", "/scopes/data-admin?dry_run=maybe", &json!({}))).is_empty());
 }
+
+#[test]
+fn discovery_tells_consent_screens_what_scopes_are() {
+    let more = "resource_metadata: { resource: https://api.example.com }\n";
+    let gateway = Gateway::start(&format!("{POLICY}{more}"));
+    let ops = Person::manager(&gateway);
+    let text = json!({ "description": "What is said on consent.", "emphasize": true });
+    assert_eq!(ops.change("PATCH", "/scopes/data-read", &text).status, 200);
+    assert_eq!(ops.change("PATCH", "/scopes/data-admin", &json!({ "show_in_discovery": false })).status, 200);
+    let read = |path: &str| gateway.ask("GET", &format!("/.well-known/oauth-protected-resource{path}"), &[]);
+    let whole = read("").json();
+    assert_eq!(whole["scopes_supported"], json!(["data-read", "open-all"]));
+    assert_eq!(whole["resource"], "https://api.example.com");
+    let data = read("/data").json();
+    assert_eq!((&data["resource"], &data["resource_name"]), (&json!("https://api.example.com/data"), &json!("Data")));
+    let shown = json!([{ "name": "data-read", "display_name": "Read data", "description": "What is said on consent.",
+        "required": false, "emphasize": true, "deprecated": false }]);
+    assert_eq!((&data["scopes_supported"], &data["scopegate_scopes"]), (&json!(["data-read"]), &shown));
+    assert_eq!(data["authorization_servers"], json!(["https://issuer.example", "https://other.example"]));
+    assert_eq!(read("/dat").status, 401);
+}
