@@ -97,7 +97,7 @@ fn bad_input_gets_a_message_for_each_field_and_writes_nothing() {
         (
             "POST",
             "/apis/data/scopes",
-            json!({ "name": "x", "services": ["GET /open/x", "GTE /data/{account}", "GET /data/x", "/data/../x"] }),
+            json!({ "name": "x", "services": ["GET /open/{account}", "GTE /data/{account}", "GET /data/x", "/data/../x"] }),
             422,
             &[
                 ("services[0]", "outside the api's base path"),
