@@ -65,6 +65,7 @@ impl Gateway {
         std::fs::write(folder.path().join("jwks.json"), Signer::shared().jwks().to_string()).unwrap();
         let (address, admin) = (free_address(), free_address());
         let text = document(address, listener, admin, &upstream.address.to_string(), policy);
+        crate::schema::check(&text);
         std::fs::write(folder.path().join("gateway.yaml"), text).unwrap();
         let process = Process::start(folder.path(), &["serve", "--config", "gateway.yaml"]);
         Self { address, admin, upstream, folder, listener: listener.to_owned(), process }

@@ -42,6 +42,7 @@ mod registry_kills;
 mod reload;
 mod removal;
 mod revoking;
+mod schema;
 mod scopes;
 mod signer;
 mod sources;
