@@ -161,6 +161,7 @@ pub(super) struct Introspection {
     pub(super) certificate_file: Entry<String>,
     pub(super) certificate_key_file: Entry<String>,
     pub(super) cache_for: Entry<DurationText>,
+    pub(super) jwts: Entry<bool>,
 }
 
 #[derive(Debug, Deserialize)]
