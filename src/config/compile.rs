@@ -31,6 +31,10 @@ use std::path::Path;
 use aws_lc_rs::digest;
 
 pub use expectations::expectations;
+pub(super) use expectations::is_of_a_token;
+pub(super) use issuers::algorithm_names;
+pub(super) use server::MOST_THREADS;
+pub(super) use token_endpoints::{LARGEST_FORM, USUAL_FORM};
 
 use super::document::{self, Document};
 use super::entry::Entry;
@@ -77,7 +81,7 @@ fn configuration(source: &Source<'_>, findings: &mut Findings) -> Option<Configu
     }
 }
 
-fn sha256(text: &str) -> [u8; 32] {
+pub(super) fn sha256(text: &str) -> [u8; 32] {
     let digest = digest::digest(&digest::SHA256, text.as_bytes());
     let mut bytes = [0; 32];
     bytes.iter_mut().zip(digest.as_ref()).for_each(|(byte, digested)| *byte = *digested);
@@ -85,7 +89,7 @@ fn sha256(text: &str) -> [u8; 32] {
 }
 
 /// What the document means, whole if nothing was found.
-fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (PolicySpec, Settings) {
+pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (PolicySpec, Settings) {
     let root = At::ROOT;
     server::check_version(document.version, root.key("version"), findings);
     let has_revocations = document.revocations.is_there();

@@ -16,6 +16,7 @@ mod places;
 mod probe;
 mod problem;
 mod reading;
+mod schema;
 mod settings;
 mod source;
 mod suggest;
@@ -31,6 +32,7 @@ use crate::policy::Policy;
 pub use compile::{compile, expectations};
 pub use expectation::Expectation;
 pub use problem::{Problem, Problems};
+pub use schema::{policy_schema, tests_schema};
 pub use settings::{
     Access, Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
     Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream,

@@ -216,7 +216,7 @@ impl Context {
         {
             return None;
         }
-        let (answer, reason) = metadata.answer(&head.method, &self.request_id);
+        let (answer, reason) = metadata.answer(path, &head.method, &self.request_id);
         self.found.reason = Some(reason);
         Some(answer)
     }

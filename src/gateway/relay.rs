@@ -17,6 +17,7 @@ use pingora::protocols::http::v1::client::HttpSession;
 use pingora::proxy::Session;
 use pingora::time::timeout;
 use pingora::{Error, ErrorType, Result};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::connection::Connection;
@@ -125,7 +126,7 @@ impl Exchange<'_> {
 
     /// Tells a plain answer on, and keeps the connection.
     async fn tell(mut self, plain: Plain) -> Result<()> {
-        let Plain { mut head, body, mut rest, is_overrun } = plain;
+        let Plain { mut head, body, mut rest, mut is_overrun } = plain;
         prepare(&mut head, self.session, self.context)?;
         let downstream = &mut self.session.downstream_session;
         downstream.write_response_header(head).await.map_err(|error| error.into_down())?;
@@ -136,7 +137,8 @@ impl Exchange<'_> {
             if length == 0 {
                 return Err(closed());
             }
-            // INVARIANT: no more is read than there is room for.
+            is_overrun |= length > rest;
+            read.truncate(rest);
             rest = rest.saturating_sub(length);
             let downstream = &mut self.session.downstream_session;
             downstream.write_response_body(read.freeze(), rest == 0).await.map_err(|error| error.into_down())?;
@@ -197,16 +199,8 @@ impl Exchange<'_> {
     /// Waits for what the server says next and appends it, as far as there is room; its length, 0 at the
     /// connection's end. It gives up where the client does.
     async fn receive(&mut self, to: &mut BytesMut) -> Result<usize> {
-        let socket = socket(&self.connection)?;
-        let read = async {
-            loop {
-                socket.readable().await?;
-                match socket.try_read_buf(to) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    read => return read,
-                }
-            }
-        };
+        // Not by the socket's own calls, after which the system would be asked once more for nothing.
+        let read = self.connection.read_buf(to);
         let mut read = std::pin::pin!(within(self.server.read_timeout, ErrorType::ReadTimedout, read));
         loop {
             tokio::select! {

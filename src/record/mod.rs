@@ -4,6 +4,7 @@
 //! labels a series comes from `gateway.yaml`, never from a request.
 
 mod audit;
+mod change_line;
 mod denials;
 mod labels;
 mod line;
@@ -16,6 +17,7 @@ mod revocation;
 mod usage;
 
 pub use audit::{AuditGuard, AuditSink};
+pub use change_line::RegistryChange;
 pub use denials::Denied;
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};

@@ -108,7 +108,7 @@ impl Watch {
 
     fn read(&mut self, asked: bool) {
         let file = SourceFile::read(&self.status.source);
-        let sha256 = file.as_ref().ok().map(|file| sha256(file.source().text));
+        let sha256 = file.as_ref().ok().map(SourceFile::sha256);
         let in_force = sha256 == Some(self.gateway.current().sha256);
         let considered = if in_force { Considered::InForce } else { Considered::Refused(sha256) };
         if considered == self.considered && (in_force || !self.is_due()) {
@@ -202,12 +202,6 @@ impl Refused {
             }
         }
     }
-}
-
-fn sha256(text: &str) -> [u8; 32] {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-    // INVARIANT: a SHA-256 digest has 32 bytes.
-    digest.as_ref().try_into().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::config::finding::{At, Findings};
 use crate::config::{Admin, Listener};
 
 /// More than any machine has cores for.
-const MOST_THREADS: u64 = 1024;
+pub(in crate::config) const MOST_THREADS: u64 = 1024;
 
 /// Where the gateway listens.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 //! What a decision is, and what each refusal looks like, is tested where it is made.
 
 mod framing;
+mod relay;
 mod slow;
 mod stage;
 

@@ -105,9 +105,10 @@ fn is_redundant(way: &Way<'_>, sides: &Sides<'_, '_>) -> bool {
 fn change(sides: &Sides<'_, '_>, way: &Way<'_>, found: &Gaps<'_>, gap: &Gap, is_whole: bool) -> AccessChange {
     let policy = sides.to.policy;
     let name = |id| policy.scope(id).map(|scope| scope.name.clone());
+    let required = if way.asks.is_some() { &*way.api.required } else { &[] };
     let grant = Grant {
         scope: way.asks.as_ref().and_then(|asks| name(asks.scope)),
-        required: way.asks.iter().flat_map(|asks| &way.api.required).filter_map(|id| name(*id)).collect(),
+        required: required.iter().filter_map(|id| name(*id)).collect(),
         reach: way.asks.as_ref().filter(|_| !way.api.account.is_empty()).map(|asks| asks.reach),
         confidential_only: way.asks.as_ref().is_some_and(|asks| asks.confidential_only),
         service: policy.service(way.service).map(ToString::to_string).unwrap_or_default(),

@@ -6,7 +6,7 @@ use super::access::at;
 use super::cases::cases;
 use super::classes::Classes;
 use super::example::{Bearer, Example, certificate};
-use super::gaps::{atoms, hosts, names_twice, relevant, shapes, sources};
+use super::gaps::{atoms, hosts, places, relevant, shapes, sources};
 use super::way::{Way, held};
 use super::{Direction, Sides, TooLarge};
 use crate::policy::{Certificate, ClientId, ClientType, ListedClient, Policy, ScopeId, ScopeName, UnregisteredClients};
@@ -238,7 +238,7 @@ fn concerns(sides: &Sides<'_, '_>, way: &Way<'_>, aspect: &ClientAspect) -> bool
 fn by(sides: &Sides<'_, '_>, client: &Client<'_>, way: &Way<'_>) -> Result<Option<Example>, TooLarge> {
     let others = relevant(way, sides.from);
     let (sources, hosts) = (sources(way, &others)?, hosts(way, &others));
-    let classes = Classes::new(&way.shape, shapes(way, &others), names_twice(way))?;
+    let classes = Classes::new(&way.shape, shapes(way, &others), places(way))?;
     for sample in &classes.samples {
         let methods = atoms(way.methods_on(sample), others.iter().map(|other| other.methods_on(sample)));
         for case in cases(sources.len()) {

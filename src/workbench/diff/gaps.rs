@@ -44,7 +44,7 @@ const MOST_SOURCES: usize = 8;
 pub(super) fn gaps<'p>(way: &Way<'p>, others: &Ways<'p>) -> Result<Gaps<'p>, TooLarge> {
     let relevant = relevant(way, others);
     let sources = sources(way, &relevant)?;
-    let classes = Classes::new(&way.shape, shapes(way, &relevant), names_twice(way))?;
+    let classes = Classes::new(&way.shape, shapes(way, &relevant), places(way))?;
     let hosts = hosts(way, &relevant);
     let mut found: BTreeMap<Key, BTreeSet<usize>> = BTreeMap::new();
     let mut is_whole = true;
@@ -109,8 +109,9 @@ pub(super) fn shapes<'w>(way: &'w Way<'_>, relevant: &[&'w Way<'_>]) -> Vec<&'w 
     shapes
 }
 
-pub(super) fn names_twice(way: &Way<'_>) -> bool {
-    way.asks.as_ref().is_some_and(|asks| asks.places.len() > 1)
+/// The segments of the way's paths that name the account.
+pub(super) fn places<'w>(way: &'w Way<'_>) -> &'w [usize] {
+    way.asks.as_ref().map_or(&[], |asks| &asks.places)
 }
 
 /// Where requests of these ways name accounts outside their paths.

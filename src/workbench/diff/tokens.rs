@@ -4,7 +4,7 @@ use super::access::at;
 use super::cases::cases;
 use super::classes::Classes;
 use super::example::Example;
-use super::gaps::{hosts, names_twice, relevant, shapes, sources};
+use super::gaps::{hosts, places, relevant, shapes, sources};
 use super::way::Way;
 use super::{Direction, Sides, TooLarge};
 use crate::policy::{Policy, ScopeName, ScopeNames, UndefinedScopes};
@@ -72,7 +72,7 @@ fn example(sides: &Sides<'_, '_>, aspect: &TokenAspect) -> Result<Option<Example
 fn by(sides: &Sides<'_, '_>, aspect: &TokenAspect, way: &Way<'_>) -> Result<Option<Example>, TooLarge> {
     let others = relevant(way, sides.from);
     let (sources, hosts) = (sources(way, &others)?, hosts(way, &others));
-    let classes = Classes::new(&way.shape, shapes(way, &others), names_twice(way))?;
+    let classes = Classes::new(&way.shape, shapes(way, &others), places(way))?;
     for client in sides.population.clients.iter().filter(|client| client.could_hold(way)) {
         for sample in &classes.samples {
             let methods = way.methods_on(sample);

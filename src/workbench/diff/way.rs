@@ -6,14 +6,13 @@ use hashbrown::HashMap;
 
 use super::shape::{Sample, Shape};
 use crate::policy::{
-    AccountSource, AccountWhenAbsent, Api, ApiId, MethodSet, Policy, Reach, Role, ScopeId, ScopeName, ServiceId,
+    AccountSource, AccountWhenAbsent, Api, MethodSet, Policy, Reach, Role, ScopeId, ScopeName, ServiceId,
 };
 
 /// A service that lets somebody through.
 #[derive(Debug)]
 pub(super) struct Way<'p> {
     pub(super) api: &'p Api,
-    pub(super) api_id: ApiId,
     pub(super) service: ServiceId,
     pub(super) shape: Shape,
     pub(super) methods: MethodSet,
@@ -89,7 +88,6 @@ impl<'p> Ways<'p> {
             };
             all.push(Way {
                 api,
-                api_id: listing.api,
                 service: listing.id,
                 shape: Shape::of(pattern),
                 methods: listing.service.methods(),
