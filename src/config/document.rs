@@ -315,6 +315,7 @@ pub(super) struct Introspection {
     /// How long an answer is good; no longer than the token.
     #[schemars(extend("default" = "30s"))]
     pub(super) cache_for: Entry<DurationText>,
+    pub(super) jwts: Entry<bool>,
 }
 
 /// A signature algorithm for assertions.
