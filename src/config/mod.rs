@@ -11,6 +11,7 @@ mod expectation;
 mod finding;
 mod locate;
 mod mapping;
+mod narrow;
 mod node;
 mod places;
 mod probe;
@@ -31,6 +32,7 @@ use crate::policy::Policy;
 
 pub use compile::{compile, expectations};
 pub use expectation::Expectation;
+pub use narrow::{Narrowing, narrowed};
 pub use problem::{Problem, Problems};
 pub use schema::{policy_schema, tests_schema};
 pub use settings::{

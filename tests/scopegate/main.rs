@@ -21,6 +21,7 @@ mod attacks_http;
 mod attacks_tokens;
 mod authority;
 mod bound;
+mod changing;
 mod checking;
 mod claims;
 mod decisions;

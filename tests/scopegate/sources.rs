@@ -9,7 +9,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("record", &["policy"]),
     ("token", &["policy"]),
     ("config", &["policy", "token"]),
-    ("workbench", &["policy", "token", "config"]),
+    ("workbench", &["policy", "token", "config", "record"]),
     ("issuer", &["policy", "token", "config", "record"]),
     ("gateway", &["policy", "token", "config", "workbench", "record", "issuer"]),
     ("reload", &["policy", "config", "record", "issuer", "gateway"]),
