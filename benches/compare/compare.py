@@ -36,7 +36,7 @@ ROWS = [
     ("Envoy jwt_authn + RBAC", ("scopegate", ONE), ("envoy", ONE), 0.40),
     ("Envoy, 10,000 tokens in turn, all in its cache", ("scopegate", "10,000 tokens in turn"),
      ("envoy", "10,000 tokens in turn"), 0.30),
-    ("Envoy, 10,000 tokens in turn, its cache as it is by default (100)", ("scopegate", "10,000 tokens in turn"),
+    ("Envoy, 10,000 tokens in turn, its cache as it is by default", ("scopegate", "10,000 tokens in turn"),
      ("envoy-default-cache", "10,000 tokens in turn"), 0.30),
     ("Envoy, 1,000 RBAC policies", ("scopegate", ONE), ("envoy-1000", ONE), 0.30),
     ("nginx, only proxying", ("scopegate", ONE), ("nginx", ONE), 1.75),

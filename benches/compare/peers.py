@@ -160,7 +160,7 @@ def apis(services):
     return "\n".join(lines)
 
 
-def envoy(policies, cache=200_000):
+def envoy(policies, cache="jwt_cache_size: 200000"):
     def command(peer, folder, names):
         path = folder / f"{peer}.yaml"
         text = filled("envoy.yaml", CACHE=cache, POLICIES="\n".join(envoy_policies(policies)), **names)
@@ -190,8 +190,7 @@ PEERS = {
     "haproxy-jwt": haproxy,
     "empty-pingora": empty_pingora,
     "envoy": envoy(1),
-    # What JwtCacheConfig says of jwt_cache_size: "default to 100".
-    "envoy-default-cache": envoy(1, 100),
+    "envoy-default-cache": envoy(1, ""),
     "envoy-1000": envoy(1000),
     "scopegate": scopegate(10),
     "scopegate-100000": scopegate(100_000),
