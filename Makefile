@@ -5,7 +5,11 @@ CARGO := cargo
 # So that a rustup that is installed but not on the PATH is found.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
+<<<<<<< HEAD
 .PHONY: help run test test-idp test-secret release lint schema man bench bench-check compare scale setup
+=======
+.PHONY: help run test test-idp release lint bench bench-check compare counts scale setup
+>>>>>>> speed
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,8 +62,12 @@ bench-check: setup ## instruction counts against the recorded ones (needs valgri
 compare: setup ## CPU time a request against nginx, HAProxy, Envoy and an empty Pingora, into docs/performance.md
 	python3 benches/compare/compare.py
 
-scale: release ## compile time and memory of policies of 10 to 100,000 services
+counts: ## instructions and allocations a request, beside an empty Pingora's (needs valgrind, and `make compare` once)
+	python3 benches/compare/counts.py
+
+scale: release ## time and memory of policies of 10 to 100,000 services, and of tokens and idle connections
 	benches/scale.sh
+	python3 benches/compare/scale.py
 
 # zlib-ng, which pingora's compression links, is built with cmake.
 setup:
