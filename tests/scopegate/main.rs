@@ -41,3 +41,4 @@ mod sources;
 mod tls;
 mod tls_client;
 mod token_endpoint;
+mod unsaid;
