@@ -12,6 +12,9 @@ mod queue;
 mod register;
 mod result;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use line::append as audit_line;
+
 pub use audit::{AuditGuard, AuditSink};
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};
