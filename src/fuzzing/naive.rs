@@ -127,7 +127,10 @@ fn privileges(part: &str) -> Option<Vec<String>> {
     names.map(|name| (!name.is_empty() && !name.contains(':')).then(|| format!("{scope}:{name}"))).collect()
 }
 
-/// RFC 6749 section 3.3.
+/// In bytes.
+const LONGEST: usize = 256;
+
+/// RFC 6749 section 3.3, and no longer than any scope of the file.
 fn is_scope_token(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+    (1..=LONGEST).contains(&name.len()) && name.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
