@@ -10,7 +10,7 @@ use super::challenge::{ChallengeValues, Challenges};
 use super::problem::{Answer, Problem};
 use super::{token_error, trace};
 use crate::policy::{Reason, TokenRequestFault};
-use crate::record::{Outcome, audit_line};
+use crate::record::{Outcome, Seen, audit_line};
 
 /// Texts with zeros between.
 pub(crate) fn rendering(data: &[u8]) {
@@ -55,7 +55,7 @@ fn check_request_id(bytes: &[u8]) -> HeaderValue {
     assert!((1..=128).contains(&id.len()));
     assert!(id.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte)), "{id:?}");
     let (parent, _) = trace::traceparent(&headers);
-    let parts: Vec<_> = parent.to_str().unwrap().split('-').map(str::len).collect();
+    let parts: Vec<_> = str::from_utf8(&parent).expect("not ASCII").split('-').map(str::len).collect();
     assert_eq!(parts, [2, 32, 16, 2], "{parent:?}");
     id
 }
@@ -118,7 +118,10 @@ fn check_audit_line(texts: &[Cow<'_, str>]) {
         subject: Some(text(3)),
         account: Some(Cow::Borrowed(text(4))),
         scopes: None,
+        client_place: None,
         granted_by: Some(text(5)),
+        granting: None,
+        wanted: &[],
         service: Some(text(6)),
         method: text(7),
         path: text(8),
@@ -126,6 +129,7 @@ fn check_audit_line(texts: &[Cow<'_, str>]) {
         upstream_error: None,
         decision_time: Duration::ZERO,
         request_time: Duration::ZERO,
+        seen: Seen::default(),
     };
     let mut line = Vec::new();
     audit_line(&outcome, &mut line);
