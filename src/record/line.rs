@@ -10,7 +10,7 @@ use super::{HeldScopes, Outcome, Seen};
 use crate::policy::{AccountSource, Reason};
 
 /// Appends the outcome's line to `line`, with its final newline.
-pub(super) fn append(outcome: &Outcome<'_>, line: &mut Vec<u8>) {
+pub(crate) fn append(outcome: &Outcome<'_>, line: &mut Vec<u8>) {
     line.extend_from_slice(b"{\"time\":");
     time(outcome.time, line);
     text(",\"request_id\":", outcome.request_id, line);

@@ -17,6 +17,9 @@ mod result;
 mod revocation;
 mod usage;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use line::append as audit_line;
+
 pub use audit::{AuditGuard, AuditSink};
 pub use change_line::RegistryChange;
 pub use denials::Denied;

@@ -51,3 +51,4 @@ mod testing;
 mod tls;
 mod tls_client;
 mod token_endpoint;
+mod unsaid;
