@@ -14,7 +14,7 @@ use crate::reference::Asked;
 
 /// `SCOPEGATE_DIFF_PAIRS` asks for more pairs than a run of all tests has time for.
 fn pairs() -> u32 {
-    std::env::var("SCOPEGATE_DIFF_PAIRS").ok().and_then(|pairs| pairs.parse().ok()).unwrap_or(1_000)
+    std::env::var("SCOPEGATE_DIFF_PAIRS").ok().and_then(|pairs| pairs.parse().ok()).unwrap_or(300)
 }
 
 proptest! {
