@@ -98,6 +98,11 @@ impl Connection {
         }
     }
 
+    /// Whether bytes that were to be read again were not.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
     /// Has these bytes, which were read from the socket, read again.
     pub(super) fn unread(&mut self, bytes: Bytes) {
         self.ahead = bytes;
