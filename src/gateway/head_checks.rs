@@ -28,7 +28,8 @@ pub(super) fn check_head(head: &[u8], headers: &HeaderMap) -> Result<(), Denial>
         return Err(PathFault::Fragment.into());
     }
     let is_line_end = |end: usize| head.get(..end).is_some_and(|line| line.ends_with(b"\r"));
-    if !head.is_empty() && !(head.ends_with(b"\n") && memchr_iter(b'\n', head).all(is_line_end)) {
+    let is_whole = head.is_empty() || head.ends_with(b"\n");
+    if !is_whole || !memchr_iter(b'\n', head).all(is_line_end) {
         return Err(HeaderFault::LineEnd.into());
     }
     // Pingora drops a length beside a coding (RFC 9112 section 6.3): whoever sent both is at odds with
