@@ -240,7 +240,7 @@ impl Registry {
 fn invalid(problems: &Problems, planned: &Planned) -> Refused {
     let entry = yaml::shown(&planned.path);
     let errors = problems.list().iter().map(|problem| {
-        let help = problem.help.iter().map(|help| format!("; {help}")).collect::<String>();
+        let help = problem.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
         let message = format!("{}{help}", problem.message);
         let field = problem.path.strip_prefix(&entry).filter(|_| planned.after.is_some());
         match field.filter(|field| field.is_empty() || field.starts_with(['.', '['])) {

@@ -21,7 +21,7 @@ issuers:
     audiences: [https://api.example.com]
     keys: { file: jwks.json }
     leeway: 0s
-  - { issuer: https://other.example, audiences: [https://api.example.com], keys: { file: jwks.json } }
+  - { issuer: https://other.example, audiences: [https://api.example.com], keys: { file: jwks.json }, leeway: 0s }
 clients:
   - id: acme       # the first
     account: acme

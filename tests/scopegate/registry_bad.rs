@@ -132,7 +132,17 @@ fn bad_input_gets_a_message_for_each_field_and_writes_nothing() {
             &[("name", "set once"), ("required", "`true`")],
         ),
         ("PATCH", "/apis/open", json!({ "scopes": [] }), 422, &[("scopes", "one by one")]),
-        ("PATCH", "/apis/data", json!({ "base_path": "/other" }), 422, &[("scopes[0].services[0]", "outside")]),
+        (
+            "PATCH",
+            "/apis/data",
+            json!({ "base_path": "/other" }),
+            422,
+            &[
+                ("scopes[0].services[0]", "outside"),
+                ("scopes[1].services[0]", "outside"),
+                ("scopes[1].privileges.purge.services[0]", "outside"),
+            ],
+        ),
         ("DELETE", "/scopes/open-all", Value::Null, 422, &[("", "neither `scopes` nor `public`")]),
         ("DELETE", "/scopes/data-read", Value::Null, 409, &[]),
         ("POST", "/clients", json!({ "id": "x", "scopes": ["nothing"] }), 422, &[("scopes[0]", "no api defines")]),

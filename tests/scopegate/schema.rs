@@ -59,7 +59,10 @@ fn each_shell_can_complete_each_command() {
         for command in COMMANDS {
             assert!(script.contains(command), "{shell} does not know {command}");
         }
-        assert!(script.contains("claims") && script.contains("junit"), "{shell} does not know options");
+        assert!(script.contains("claims"), "{shell} does not know options");
+        // The scripts of the other two complete no values.
+        let knows_values = matches!(shell, "bash" | "zsh" | "fish");
+        assert_eq!(script.contains("junit"), knows_values, "{shell} and the values of options");
     }
     assert_eq!(run(&["completions", "sh"]).status.code(), Some(2));
 }

@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 description of the registry, made from the table of its routes.
+//! The `OpenAPI` 3.1 description of the registry, made from the table of its routes.
 
 use serde_json::{Map, Value, json};
 

@@ -136,14 +136,20 @@ fn entries() -> impl Strategy<Value = Value> {
         |(name, description, required, services, privileges)| {
             let mut entry = Mapping::new();
             entry.insert("name".into(), name.into());
-            description.into_iter().for_each(|text| drop(entry.insert("description".into(), text.into())));
-            required.into_iter().for_each(|mark| drop(entry.insert("required".into(), mark.into())));
-            services.into_iter().for_each(|list| drop(entry.insert("services".into(), list.into())));
+            if let Some(text) = description {
+                entry.insert("description".into(), text.into());
+            }
+            if let Some(mark) = required {
+                entry.insert("required".into(), mark.into());
+            }
+            if let Some(list) = services {
+                entry.insert("services".into(), list.into());
+            }
             if let Some(privileges) = privileges {
                 let of =
                     |services: Vec<String>| Value::from(Mapping::from_iter([("services".into(), services.into())]));
                 let privileges = privileges.into_iter().map(|(name, services)| (name.into(), of(services)));
-                entry.insert("privileges".into(), Mapping::from_iter(privileges).into());
+                entry.insert("privileges".into(), privileges.collect::<Mapping>().into());
             }
             entry.into()
         },
@@ -201,7 +207,12 @@ fn write(entries: &[(Value, Style)], outer: Style, newline: &str) -> String {
                             lines.push(format!("{pad}    - {}", scalar(item.as_str().unwrap(), *style)));
                         }
                     }
-                    other => lines.push(format!("{start}{}", render::inline(other, false))),
+                    Value::Null
+                    | Value::Bool(_)
+                    | Value::Number(_)
+                    | Value::Sequence(_)
+                    | Value::Mapping(_)
+                    | Value::Tagged(_) => lines.push(format!("{start}{}", render::inline(value, false))),
                 }
             }
         }
