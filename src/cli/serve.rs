@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use super::Exit;
+use super::{Exit, descriptors};
 use super::running::Running;
 use crate::reload::{NotLoaded, load};
 
@@ -46,6 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
         Ok(started) => started,
         Err(error) => return fail(Exit::Bad, &format!("cannot start: {error}\n")),
     };
+    descriptors::raise(&configuration.settings.limits);
     let running = match Running::start(&arguments.config, configuration, runtime.handle()) {
         Ok(running) => running,
         Err(error) => return fail(Exit::Bad, &format!("{error}\n")),

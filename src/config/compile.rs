@@ -11,6 +11,7 @@ mod headers;
 mod introspection;
 mod issuers;
 mod keys;
+mod limits;
 mod names;
 mod revocations;
 mod scopes;
@@ -89,7 +90,8 @@ fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (Po
     let addresses = server::addresses(document.listeners, document.admin, root, directory, findings);
     revocations::check_admin(addresses.admin.as_ref(), has_revocations, root.key("admin"), findings);
     let upstreams = upstreams::upstreams(document.upstreams, root.key("upstreams"), findings);
-    let issuers = issuers::issuers(document.issuers, root.key("issuers"), directory, findings);
+    let limits = limits::limits(document.limits, root.key("limits"), findings);
+    let issuers = issuers::issuers(document.issuers, limits.token, root.key("issuers"), directory, findings);
     let forward = take::optional(document.forward_authorization, root.key("forward_authorization"), findings);
     let context =
         apis::Context { upstreams: &upstreams, issuers: &issuers, forward_authorization: forward.unwrap_or(true) };
@@ -107,11 +109,13 @@ fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (Po
         threads: server::threads(document.threads, root.key("threads"), findings),
         listeners: addresses.listeners,
         admin: addresses.admin,
+        limits,
         upstreams: upstreams.list,
         issuers: issuers.list,
         token_endpoints: apis.token_endpoints.settings,
         identity_headers: headers::identity_headers(document.identity_headers, &account_headers, identity, findings),
         forward_authorization: apis.forward_authorization,
+        body_bytes: apis.body_bytes,
         resource_metadata: resource_metadata(document.resource_metadata, root.key("resource_metadata"), findings),
         revocations: revocations::revocations(document.revocations, root.key("revocations"), directory, findings),
         trusted_proxies: server::trusted_proxies(document.trusted_proxies, root.key("trusted_proxies"), findings),

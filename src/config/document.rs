@@ -14,6 +14,7 @@ pub(super) struct Document {
     pub(super) threads: Entry<u64>,
     pub(super) listeners: List<Listener>,
     pub(super) admin: Entry<Admin>,
+    pub(super) limits: Entry<Limits>,
     pub(super) upstreams: Entry<Named<Upstream>>,
     pub(super) issuers: List<Issuer>,
     pub(super) clients: List<Client>,
@@ -83,11 +84,39 @@ pub(super) struct Admin {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) request_line_bytes: Entry<u64>,
+    pub(super) header_count: Entry<u64>,
+    pub(super) header_bytes: Entry<u64>,
+    pub(super) token_bytes: Entry<u64>,
+    pub(super) scopes_per_token: Entry<u64>,
+    pub(super) claims_depth: Entry<u64>,
+    pub(super) head_timeout: Entry<DurationText>,
+    pub(super) body_timeout: Entry<DurationText>,
+    pub(super) body_bytes_per_second: Entry<u64>,
+    pub(super) idle_timeout: Entry<DurationText>,
+    pub(super) send_timeout: Entry<DurationText>,
+    pub(super) connections: Entry<u64>,
+    pub(super) connections_per_address: Entry<u64>,
+    pub(super) http2: Entry<Http2Limits>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Http2Limits {
+    pub(super) streams: Entry<u64>,
+    pub(super) resets: Entry<u64>,
+    pub(super) errors: Entry<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Upstream {
     pub(super) servers: List<String>,
     pub(super) connect_timeout: Entry<DurationText>,
     pub(super) read_timeout: Entry<DurationText>,
     pub(super) write_timeout: Entry<DurationText>,
+    pub(super) max_requests: Entry<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -219,6 +248,7 @@ pub(super) struct Api {
     pub(super) account_when_absent: Entry<AccountWhenAbsent>,
     pub(super) insufficient_scope_status: Entry<u64>,
     pub(super) forward_authorization: Entry<bool>,
+    pub(super) body_bytes: Entry<u64>,
     pub(super) public: List<String>,
     pub(super) token_endpoint: Entry<TokenEndpoint>,
     pub(super) scopes: List<Scope>,

@@ -8,6 +8,7 @@ mod compile;
 mod document;
 mod entry;
 mod finding;
+mod limits;
 mod locate;
 mod mapping;
 mod node;
@@ -27,6 +28,7 @@ use std::path::Path;
 use crate::policy::Policy;
 
 pub use compile::compile;
+pub use limits::{Http2Limits, Limits};
 pub use problem::{Problem, Problems};
 pub use settings::{
     Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,

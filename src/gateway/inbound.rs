@@ -11,7 +11,8 @@ use http::{HeaderMap, Method, Version};
 use ipnet::IpNet;
 use pingora::http::RequestHeader;
 
-use crate::policy::{Certificate, Denial, HeaderFault, PathFault, Target};
+use crate::config::Limits;
+use crate::policy::{Certificate, Denial, HeadFault, HeaderFault, PathFault, Target};
 use crate::token::certificate_from_header;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -40,6 +41,23 @@ impl Peer {
         let trusted = address.is_some_and(|address| trusted_proxies.iter().any(|net| net.contains(&address)));
         Self { address, trusted, tls }
     }
+}
+
+/// Refuses a head that is larger than it may be. `raw` is the head as it was read; empty where it was not
+/// read as text.
+pub(super) fn check_bounds(raw: &[u8], head: &RequestHeader, limits: &Limits) -> Result<(), HeadFault> {
+    // Some servers let empty lines come before it (RFC 9112 section 2.2), and so does pingora.
+    let line = match raw.trim_ascii_start().split(|byte| *byte == b'\n').next() {
+        Some(line) if !line.is_empty() => line.trim_ascii_end().len(),
+        Some(_) | None => [head.method.as_str().len(), head.raw_path().len(), "  HTTP/2".len()].iter().sum(),
+    };
+    if line > limits.request_line_bytes {
+        return Err(HeadFault::RequestLine);
+    }
+    if head.headers.len() > limits.header_count {
+        return Err(HeadFault::Fields);
+    }
+    if raw.len() > limits.header_bytes { Err(HeadFault::Bytes) } else { Ok(()) }
 }
 
 /// Refuses what can no longer be told from the parsed head. `head` is the request's as it was read;

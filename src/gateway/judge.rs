@@ -14,7 +14,7 @@ use super::inbound::{self, Peer};
 use crate::issuer::{Authenticated, Presented};
 use crate::policy::{
     ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Request, ScopeId,
-    ServiceId, Target, TokenEndpointId, UnixTime,
+    ServiceId, Target, TokenEndpointId, TokenFault, UnixTime,
 };
 use crate::token::credential;
 
@@ -64,6 +64,8 @@ pub(super) async fn judge(asked: &Asked<'_>, found: &mut Findings) -> Result<Jud
 async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denial> {
     let Asked { generation, head, peer, .. } = *asked;
     let policy = &generation.policy;
+    let limits = &generation.settings.limits;
+    inbound::check_bounds(asked.raw_head, head, limits)?;
     inbound::check_head(asked.raw_head, &head.headers)?;
     let target = Target::parse(head.raw_path())?;
     inbound::check_headers(&head.method, &head.headers)?;
@@ -109,6 +111,9 @@ async fn authenticate(
 ) -> Result<Option<Arc<Authenticated>>, Denial> {
     let Asked { generation, head, peer, now, .. } = *asked;
     let Some(credential) = credential(&head.headers)? else { return Ok(None) };
+    if credential.token.len() > generation.settings.limits.token_bytes {
+        return Err(TokenFault::Malformed("it is longer than any that is accepted").into());
+    }
     let proof = inbound::proof(&head.headers);
     let url = proof.map(|_| inbound::url(&head.headers, peer, host, target)).unwrap_or_default();
     let presented = Presented { credential, certificate, proof, method: head.method.as_str(), url: &url };

@@ -3,7 +3,9 @@
 //! The only folder that knows pingora. What may pass is `policy`'s, who is calling is `issuer`'s and
 //! `token`'s; here requests are read, answers written and permits turned into upstream requests.
 
+mod admission;
 mod answer;
+mod body;
 mod challenge;
 mod connection;
 mod context;
@@ -16,7 +18,9 @@ mod generation;
 mod hygiene;
 mod inbound;
 mod judge;
+mod known;
 mod listen;
+mod load;
 mod metadata;
 mod outbound;
 mod patience;

@@ -4,7 +4,6 @@
 //! Nothing is decided here. What a phase does is in the module that it calls.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,16 +21,11 @@ use super::failure::Failure;
 use super::generation::Gateway;
 use super::hygiene;
 use super::inbound;
+use super::known::Known;
 use super::outbound;
-use super::patience;
+use super::patience::keepalive_seconds;
 use super::trace::REQUEST_ID;
-
-/// How long a connection may be idle between requests, and how long a piece of a head may take.
-const KEEPALIVE_SECONDS: u64 = 60;
-/// Between two pieces of a request's body.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// For a client to take a piece of an answer.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+use crate::config::Limits;
 
 /// The gateway as pingora runs it.
 pub(super) struct Proxy {
@@ -49,7 +43,6 @@ impl ProxyHttp for Proxy {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        patience::head_is_read();
         Context::new(&self.gateway)
     }
 
@@ -57,7 +50,10 @@ impl ProxyHttp for Proxy {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        bound(session);
+        if let Some(known) = Known::of(session.digest()) {
+            known.head.stop();
+        }
+        bound(session, context.limits());
         if !inbound::is_websocket(session.req_header()) {
             // Pingora takes any of these for a request to change protocols, of whatever shape.
             session.req_header_mut().remove_header(&UPGRADE);
@@ -115,11 +111,14 @@ impl ProxyHttp for Proxy {
 
     async fn request_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
         context: &mut Context,
     ) -> Result<()> {
+        if !session.was_upgraded() {
+            context.bound_body(body.as_ref().map_or(0, Bytes::len))?;
+        }
         context.write_body(body, end_of_stream);
         Ok(())
     }
@@ -166,11 +165,11 @@ impl ProxyHttp for Proxy {
 }
 
 /// Sets what pingora would leave open: it keeps idle connections for ever once a request was read.
-fn bound(session: &mut Session) {
-    session.set_read_timeout(Some(READ_TIMEOUT));
-    session.set_write_timeout(Some(WRITE_TIMEOUT));
+fn bound(session: &mut Session, limits: &Limits) {
+    session.set_read_timeout(Some(limits.body_timeout));
+    session.set_write_timeout(Some(limits.send_timeout));
     if session.get_keepalive().is_some() {
-        session.set_keepalive(Some(KEEPALIVE_SECONDS));
+        session.set_keepalive(Some(keepalive_seconds(limits)));
     }
     // Requests sent at once are answered one after another (RFC 9112 section 9.3.2).
     session.set_pipelining_enabled(true);

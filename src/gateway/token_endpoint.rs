@@ -6,12 +6,12 @@
 use http::header::AUTHORIZATION;
 use pingora::proxy::Session;
 
-use super::connection::Security;
 use super::form;
 use super::forward::Forward;
 use super::generation::Generation;
 use super::inbound::{self, Peer};
 use super::judge::Findings;
+use super::known::Known;
 use crate::policy::{Denial, Target, TokenEndpointId, TokenRequest, TokenRequestFault};
 use crate::token::TokenForm;
 
@@ -51,7 +51,7 @@ async fn decide(session: &mut Session, asked: &AskedToken<'_>, found: &mut Findi
     let form = TokenForm::parse(&body, target.query()).map_err(|fault| refused(fault.into()))?;
     let client = form.client(head.headers.get(AUTHORIZATION)).map_err(refused)?;
     found.client = policy.listed_client(&client).cloned();
-    let certificate = inbound::certificate(Security::certificate(session.digest()), &head.headers, peer);
+    let certificate = inbound::certificate(Known::certificate(session.digest()), &head.headers, peer);
     let certificate = certificate.map_err(|fault| refused(fault.into()))?;
     let scopes = form.scopes(settings.scope_syntax).map_err(refused)?;
     let request = TokenRequest { client: &client, certificate: certificate.as_deref(), scopes: scopes.as_deref() };

@@ -34,7 +34,7 @@ pub use account::{Account, AccountSource, AccountWhenAbsent, NamedAccount};
 pub use caller::{Binding, Caller, UnixTime};
 pub use client::{Certificate, CertificateRule, ClientType};
 pub use compile::{Api, Policy, Scope, Unindexable};
-pub use denial::{Denial, HeaderFault, PathFault, Reason, ScopeIds, TokenFault};
+pub use denial::{Denial, HeadFault, HeaderFault, PathFault, Reason, ScopeIds, TokenFault};
 pub use method::MethodSet;
 pub use name::{ApiName, ClientId, InvalidName, ScopeName};
 pub use pattern::{BasePath, InvalidPattern, Pattern, Segment, Service};

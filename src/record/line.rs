@@ -37,7 +37,8 @@ pub(super) fn append(outcome: &Outcome<'_>, line: &mut Vec<u8>) {
 pub(super) fn decision(reason: Reason) -> &'static str {
     match reason {
         Reason::Public | Reason::Granted => "allow",
-        Reason::PathAmbiguous
+        Reason::HeadTooLarge
+        | Reason::PathAmbiguous
         | Reason::HeaderAmbiguous
         | Reason::FormRejected
         | Reason::TokenMissing
@@ -63,7 +64,9 @@ pub(super) fn decision(reason: Reason) -> &'static str {
         | Reason::ClientTypeRejected
         | Reason::AccountMissing
         | Reason::AccountAmbiguous
-        | Reason::AccountForbidden => "deny",
+        | Reason::AccountForbidden
+        | Reason::BodyTooLarge
+        | Reason::Overloaded => "deny",
     }
 }
 

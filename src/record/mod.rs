@@ -4,6 +4,7 @@
 //! labels a series comes from `gateway.yaml`, never from a request.
 
 mod audit;
+mod connections;
 mod labels;
 mod line;
 mod metrics;
@@ -13,6 +14,7 @@ mod register;
 mod result;
 
 pub use audit::{AuditGuard, AuditSink};
+pub use connections::{ConnectionEnd, UpstreamSeries};
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};
 pub use outcome::{HeldScopes, Outcome, record};

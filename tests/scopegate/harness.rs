@@ -140,6 +140,13 @@ impl Gateway {
         assert!(status.unwrap().success());
     }
 
+    /// The memory that the process has in use, in KiB.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         self.process.child.try_wait().unwrap().is_none()
     }

@@ -21,12 +21,14 @@ mod attacks_http;
 mod attacks_tokens;
 mod authority;
 mod bound;
+mod bounds;
 mod checking;
 mod claims;
 mod decisions;
 mod demo;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
+mod floods;
 mod harness;
 mod http2;
 mod http2_client;

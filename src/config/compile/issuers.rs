@@ -14,7 +14,7 @@ use crate::config::entry::{Entry, List};
 use crate::config::finding::{At, Finding, Findings, Place, Quoted};
 use crate::config::suggest;
 use crate::config::{Issuer, KeySource};
-use crate::token::{DpopRules, IssuerRules, ScopeSyntax, TokenType};
+use crate::token::{DpopRules, IssuerRules, ScopeSyntax, TokenBounds, TokenType};
 
 /// The issuers, and what other parts of the file must know of them.
 #[derive(Debug)]
@@ -47,7 +47,13 @@ const SYMMETRIC: [(&str, Algorithm); 3] =
 
 const LONGEST_LEEWAY: u64 = 5 * 60;
 
-pub(super) fn issuers(list: List<document::Issuer>, at: At<'_>, directory: &Path, findings: &mut Findings) -> Issuers {
+pub(super) fn issuers(
+    list: List<document::Issuer>,
+    bounds: TokenBounds,
+    at: At<'_>,
+    directory: &Path,
+    findings: &mut Findings,
+) -> Issuers {
     let any = match &list {
         Entry::Given(entries) => !entries.is_empty(),
         Entry::Faulty => true,
@@ -77,7 +83,7 @@ pub(super) fn issuers(list: List<document::Issuer>, at: At<'_>, directory: &Path
         if document.introspection.is_there() {
             note_introspection(&mut introspects, here.key("introspection"), findings);
         }
-        issuers.list.extend(issuer(document, here, directory, findings));
+        issuers.list.extend(issuer(document, bounds, here, directory, findings));
     }
     issuers
 }
@@ -103,7 +109,13 @@ fn note_introspection(first: &mut Option<Place>, at: At<'_>, findings: &mut Find
     }
 }
 
-fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings: &mut Findings) -> Option<Issuer> {
+fn issuer(
+    mut document: document::Issuer,
+    bounds: TokenBounds,
+    at: At<'_>,
+    directory: &Path,
+    findings: &mut Findings,
+) -> Option<Issuer> {
     if matches!(document.keys, Entry::Absent) && matches!(document.introspection, Entry::Absent) {
         let finding = Finding::new(at, "this issuer has neither `keys` nor `introspection`");
         findings.add(finding.help("write `keys: { url: https://… }` or `keys: { file: … }`"));
@@ -125,7 +137,7 @@ fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings
     let stale_keys_for = optional(take(&mut document.stale_keys_for), stale, findings);
     let stale_keys_for = parsed(stale_keys_for, stale, findings, values::duration);
     Some(Issuer {
-        rules: Arc::new(rules(document, at, findings)?),
+        rules: Arc::new(rules(document, bounds, at, findings)?),
         keys,
         stale_keys_for: stale_keys_for.unwrap_or(Duration::from_secs(24 * 60 * 60)),
         ca_file,
@@ -133,7 +145,7 @@ fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings
     })
 }
 
-fn rules(document: document::Issuer, at: At<'_>, findings: &mut Findings) -> Option<IssuerRules> {
+fn rules(document: document::Issuer, bounds: TokenBounds, at: At<'_>, findings: &mut Findings) -> Option<IssuerRules> {
     let name = at.key("issuer");
     let help = "write exactly the `iss` of its tokens, such as `https://login.example.com`";
     let issuer = required(document.issuer, name, help, findings);
@@ -159,6 +171,7 @@ fn rules(document: document::Issuer, at: At<'_>, findings: &mut Findings) -> Opt
         leeway: parsed(leeway, at.key("leeway"), findings, leeway_seconds).unwrap_or(30),
         claims: claims::claims(document.claims, at.key("claims"), findings),
         scope_syntax,
+        bounds,
         dpop: dpop(document.dpop, at.key("dpop"), findings),
         issuer: Arc::from(issuer?),
     })
