@@ -3,8 +3,13 @@
 mod check;
 mod demo;
 mod descriptors;
+mod explain;
+mod file;
+mod paint;
 mod running;
+mod scopes;
 mod serve;
+mod test;
 
 use std::ffi::OsStr;
 use std::process::ExitCode;
@@ -13,7 +18,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 /// A reverse proxy that enforces OAuth scopes in front of APIs that stay unchanged.
 #[derive(Debug, Parser)]
-#[command(name = "scopegate", version, about)]
+#[command(name = "scopegate", version, about, term_width = 80)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -29,6 +34,12 @@ pub enum Command {
     Demo(demo::Arguments),
     /// Report all that is wrong with a gateway.yaml.
     Check(check::Arguments),
+    /// Tell why a request is let through or refused.
+    Explain(Box<explain::Arguments>),
+    /// Hold a policy against what a file of tests expects of it.
+    Test(test::Arguments),
+    /// Show which scopes and privileges grant each endpoint.
+    Scopes(scopes::Arguments),
 }
 
 /// How a command ended.
@@ -59,6 +70,9 @@ impl Command {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
             Self::Check(arguments) => check::run(&arguments),
+            Self::Explain(arguments) => explain::run(&arguments),
+            Self::Test(arguments) => test::run(&arguments),
+            Self::Scopes(arguments) => scopes::run(&arguments),
         }
     }
 }

@@ -11,8 +11,8 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use super::{Exit, descriptors};
 use super::running::Running;
+use super::{Exit, descriptors};
 use crate::reload::{NotLoaded, load};
 
 /// How long requests that are under way may take to end once the process is told to.

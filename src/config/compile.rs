@@ -7,6 +7,7 @@ mod accounts;
 mod apis;
 mod claims;
 mod clients;
+mod expectations;
 mod headers;
 mod introspection;
 mod issuers;
@@ -28,6 +29,8 @@ mod values;
 use std::path::Path;
 
 use aws_lc_rs::digest;
+
+pub use expectations::expectations;
 
 use super::document::{self, Document};
 use super::entry::Entry;

@@ -134,6 +134,7 @@ pub(super) struct Issuer {
     pub(super) scope_syntax: Entry<ScopeSyntax>,
     pub(super) introspection: Entry<Introspection>,
     pub(super) stale_keys_for: Entry<DurationText>,
+    pub(super) refetch_interval: Entry<DurationText>,
     pub(super) dpop: Entry<Dpop>,
 }
 

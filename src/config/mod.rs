@@ -7,6 +7,7 @@
 mod compile;
 mod document;
 mod entry;
+mod expectation;
 mod finding;
 mod limits;
 mod locate;
@@ -19,6 +20,7 @@ mod reading;
 mod settings;
 mod source;
 mod suggest;
+mod test_document;
 #[cfg(test)]
 mod tests;
 mod yaml;
@@ -27,7 +29,8 @@ use std::path::Path;
 
 use crate::policy::Policy;
 
-pub use compile::compile;
+pub use compile::{compile, expectations};
+pub use expectation::Expectation;
 pub use limits::{Http2Limits, Limits};
 pub use problem::{Problem, Problems};
 pub use settings::{

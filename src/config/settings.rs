@@ -123,6 +123,8 @@ pub struct Issuer {
     pub keys: Option<KeySource>,
     /// How long keys stay in use while new ones cannot be fetched.
     pub stale_keys_for: Duration,
+    /// At least so long apart are two fetches of its keys that tokens with unknown ones set off.
+    pub refetch_interval: Duration,
     /// A PEM file with the authorities that its provider's certificate must come from, in the place of
     /// those that the machine trusts.
     pub ca_file: Option<PathBuf>,

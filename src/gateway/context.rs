@@ -17,6 +17,7 @@ use super::body::{BodyMeter, Excess};
 use super::failure::Failure;
 use super::forward::Forward;
 use super::generation::{Gateway, Generation};
+use super::head_checks;
 use super::inbound::{self, Peer};
 use super::judge::{Asked, Findings, Judged, judge};
 use super::known::Known;
@@ -222,8 +223,8 @@ impl Context {
         let head = session.req_header();
         let path = head.raw_path().split(|byte| *byte == b'?').next()?;
         if !metadata.is_at(path)
-            || inbound::check_head(&raw_head(session), &head.headers).is_err()
-            || inbound::check_headers(&head.method, &head.headers).is_err()
+            || head_checks::check_head(&raw_head(session), &head.headers).is_err()
+            || head_checks::check_headers(&head.method, &head.headers).is_err()
         {
             return None;
         }

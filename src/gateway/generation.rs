@@ -162,15 +162,12 @@ impl Generation {
         loads: &Loads,
     ) -> Self {
         let Configuration { policy, settings, sha256 } = configuration;
-        let takes_proofs = settings.issuers.iter().any(|issuer| issuer.rules.dpop.is_some());
-        let proof_algorithms = takes_proofs.then_some(PROOF_ALGORITHMS);
-        let metadata = settings.resource_metadata.as_ref();
-        let metadata = metadata.map(|resource| Metadata::new(resource, &settings, &policy, proof_algorithms));
+        let (metadata, challenges) = told(&settings, &policy);
         Self {
             number,
             sha256,
             loaded_at: SystemTime::now(),
-            challenges: Challenges::new(metadata.as_ref().map(Metadata::url), proof_algorithms),
+            challenges,
             outbound: Outbound::new(&settings, &policy),
             upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics)),
             issuers: issuers.adopt(&settings),
@@ -179,6 +176,25 @@ impl Generation {
             policy,
             settings,
         }
+    }
+}
+
+/// What a policy tells clients: where its tokens come from, and how to present them.
+pub(super) fn told(settings: &Settings, policy: &Policy) -> (Option<Metadata>, Challenges) {
+    let takes_proofs = settings.issuers.iter().any(|issuer| issuer.rules.dpop.is_some());
+    let proof_algorithms = takes_proofs.then_some(PROOF_ALGORITHMS);
+    let metadata = settings.resource_metadata.as_ref();
+    let metadata = metadata.map(|resource| Metadata::new(resource, settings, policy, proof_algorithms));
+    let challenges = Challenges::new(metadata.as_ref().map(Metadata::url), proof_algorithms);
+    (metadata, challenges)
+}
+
+impl Generation {
+    /// Whether clients know the gateway under this host, as far as the file says it: where there is no
+    /// resource's metadata, they may under any.
+    pub(super) fn is_known_as(&self, host: &str) -> bool {
+        self.metadata.as_ref().is_none_or(|metadata| metadata.is_host(host))
+            || self.policy.apis().iter().any(|api| api.names_host(host))
     }
 }
 

@@ -10,6 +10,7 @@ use pingora::http::RequestHeader;
 
 use super::forward::Forward;
 use super::generation::Generation;
+use super::head_checks::{self, HeadSize};
 use super::inbound::{self, Peer};
 use crate::issuer::{Authenticated, Presented};
 use crate::policy::{
@@ -65,10 +66,10 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denia
     let Asked { generation, head, peer, .. } = *asked;
     let policy = &generation.policy;
     let limits = &generation.settings.limits;
-    inbound::check_bounds(asked.raw_head, head, limits)?;
-    inbound::check_head(asked.raw_head, &head.headers)?;
+    head_checks::check_bounds(HeadSize::of(asked.raw_head, head), &head.headers, limits)?;
+    head_checks::check_head(asked.raw_head, &head.headers)?;
     let target = Target::parse(head.raw_path())?;
-    inbound::check_headers(&head.method, &head.headers)?;
+    head_checks::check_headers(&head.method, &head.headers)?;
     let host = inbound::host(&head.headers)?;
     let method = MethodSet::of_request(head.method.as_str());
     let request = Request { method, target: &target, host, headers: &head.headers };
@@ -115,6 +116,10 @@ async fn authenticate(
         return Err(TokenFault::Malformed("it is longer than any that is accepted").into());
     }
     let proof = inbound::proof(&head.headers);
+    // A proof that another server was shown names its host, and whoever replays it can send that as `Host`.
+    if proof.is_some() && !generation.is_known_as(inbound::asked_host(&head.headers, peer, host)) {
+        return Err(TokenFault::BindingMismatch.into());
+    }
     let url = proof.map(|_| inbound::url(&head.headers, peer, host, target)).unwrap_or_default();
     let presented = Presented { credential, certificate, proof, method: head.method.as_str(), url: &url };
     generation.issuers.authenticate(&presented, &generation.policy, generation.number, now).await.map(Some)

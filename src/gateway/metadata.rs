@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::problem::{Answer, Problem};
 use super::trace::REQUEST_ID;
 use crate::config::{ResourceMetadata, Settings};
-use crate::policy::{Policy, Reason};
+use crate::policy::{Policy, Reason, is_host};
 
 /// RFC 9728 section 3.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -24,6 +24,8 @@ const READING: HeaderValue = HeaderValue::from_static("GET, HEAD");
 pub(super) struct Metadata {
     /// The resource's own path, which may follow the well-known one (section 3.1); without final slash.
     suffix: Box<str>,
+    /// The resource's host, with its port if it has one.
+    host: Box<str>,
     url: Box<str>,
     body: Bytes,
 }
@@ -74,6 +76,7 @@ impl Metadata {
         Self {
             url: format!("{origin}{WELL_KNOWN}{suffix}").into(),
             suffix: suffix.into(),
+            host: host(origin).into(),
             // INVARIANT: texts and lists of texts can always be written as JSON.
             body: serde_json::to_vec(&document).unwrap_or_default().into(),
         }
@@ -82,6 +85,11 @@ impl Metadata {
     /// Whether a request for this path asks for the document.
     pub(super) fn is_at(&self, path: &[u8]) -> bool {
         path.strip_prefix(WELL_KNOWN.as_bytes()).is_some_and(|rest| rest.is_empty() || rest == self.suffix.as_bytes())
+    }
+
+    /// Whether this host is the resource's.
+    pub(super) fn is_host(&self, host: &str) -> bool {
+        is_host(&self.host, host)
     }
 
     /// Where it is, for challenges.
@@ -104,6 +112,11 @@ impl Metadata {
     }
 }
 
+/// What follows the scheme.
+fn host(origin: &str) -> &str {
+    origin.split_once("://").map_or(origin, |(_, host)| host)
+}
+
 /// `https://host` and the path, which is empty where it is `/`.
 fn split(resource: &str) -> (&str, String) {
     let path = resource.parse::<Uri>().map(|uri| uri.path().trim_end_matches('/').to_owned()).unwrap_or_default();
@@ -119,8 +132,12 @@ mod tests {
     #[track_caller]
     fn check(resource: &str, url: &str, path: &str) {
         let (origin, suffix) = split(resource);
-        let metadata =
-            Metadata { url: format!("{origin}{WELL_KNOWN}{suffix}").into(), suffix: suffix.into(), body: Bytes::new() };
+        let metadata = Metadata {
+            url: format!("{origin}{WELL_KNOWN}{suffix}").into(),
+            suffix: suffix.into(),
+            host: host(origin).into(),
+            body: Bytes::new(),
+        };
         assert_eq!(metadata.url(), url);
         assert!(metadata.is_at(path.as_bytes()), "{path}");
         assert!(metadata.is_at(WELL_KNOWN.as_bytes()));
@@ -142,5 +159,20 @@ mod tests {
             );
         }
         check("https://a.example?x=1", "https://a.example/.well-known/oauth-protected-resource", WELL_KNOWN);
+    }
+
+    #[test]
+    fn the_resources_host_is_the_one_of_its_url() {
+        for (origin, asked, expected) in [
+            ("https://a.example", "a.example", true),
+            ("https://a.example", "A.example:8443", true),
+            ("https://a.example:8443", "a.example:8443", true),
+            ("https://a.example:8443", "a.example", false),
+            ("https://[::1]", "[::1]:80", true),
+            ("https://a.example", "b.example", false),
+            ("https://a.example", "a.example.b.example", false),
+        ] {
+            assert_eq!(is_host(host(origin), asked), expected, "{origin} {asked}");
+        }
     }
 }

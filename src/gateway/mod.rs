@@ -15,6 +15,7 @@ mod forward;
 #[cfg(test)]
 mod forward_tests;
 mod generation;
+mod head_checks;
 mod hygiene;
 mod inbound;
 mod judge;
@@ -26,6 +27,7 @@ mod outbound;
 mod patience;
 mod problem;
 mod proxy;
+mod rehearsal;
 mod revocation;
 mod server;
 #[cfg(test)]
@@ -38,5 +40,6 @@ mod trace;
 mod upstream;
 
 pub use generation::{Gateway, Generation, NeedsRestart, Replaced};
+pub use rehearsal::{Head, Rehearsal};
 pub use server::{CannotServe, Server};
 pub use tls_files::{TlsFault, UnreadableFile};

@@ -19,8 +19,8 @@ use pingora::{Error, ErrorType, Result};
 use super::context::Context;
 use super::failure::Failure;
 use super::generation::Gateway;
+use super::head_checks;
 use super::hygiene;
-use super::inbound;
 use super::known::Known;
 use super::outbound;
 use super::patience::keepalive_seconds;
@@ -54,7 +54,7 @@ impl ProxyHttp for Proxy {
             known.head.stop();
         }
         bound(session, context.limits());
-        if !inbound::is_websocket(session.req_header()) {
+        if !head_checks::is_websocket(session.req_header()) {
             // Pingora takes any of these for a request to change protocols, of whatever shape.
             session.req_header_mut().remove_header(&UPGRADE);
         }

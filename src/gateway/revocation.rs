@@ -12,7 +12,7 @@ use pingora::proxy::Session;
 use super::answer::refuse;
 use super::form;
 use super::generation::Generation;
-use super::inbound::check_headers;
+use super::head_checks::check_headers;
 use super::judge::Findings;
 use super::problem::{Answer, Problem, SOON};
 use super::token_error;

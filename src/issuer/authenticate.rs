@@ -176,7 +176,7 @@ impl IssuerSet {
         if !could_be_cured(&denial, &jwt, keys) {
             return Err(denial);
         }
-        match keys.refetch(jwt.kid()).await {
+        match keys.refetch(jwt.kid(), state.refetch_interval()).await {
             Refetched::Again => self.verify(asked, &jwt, state, keys).await,
             Refetched::InVain => Err(denial),
             Refetched::Unavailable => Err(Denial::IssuerUnavailable),

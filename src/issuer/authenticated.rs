@@ -97,7 +97,11 @@ impl std::fmt::Debug for Authenticated {
 }
 
 impl IdentityValues {
-    fn new(caller: &Caller, standing: &Standing, policy: &Policy) -> Result<Self, TokenFault> {
+    /// What `policy`, which made the standing, has told of a caller.
+    ///
+    /// # Errors
+    /// [`TokenFault::Malformed`] if something of it can be said in no header.
+    pub fn new(caller: &Caller, standing: &Standing, policy: &Policy) -> Result<Self, TokenFault> {
         let mut scopes = String::new();
         for scope in standing.held().iter().filter_map(|id| policy.scope(id)) {
             if !scopes.is_empty() {

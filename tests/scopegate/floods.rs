@@ -16,6 +16,9 @@ apis:
   - { name: data, base_path: /data, upstream: backend, public: ["/data/**"] }
 "#;
 
+/// The frames to send for each number of a stream.
+type Frames<'a> = Box<dyn Fn(u32) -> Vec<u8> + 'a>;
+
 /// More than any of these frames is sent.
 const MOST: usize = 200_000;
 /// What a gateway may grow by meanwhile, in KiB.
@@ -48,7 +51,7 @@ fn flood(gateway: &Gateway, frames: impl Fn(u32) -> Vec<u8>) -> (bool, Vec<u8>) 
     }
     stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     let mut bytes = Vec::new();
-    let mut piece = [0; 65_536];
+    let mut piece = vec![0; 65_536];
     let started = Instant::now();
     while let Ok(read) = stream.read(&mut piece)
         && started.elapsed() < PATIENCE
@@ -77,7 +80,6 @@ fn a_flood_of_frames_ends_its_connection_or_harms_nobody() {
     let post = fields("POST", "/data/x");
     let head = |number, flags, block: &[u8]| frame(HEADERS, flags, number, block);
     let cancel = |number| frame(RST_STREAM, 0, number, &8_u32.to_be_bytes());
-    type Frames<'a> = Box<dyn Fn(u32) -> Vec<u8> + 'a>;
     // Its name, its frames, and whether its connection must end.
     let floods: [(&str, Frames<'_>, bool); 11] = [
         (

@@ -26,6 +26,7 @@ mod checking;
 mod claims;
 mod decisions;
 mod demo;
+mod explaining;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
 mod floods;
@@ -38,8 +39,10 @@ mod reasons;
 mod reference;
 mod reload;
 mod revoking;
+mod scopes;
 mod signer;
 mod sources;
+mod testing;
 mod tls;
 mod tls_client;
 mod token_endpoint;

@@ -1,5 +1,6 @@
 //! Random policies, requests and callers: the compiled policy answers as the reference does.
 
+mod considered;
 mod draw;
 
 use std::collections::BTreeSet;

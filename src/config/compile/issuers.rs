@@ -47,6 +47,11 @@ const SYMMETRIC: [(&str, Algorithm); 3] =
 
 const LONGEST_LEEWAY: u64 = 5 * 60;
 
+/// Whoever makes up key ids could have a provider asked more often than the first, and a new key would
+/// be noticed later than the second.
+const SHORTEST_REFETCH: Duration = Duration::from_secs(1);
+const LONGEST_REFETCH: Duration = Duration::from_secs(10 * 60);
+
 pub(super) fn issuers(
     list: List<document::Issuer>,
     bounds: TokenBounds,
@@ -136,10 +141,14 @@ fn issuer(
     let stale = at.key("stale_keys_for");
     let stale_keys_for = optional(take(&mut document.stale_keys_for), stale, findings);
     let stale_keys_for = parsed(stale_keys_for, stale, findings, values::duration);
+    let refetch = at.key("refetch_interval");
+    let refetch_interval = optional(take(&mut document.refetch_interval), refetch, findings);
+    let refetch_interval = parsed(refetch_interval, refetch, findings, refetch_interval_of);
     Some(Issuer {
         rules: Arc::new(rules(document, bounds, at, findings)?),
         keys,
         stale_keys_for: stale_keys_for.unwrap_or(Duration::from_secs(24 * 60 * 60)),
+        refetch_interval: refetch_interval.unwrap_or(Duration::from_secs(10)),
         ca_file,
         introspection,
     })
@@ -184,6 +193,20 @@ fn leeway_seconds(text: &str) -> Result<u64, Wrong> {
             "5 minutes are the most; clocks that differ by more must be set right",
         )),
         seconds => Ok(seconds),
+    }
+}
+
+fn refetch_interval_of(text: &str) -> Result<Duration, Wrong> {
+    match values::duration(text)? {
+        short if short < SHORTEST_REFETCH => Err(Wrong::new(
+            format!("{} lets whoever makes up key ids have the provider asked again and again", Quoted(text)),
+            "write `1s` or more; `10s` is what it is if it is left out",
+        )),
+        long if long > LONGEST_REFETCH => Err(Wrong::new(
+            format!("{} is long for a provider's new key to go unnoticed", Quoted(text)),
+            "10 minutes are the most; `10s` is what it is if it is left out",
+        )),
+        interval => Ok(interval),
     }
 }
 

@@ -140,6 +140,7 @@ fn login() -> Issuer {
         rules: Arc::new(rules),
         keys: Some(KeySource::Url("https://login.example.com/jwks".into())),
         stale_keys_for: Duration::from_secs(3600),
+        refetch_interval: Duration::from_secs(10),
         ca_file: None,
         introspection: Some(Introspection {
             url: Some("https://login.example.com/introspect".into()),
@@ -170,6 +171,7 @@ fn legacy() -> Issuer {
         rules: Arc::new(rules),
         keys: Some(KeySource::File(PathBuf::from("/etc/keys/legacy.json"))),
         stale_keys_for: Duration::from_secs(24 * 3600),
+        refetch_interval: Duration::from_secs(10),
         ca_file: None,
         introspection: None,
     }
@@ -195,6 +197,16 @@ fn keys_and_the_introspection_endpoint_can_be_discovered() {
     assert_eq!(issuer.keys, Some(KeySource::Discover));
     assert_eq!(issuer.ca_file.as_deref(), Some(Path::new("/etc/scopegate/tls/ca.pem")));
     assert_eq!(issuer.introspection.as_ref().unwrap().url, None);
+}
+
+#[test]
+fn unknown_keys_are_asked_for_as_often_as_the_file_says() {
+    for (text, expected) in
+        [("1s", Duration::from_secs(1)), ("2500ms", Duration::from_millis(2500)), ("10m", Duration::from_secs(600))]
+    {
+        let settings = with(&[("stale_keys_for: 1h", &format!("refetch_interval: {text}"))]);
+        assert_eq!(settings.issuers[0].refetch_interval, expected);
+    }
 }
 
 #[test]

@@ -35,6 +35,7 @@ impl Asked {
             rules: Arc::new(rules()),
             keys: None,
             stale_keys_for: Duration::ZERO,
+            refetch_interval: Duration::ZERO,
             ca_file: None,
             introspection: Some(introspection),
         };

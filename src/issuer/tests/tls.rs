@@ -146,6 +146,7 @@ fn asking(provider: &Provider, authority: &Authority) -> config::Issuer {
         rules: Arc::new(rules()),
         keys: None,
         stale_keys_for: Duration::ZERO,
+        refetch_interval: Duration::ZERO,
         ca_file: None,
         introspection: Some(introspection),
     };
