@@ -5,10 +5,12 @@ mod demo;
 mod descriptors;
 mod explain;
 mod file;
+mod handover;
 mod paint;
 mod running;
 mod scopes;
 mod serve;
+mod supervisor;
 mod test;
 
 use std::ffi::OsStr;

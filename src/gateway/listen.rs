@@ -5,29 +5,31 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pingora::apps::{HttpServerApp as _, ServerApp as _};
 use pingora::protocols::l4::ext::set_tcp_keepalive;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::admission::Connections;
 use super::connection::Connection;
 use super::generation::Gateway;
 use super::patience::{Patient, keepalive};
 use super::proxy::Proxy;
+use super::sockets::Sockets;
 use super::tls::Tls;
 use crate::config::{self, Limits};
 use crate::record::ConnectionEnd;
 
-/// Connections that wait to be accepted; the system's own bound may be lower.
-const BACKLOG: u32 = 65_535;
 /// After the system had no more sockets to give.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Where more and more connections wait, somebody else must take the last.
+const LAST: Duration = Duration::from_millis(100);
 
 /// A socket that listens.
 pub(super) struct Listener {
@@ -68,11 +70,9 @@ impl Listener {
     ///
     /// # Errors
     /// If the address cannot be had.
-    pub(super) fn bind(settings: &config::Listener, tls: Option<Arc<Tls>>) -> io::Result<Self> {
-        let socket = if settings.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(settings.address)?;
-        Ok(Self { socket: socket.listen(BACKLOG)?, speech: Speech { http2: settings.http2, tls } })
+    pub(super) fn open(settings: &config::Listener, tls: Option<Arc<Tls>>, sockets: &mut Sockets) -> io::Result<Self> {
+        let socket = sockets.listen(settings.address)?;
+        Ok(Self { socket, speech: Speech { http2: settings.http2, tls } })
     }
 
     /// Where it really listens: the port may have been left open.
@@ -86,10 +86,13 @@ impl Listener {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 // An error is that nobody is left to say so.
-                _ = ends.wait_for(|ended| *ended) => return,
+                _ = ends.wait_for(|ended| *ended) => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.take(stream, peer, &app, &ends),
+                // The next connection is served, whatever comes of this one.
+                Ok((stream, peer)) => {
+                    drop(catch_unwind(AssertUnwindSafe(|| self.speech.take(stream, peer, &app, &ends))))
+                }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::error!(%error, "no connection can be accepted right now");
@@ -97,8 +100,28 @@ impl Listener {
                 }
             }
         }
+        self.take_waiting(&app, &ends);
     }
 
+    /// Has the connections served that wait to be accepted: with the socket they would be gone.
+    fn take_waiting(self, app: &App, ends: &ShutdownWatch) {
+        let Self { socket, speech } = self;
+        let Ok(socket) = socket.into_std() else { return };
+        let until = Instant::now() + LAST;
+        // It does not block: where nobody waits, that is an error.
+        while let Ok((stream, peer)) = socket.accept()
+            && Instant::now() < until
+        {
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                speech.take(stream, peer, app, ends);
+            }
+        }
+    }
+}
+
+impl Speech {
     /// Has a connection served, if there may be one more.
     fn take(&self, stream: TcpStream, peer: SocketAddr, app: &App, ends: &ShutdownWatch) {
         let generation = app.gateway.current();
@@ -109,15 +132,13 @@ impl Listener {
             Err(end) => return app.connections.ended(end),
         };
         // The connection outlives the socket.
-        let (app, ends, speech) = (app.clone(), ends.clone(), self.speech.clone());
+        let (app, ends, speech) = (app.clone(), ends.clone(), self.clone());
         tokio::spawn(async move {
             let _admitted = admitted;
             speech.serve(stream, peer, app, limits, &ends).await;
         });
     }
-}
 
-impl Speech {
     async fn serve(&self, stream: TcpStream, peer: SocketAddr, app: App, limits: Limits, ends: &ShutdownWatch) {
         match self.open(stream, peer, &limits).await {
             Ok(connection) => {

@@ -32,6 +32,7 @@ mod revocation;
 mod server;
 #[cfg(test)]
 mod socket_tests;
+mod sockets;
 mod tls;
 mod tls_files;
 mod token_endpoint;
@@ -42,4 +43,5 @@ mod upstream;
 pub use generation::{Gateway, Generation, NeedsRestart, Replaced};
 pub use rehearsal::{Head, Rehearsal};
 pub use server::{CannotServe, Server};
+pub use sockets::Sockets;
 pub use tls_files::{TlsFault, UnreadableFile};

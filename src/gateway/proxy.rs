@@ -53,6 +53,8 @@ impl ProxyHttp for Proxy {
         if let Some(known) = Known::of(session.digest()) {
             known.head.stop();
         }
+        #[cfg(test)]
+        super::socket_tests::provoke(session.req_header());
         bound(session, context.limits());
         if !head_checks::is_websocket(session.req_header()) {
             // Pingora takes any of these for a request to change protocols, of whatever shape.

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use super::admission::Connections;
 use super::generation::Gateway;
 use super::listen::{App, Listener};
+use super::sockets::Sockets;
 use super::tls::Tls;
 use super::tls_files::TlsFault;
 use crate::config;
@@ -33,6 +34,8 @@ const IDLE_CONNECTIONS: usize = 512;
 const TRIES: usize = 16;
 /// How often an ending server looks whether its requests are done.
 const LOOK: Duration = Duration::from_millis(10);
+/// How long connections may go on being idle then.
+const IDLE: Duration = Duration::from_secs(1);
 /// How long worker threads may take to end once nothing is to be waited for.
 const END: Duration = Duration::from_secs(1);
 
@@ -77,7 +80,7 @@ impl Server {
     ///
     /// # Errors
     /// If an address or a thread cannot be had.
-    pub fn start(gateway: Arc<Gateway>) -> Result<Self, CannotServe> {
+    pub fn start(gateway: Arc<Gateway>, sockets: &mut Sockets) -> Result<Self, CannotServe> {
         let generation = gateway.current();
         let settings = &generation.settings;
         let tls = load(&settings.listeners)?;
@@ -89,7 +92,7 @@ impl Server {
             .map_err(CannotServe::Threads)?;
         let bound = {
             let _context = runtime.enter();
-            bind(&settings.listeners, &tls)
+            open(&settings.listeners, &tls, sockets)
         };
         let (listeners, addresses) = match bound {
             Ok(bound) => bound,
@@ -159,21 +162,24 @@ fn load(listeners: &[config::Listener]) -> Result<Vec<Option<Arc<Tls>>>, CannotS
 }
 
 /// The sockets, and where they listen. Within a runtime.
-fn bind(
+fn open(
     listeners: &[config::Listener],
     tls: &[Option<Arc<Tls>>],
+    sockets: &mut Sockets,
 ) -> Result<(Vec<Listener>, Vec<SocketAddr>), CannotServe> {
-    let bind = |(listener, tls): (&config::Listener, &Option<Arc<Tls>>)| {
-        let bound = Listener::bind(listener, tls.clone()).and_then(|bound| {
+    let open = |(listener, tls): (&config::Listener, &Option<Arc<Tls>>)| {
+        let bound = Listener::open(listener, tls.clone(), sockets).and_then(|bound| {
             let address = bound.address()?;
             Ok((bound, address))
         });
         bound.map_err(|error| CannotServe::Address { address: listener.address, error })
     };
-    listeners.iter().zip(tls).map(bind).collect()
+    listeners.iter().zip(tls).map(open).collect()
 }
 
-/// Serves every listener until `ends` says so, and then lets idle connections go.
+/// Serves every listener until `ends` says so, and then lets idle connections go: at once, a client that is
+/// about to use one would find it gone, so each may bring one request more, whose answer says that it is the
+/// last.
 async fn listen(listeners: Vec<Listener>, app: App, ends: ShutdownWatch) {
     let serve = |listener: Listener| tokio::spawn(listener.serve(app.clone(), ends.clone()));
     let serving: Vec<_> = listeners.into_iter().map(serve).collect();
@@ -181,6 +187,10 @@ async fn listen(listeners: Vec<Listener>, app: App, ends: ShutdownWatch) {
         if let Err(error) = listener.await {
             tracing::error!(%error, "a listener has failed");
         }
+    }
+    let last = Instant::now() + IDLE;
+    while app.connections.count() > 0 && Instant::now() < last {
+        tokio::time::sleep(LOOK).await;
     }
     app.let_go().await;
 }

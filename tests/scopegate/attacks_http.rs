@@ -7,6 +7,7 @@
 mod decoders;
 mod framing;
 mod headers;
+mod http2;
 mod load;
 mod methods;
 mod queries;

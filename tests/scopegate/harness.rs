@@ -70,6 +70,11 @@ impl Gateway {
         Self { address, admin, upstream, folder, listener: listener.to_owned(), process }
     }
 
+    /// Starts another process on the same file and addresses; the one before, which may still run.
+    pub(crate) fn start_again(&mut self, command: Command) -> Process {
+        std::mem::replace(&mut self.process, Process::spawn(command, self.folder.path()))
+    }
+
     /// Puts another policy in place by renaming a new file over the old one.
     pub(crate) fn rewrite(&self, policy: &str) {
         let text = document(self.address, &self.listener, self.admin, &self.upstream.address.to_string(), policy);
@@ -136,8 +141,12 @@ impl Gateway {
 
     /// Sends the process a signal, by name.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.process.child.id().to_string()]).status();
-        assert!(status.unwrap().success());
+        self.process.signal(name);
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.child.id()
     }
 
     /// The memory that the process has in use, in KiB.
@@ -207,8 +216,22 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_scopegate"))
-            .args(arguments)
+        Self::spawn(scopegate(arguments), folder)
+    }
+
+    /// Sends it a signal, by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Its exit code, once it has ended.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        wait_for("the process to end", || self.child.try_wait().unwrap()).code()
+    }
+
+    pub(crate) fn spawn(mut command: Command, folder: &Path) -> Self {
+        let mut child = command
             .current_dir(folder)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
@@ -221,6 +244,14 @@ impl Process {
         keep(child.stderr.take().unwrap(), Arc::clone(&log));
         Self { child, log }
     }
+}
+
+/// The binary, or the one that the environment names.
+pub(crate) fn scopegate(arguments: &[&str]) -> Command {
+    let binary = std::env::var_os("SCOPEGATE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_scopegate").into());
+    let mut command = Command::new(binary);
+    command.args(arguments);
+    command
 }
 
 impl Drop for Process {
@@ -432,9 +463,10 @@ fn document(address: SocketAddr, listener: &str, admin: SocketAddr, upstream: &s
     } else {
         format!("upstreams:\n  backend:\n    servers: [\"{upstream}\"]\n")
     };
+    let audit = if policy.contains("\naudit:") { "" } else { "audit: { file: audit.jsonl }\n" };
     format!(
-        "version: 1\nthreads: 2\nlisteners:\n  - {{ address: \"{address}\", {listener} }}\nadmin:\n  address: {admin}\naudit: {{ file: audit.jsonl }}\n\
-         {upstreams}{issuers}{}\n",
+        "version: 1\nthreads: 2\nlisteners:\n  - {{ address: \"{address}\", {listener} }}\nadmin:\n  address: {admin}\n\
+         {audit}{upstreams}{issuers}{}\n",
         policy.trim_start_matches('\n')
     )
 }

@@ -116,13 +116,30 @@ pub(crate) fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> Requ
 
 /// Fields as a head's block: RFC 7541 section 6.2.2, neither indexed nor Huffman coded.
 pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    block_of(&fields)
+}
+
+/// The same of bytes.
+pub(crate) fn block_of(fields: &[(&[u8], &[u8])]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);
         for text in [name, value] {
-            assert!(text.len() < 127, "{text}");
-            block.push(u8::try_from(text.len()).unwrap());
-            block.extend_from_slice(text.as_bytes());
+            // RFC 7541 section 5.1: what does not fit seven bits goes on in groups of seven.
+            let mut rest = text.len();
+            if rest < 127 {
+                block.push(u8::try_from(rest).unwrap());
+            } else {
+                block.push(127);
+                rest -= 127;
+                while rest >= 128 {
+                    block.push(u8::try_from(rest % 128).unwrap() | 128);
+                    rest /= 128;
+                }
+                block.push(u8::try_from(rest).unwrap());
+            }
+            block.extend_from_slice(text);
         }
     }
     block

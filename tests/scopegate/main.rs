@@ -27,12 +27,15 @@ mod claims;
 mod decisions;
 mod demo;
 mod explaining;
+mod faults;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;
 mod floods;
+mod handing_over;
 mod harness;
 mod http2;
 mod http2_client;
+mod load;
 mod proxying;
 mod random_policies;
 mod reasons;

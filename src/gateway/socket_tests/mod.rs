@@ -3,6 +3,7 @@
 //! What a decision is, and what each refusal looks like, is tested where it is made.
 
 mod framing;
+mod panics;
 mod slow;
 mod stage;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::{NeedsRestart, Replaced};
+pub(super) use panics::provoke;
 use stage::{Backend, OK, PATIENCE, Stage, configuration, head, reason};
 
 #[test]

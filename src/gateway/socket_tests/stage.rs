@@ -12,7 +12,7 @@ use http::header::HeaderName;
 use crate::config::{
     Audit, Configuration, IdentityHeaders, Limits, Listener, ResourceMetadata, ServerAddress, Settings, Upstream,
 };
-use crate::gateway::{Gateway, Server};
+use crate::gateway::{Gateway, Server, Sockets};
 use crate::issuer::Issuers;
 use crate::policy::{
     AccountWhenAbsent, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Policy, PolicySpec, Service, UpstreamId,
@@ -147,7 +147,7 @@ impl Stage {
         let mut configuration = configuration(1, upstreams);
         configuration.settings.limits = limits;
         let gateway = Arc::new(Gateway::new(configuration, issuers, metrics, audit));
-        let server = Server::start(Arc::clone(&gateway)).unwrap();
+        let server = Server::start(Arc::clone(&gateway), &mut Sockets::default()).unwrap();
         let address = server.addresses()[0];
         Self { gateway, server: Some(server), address, directory, guard: Some(guard), _runtime: runtime }
     }
