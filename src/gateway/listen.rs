@@ -91,7 +91,7 @@ impl Listener {
             match accepted {
                 // The next connection is served, whatever comes of this one.
                 Ok((stream, peer)) => {
-                    drop(catch_unwind(AssertUnwindSafe(|| self.speech.take(stream, peer, &app, &ends))))
+                    drop(catch_unwind(AssertUnwindSafe(|| self.speech.take(stream, peer, &app, &ends))));
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
