@@ -1,13 +1,16 @@
 //! The commands: a file for each, and what they share. They print and return; `main` exits.
 
 mod check;
+mod completions;
 mod demo;
 mod descriptors;
+mod diff;
 mod explain;
 mod file;
 mod handover;
 mod paint;
 mod running;
+mod schema;
 mod scopes;
 mod serve;
 mod supervisor;
@@ -40,8 +43,16 @@ pub enum Command {
     Explain(Box<explain::Arguments>),
     /// Hold a policy against what a file of tests expects of it.
     Test(test::Arguments),
+    /// Show what a change of the file newly allows and denies.
+    Diff(diff::Arguments),
     /// Show which scopes and privileges grant each endpoint.
     Scopes(scopes::Arguments),
+    /// Print the JSON Schema of gateway.yaml, for editors that complete and check it.
+    Schema(schema::Arguments),
+    /// Print what a shell needs to complete commands.
+    Completions(completions::ShellArguments),
+    /// Write a manual page for each command.
+    Man(completions::ManArguments),
 }
 
 /// How a command ended.
@@ -74,7 +85,11 @@ impl Command {
             Self::Check(arguments) => check::run(&arguments),
             Self::Explain(arguments) => explain::run(&arguments),
             Self::Test(arguments) => test::run(&arguments),
+            Self::Diff(arguments) => diff::run(&arguments),
             Self::Scopes(arguments) => scopes::run(&arguments),
+            Self::Schema(arguments) => schema::run(&arguments),
+            Self::Completions(arguments) => completions::run(&arguments),
+            Self::Man(arguments) => completions::man(&arguments),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::config::Configuration;
 use crate::gateway::{CannotServe, Gateway, Server, Sockets};
 use crate::issuer::Issuers;
 use crate::record::{AuditGuard, AuditSink, Metrics, MetricsUnmade, count_panics};
+use crate::registry::Registry;
 use crate::reload::Reload;
 
 /// How often keys that are awaited are looked for.
@@ -97,7 +98,8 @@ impl Running {
         let server = Server::start(Arc::clone(&gateway), &mut sockets)?;
         let reload = Reload::start(path, Arc::clone(&gateway)).map_err(CannotRun::Reload)?;
         let live = Live { gateway: Arc::clone(&gateway), file: Arc::clone(reload.status()) };
-        let admin = admin.map(|(address, listener)| Admin::start(address, listener, live, runtime));
+        let registry = Arc::new(Registry::new(Arc::clone(&gateway), path.to_owned()));
+        let admin = admin.map(|(address, listener)| Admin::start(address, listener, (live, registry), runtime));
         Ok(Self { gateway, server, reload, admin, sockets, _audit: guard })
     }
 
@@ -172,9 +174,14 @@ impl Admin {
         bound().map_err(|error| CannotRun::Admin { address, error })
     }
 
-    fn start(address: SocketAddr, listener: TcpListener, live: Live, runtime: &Handle) -> Self {
+    fn start(
+        address: SocketAddr,
+        listener: TcpListener,
+        (live, registry): (Live, Arc<Registry>),
+        runtime: &Handle,
+    ) -> Self {
         let task = runtime.spawn(async move {
-            if let Err(error) = admin::serve(listener, Arc::new(live)).await {
+            if let Err(error) = admin::serve(listener, Arc::new(live), Some(registry)).await {
                 tracing::error!(%error, "the admin endpoints have ended");
             }
         });

@@ -17,6 +17,7 @@ mod places;
 mod probe;
 mod problem;
 mod reading;
+mod schema;
 mod settings;
 mod source;
 mod suggest;
@@ -33,8 +34,9 @@ pub use compile::{compile, expectations};
 pub use expectation::Expectation;
 pub use limits::{Http2Limits, Limits};
 pub use problem::{Problem, Problems};
+pub use schema::{policy_schema, tests_schema};
 pub use settings::{
-    Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
+    Access, Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
     Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream,
 };
 pub use source::{SourceFile, Unreadable};

@@ -11,6 +11,7 @@ use http::header::HeaderName;
 use ipnet::IpNet;
 
 use super::limits::Limits;
+use crate::policy::ScopeName;
 use crate::token::{AssertionAlgorithm, IssuerRules, ScopeSyntax};
 
 /// All that the file says beside the policy.
@@ -44,6 +45,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Where audit lines go. Fixed at start.
     pub audit: Audit,
+    /// Whether a configuration that lacks a scope in use is refused.
+    pub removal_guard: bool,
 }
 
 /// A socket that requests come in by.
@@ -86,6 +89,19 @@ pub struct Admin {
     /// A file with the secret of those who may revoke tokens; without it nobody may. A final newline
     /// does not count.
     pub revocations_token_file: Option<PathBuf>,
+    /// Who may see and change the registry; without it nobody may.
+    pub access: Option<Access>,
+}
+
+/// Who may see and change the registry of scopes, by the tokens of one issuer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The only one whose tokens count; an issuer of the file.
+    pub issuer: Box<str>,
+    /// What a token must carry to see the registry.
+    pub view: ScopeName,
+    /// What it must carry to change it, which includes seeing it.
+    pub manage: ScopeName,
 }
 
 /// The unchanged servers behind.

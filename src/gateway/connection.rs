@@ -1,4 +1,4 @@
-//! A client's connection as pingora takes it: bytes either way, and what is known of who sends them.
+//! A connection as pingora takes it: bytes either way, and what is known of the client who sends them.
 //!
 //! Pingora's own streams have no place for a client's certificate unless its TLS is used, which
 //! brings a second crypto library and cannot change its certificate authorities while it runs.
@@ -40,7 +40,7 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
-/// One client's connection.
+/// One client's connection; without TLS also one to an upstream's server.
 #[derive(Debug)]
 pub(super) struct Connection {
     transport: BufWriter<Transport>,
@@ -83,6 +83,19 @@ impl Connection {
     /// What is known of it.
     pub(super) fn known(&self) -> Arc<Known> {
         Arc::clone(&self.known)
+    }
+
+    /// The system's socket, where there is no TLS.
+    pub(super) fn socket(&self) -> Option<&TcpStream> {
+        match self.transport.get_ref() {
+            Transport::Plain(stream) => Some(stream),
+            Transport::Tls(_) => None,
+        }
+    }
+
+    /// Has these bytes, which were read from the socket, read again.
+    pub(super) fn unread(&mut self, bytes: Bytes) {
+        self.ahead = bytes;
     }
 
     fn new(transport: Transport, fd: RawFd, peer: SocketAddr, security: Option<Security>) -> pingora::Result<Self> {

@@ -24,7 +24,7 @@ use super::known::Known;
 use super::load::Carried;
 use super::outbound::Sending;
 use super::problem::Answer;
-use super::revocation::{is_revocation, revoke};
+use super::revocation::{self, is_revocation, revoke};
 use super::token_endpoint::{self, AskedToken};
 use super::trace;
 use super::upstream::{Pool, Turn};
@@ -70,7 +70,7 @@ impl Context {
             started: Instant::now(),
             decided: None,
             answered: None,
-            peer: Peer { address: None, trusted: false, tls: false },
+            peer: Peer { address: None, trusted: false, tls: false, local: None },
             request_id: HeaderValue::from_static("-"),
             found: Findings::default(),
             forward: None,
@@ -90,6 +90,9 @@ impl Context {
         let address = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
         let tls = Known::is_secure(session.digest());
         self.peer = Peer::new(address, tls, &self.generation.settings.trusted_proxies);
+        if inbound::proof(&session.req_header().headers).is_some() {
+            self.peer.local = session.server_addr().and_then(|address| address.as_inet()).copied();
+        }
         self.request_id = trace::request_id(&session.req_header().headers);
         Ok(())
     }
@@ -99,10 +102,15 @@ impl Context {
         let answer = match self.metadata(session) {
             Some(document) => Some(document),
             None if is_revocation(&self.generation, session.req_header()) => {
-                let now = self.now();
+                let asked = revocation::Asked {
+                    generation: &self.generation,
+                    audit: self.gateway.audit(),
+                    request_id: &self.request_id,
+                    peer: self.peer,
+                    now: self.now(),
+                };
                 // On the heap, so that what every request carries along stays small.
-                let revoked = revoke(session, &self.generation, &self.request_id, now, &mut self.found);
-                Some(Box::pin(revoked).await)
+                Some(Box::pin(revoke(session, &asked, &mut self.found)).await)
             }
             None => self.decide(session).await.err().map(|denial| self.refuse(&denial)),
         };
@@ -119,9 +127,17 @@ impl Context {
     /// Makes of the request that came the one to send.
     pub(super) fn write(&self, request: &mut RequestHeader) -> pingora::Result<()> {
         let forward = self.forward.as_ref().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
+        self.generation.outbound.write(forward, &self.sending(), request)
+    }
+
+    /// The head to send for a usual request that came; `None` if pingora is to write it.
+    pub(super) fn head(&self, request: &RequestHeader) -> Option<Vec<u8>> {
+        self.generation.outbound.head(self.forward.as_ref()?, &self.sending(), request)
+    }
+
+    fn sending(&self) -> Sending<'_> {
         let identity = self.found.caller.as_deref().map(|caller| &caller.headers);
-        let sending = Sending { identity, peer: self.peer, request_id: &self.request_id };
-        self.generation.outbound.write(forward, &sending, request)
+        Sending { identity, peer: self.peer, request_id: &self.request_id }
     }
 
     /// The bounds by which it is served.
@@ -205,6 +221,9 @@ impl Context {
             subject: caller.and_then(|caller| caller.caller.subject.as_deref()),
             account: self.found.account.as_ref().map(|account| String::from_utf8_lossy(account.as_bytes())),
             scopes: caller.map(|caller| HeldScopes { policy, held: caller.standing.held() }),
+            client_place: caller.and_then(|caller| caller.standing.client_place()),
+            granting: self.found.granted_by,
+            wanted: &self.found.wanted,
             granted_by: self.found.granted_by.and_then(|id| policy.scope(id)).map(|scope| scope.name.as_str()),
             service: self.found.service.and_then(|id| policy.service(id)).map(crate::policy::Service::as_str),
             method: head.method.as_str(),
@@ -228,7 +247,7 @@ impl Context {
         {
             return None;
         }
-        let (answer, reason) = metadata.answer(&head.method, &self.request_id);
+        let (answer, reason) = metadata.answer(path, &head.method, &self.request_id);
         self.found.reason = Some(reason);
         Some(answer)
     }

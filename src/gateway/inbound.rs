@@ -4,14 +4,14 @@
 //! `policy` judges the headers that its decision uses; those that the transport uses are `head_checks`'s.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::HeaderMap;
 use http::header::{HOST, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use pingora::http::RequestHeader;
 
-use crate::policy::{Certificate, HeaderFault, Target};
+use crate::policy::{Certificate, HeaderFault, Target, is_host};
 use crate::token::certificate_from_header;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -26,13 +26,26 @@ pub(super) struct Peer {
     pub(super) trusted: bool,
     /// Whether the connection has TLS.
     pub(super) tls: bool,
+    /// The gateway's own end of the connection, where somebody asks for it.
+    pub(super) local: Option<SocketAddr>,
 }
 
 impl Peer {
     pub(super) fn new(address: Option<IpAddr>, tls: bool, trusted_proxies: &[IpNet]) -> Self {
         let address = address.map(|address| address.to_canonical());
         let trusted = address.is_some_and(|address| trusted_proxies.iter().any(|net| net.contains(&address)));
-        Self { address, trusted, tls }
+        Self { address, trusted, tls, local: None }
+    }
+
+    /// Whether this host is the very address that the request came to, and so no other server's.
+    pub(super) fn came_to(&self, host: &str) -> bool {
+        let Some(local) = self.local else { return false };
+        let port = if self.tls { 443 } else { 80 };
+        let asked = host.parse().or_else(|_| format!("{host}:{port}").parse::<SocketAddr>());
+        match asked {
+            Ok(asked) => asked.port() == local.port() && asked.ip() == local.ip().to_canonical(),
+            Err(_) => local.ip().to_canonical().is_loopback() && is_host("localhost", host),
+        }
     }
 }
 
@@ -130,8 +143,8 @@ fn read_host(value: &HeaderValue) -> Option<&str> {
 mod tests {
     use super::*;
 
-    const STRANGER: Peer = Peer { address: None, trusted: false, tls: false };
-    const PROXY: Peer = Peer { address: None, trusted: true, tls: false };
+    const STRANGER: Peer = Peer { address: None, trusted: false, tls: false, local: None };
+    const PROXY: Peer = Peer { address: None, trusted: true, tls: false, local: None };
 
     fn headers(list: &[(&str, &str)]) -> HeaderMap {
         let parsed = |text: &str| HeaderName::from_bytes(text.as_bytes()).unwrap();

@@ -15,7 +15,7 @@ use super::inbound::{self, Peer};
 use crate::issuer::{Authenticated, Presented};
 use crate::policy::{
     ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Request, ScopeId,
-    ServiceId, Target, TokenEndpointId, TokenFault, UnixTime,
+    ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault, UnixTime,
 };
 use crate::token::credential;
 
@@ -41,6 +41,8 @@ pub(super) struct Findings {
     /// The account that it asks for.
     pub(super) account: Option<HeaderValue>,
     pub(super) granted_by: Option<ScopeId>,
+    /// The scopes for want of which it is refused.
+    pub(super) wanted: ScopeIds,
     pub(super) service: Option<ServiceId>,
     /// `None` until it is decided.
     pub(super) reason: Option<Reason>,
@@ -117,7 +119,8 @@ async fn authenticate(
     }
     let proof = inbound::proof(&head.headers);
     // A proof that another server was shown names its host, and whoever replays it can send that as `Host`.
-    if proof.is_some() && !generation.is_known_as(inbound::asked_host(&head.headers, peer, host)) {
+    let asked = inbound::asked_host(&head.headers, peer, host);
+    if proof.is_some() && !generation.is_known_as(asked) && !peer.came_to(asked) {
         return Err(TokenFault::BindingMismatch.into());
     }
     let url = proof.map(|_| inbound::url(&head.headers, peer, host, target)).unwrap_or_default();
@@ -140,6 +143,7 @@ impl Findings {
     /// That it may not.
     pub(super) fn refuse(&mut self, denial: &Denial) {
         self.api = denial.api().or(self.api);
+        self.wanted = denial.wanted_scopes().iter().copied().collect();
         self.reason = Some(denial.reason());
     }
 }

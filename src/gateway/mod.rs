@@ -15,8 +15,11 @@ mod forward;
 #[cfg(test)]
 mod forward_tests;
 mod generation;
+mod guard;
+mod head;
 mod head_checks;
 mod hygiene;
+mod idle;
 mod inbound;
 mod judge;
 mod known;
@@ -28,6 +31,8 @@ mod patience;
 mod problem;
 mod proxy;
 mod rehearsal;
+mod relay;
+mod reply;
 mod revocation;
 mod server;
 #[cfg(test)]
@@ -40,7 +45,8 @@ mod token_error;
 mod trace;
 mod upstream;
 
-pub use generation::{Gateway, Generation, NeedsRestart, Replaced};
+pub use generation::{Gateway, Generation, NeedsRestart, NotReplaced, Replaced};
+pub use guard::{CarriedScope, StillCarried};
 pub use rehearsal::{Head, Rehearsal};
 pub use server::{CannotServe, Server};
 pub use sockets::Sockets;

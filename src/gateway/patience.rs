@@ -65,11 +65,6 @@ pub(super) fn keepalive(limits: &Limits) -> TcpKeepalive {
     }
 }
 
-/// Pingora's own bound between requests, which comes after ours.
-pub(super) fn keepalive_seconds(limits: &Limits) -> u64 {
-    limits.idle_timeout.max(limits.head_timeout).as_secs() + 1
-}
-
 impl Patient {
     pub(super) fn new(
         proxy: Arc<HttpProxy<Proxy>>,
@@ -127,7 +122,8 @@ impl HttpServerApp for Patient {
             return self.proxy.process_new_http(session, shutdown).await;
         }
         if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(keepalive_seconds(&self.limits)));
+            // For ever, but for what is bounded here.
+            session.set_keepalive(Some(0));
         }
         self.known.head.start(self.limits.header_bytes);
         self.serve(self.proxy.process_new_http(session, shutdown)).await

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::UPGRADE;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -20,11 +19,9 @@ use super::context::Context;
 use super::failure::Failure;
 use super::generation::Gateway;
 use super::head_checks;
-use super::hygiene;
 use super::known::Known;
 use super::outbound;
-use super::patience::keepalive_seconds;
-use super::trace::REQUEST_ID;
+use super::relay::{prepare, relay};
 use crate::config::Limits;
 
 /// The gateway as pingora runs it.
@@ -66,7 +63,7 @@ impl ProxyHttp for Proxy {
                 context.answer(session, answer).await;
                 Ok(true)
             }
-            None => Ok(false),
+            None => relay(session, context).await,
         }
     }
 
@@ -131,14 +128,7 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        if response.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req() {
-            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
-        }
-        hygiene::clean_response(response);
-        if !response.status.is_informational() && !response.headers.contains_key(&REQUEST_ID) {
-            response.insert_header("X-Request-Id", context.request_id.clone())?;
-        }
-        Ok(())
+        prepare(response, session, context)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
@@ -166,13 +156,11 @@ impl ProxyHttp for Proxy {
     }
 }
 
-/// Sets what pingora would leave open: it keeps idle connections for ever once a request was read.
+/// Sets what pingora would leave open. How long a connection may be idle is `patience`'s, which bounds
+/// heads too, and so pingora needs no time for that.
 fn bound(session: &mut Session, limits: &Limits) {
     session.set_read_timeout(Some(limits.body_timeout));
     session.set_write_timeout(Some(limits.send_timeout));
-    if session.get_keepalive().is_some() {
-        session.set_keepalive(Some(keepalive_seconds(limits)));
-    }
     // Requests sent at once are answered one after another (RFC 9112 section 9.3.2).
     session.set_pipelining_enabled(true);
 }

@@ -14,8 +14,8 @@ use super::challenge::Challenges;
 use super::form::check_head;
 use super::forward::Forward;
 use super::generation::told;
-use super::head_checks::{self, HeadSize};
-use super::inbound::{self, Peer};
+use super::head_checks;
+use super::inbound::{self, DPOP, Peer};
 use super::metadata::Metadata;
 use super::outbound::{Outbound, Sending};
 use super::problem::Answer;
@@ -58,7 +58,6 @@ pub struct Head<'r> {
 
 /// New each time.
 const TRACEPARENT: &str = "traceparent";
-const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// In the place of an id, which is new each time.
 const NO_ID: HeaderValue = HeaderValue::from_static("00000000000000000000000000000000");
 const HIDDEN: HeaderValue = HeaderValue::from_static("(not shown)");
@@ -211,7 +210,7 @@ impl<'c> Rehearsal<'c> {
         if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.is_at(path.as_bytes()))
             && is_plain()
         {
-            let (answer, reason) = metadata.answer(head.method, id);
+            let (answer, reason) = metadata.answer(path.as_bytes(), head.method, id);
             return Some(Found::default().ended(reason, Ending::Answered(Own::Metadata, Some(said(answer)))));
         }
         let revocations = self.configuration.settings.revocations.as_ref();

@@ -191,6 +191,10 @@ impl IssuerSet {
         state: &'s IssuerState,
         keys: &IssuerKeys,
     ) -> Result<Known<'s>, Denial> {
+        if !keys.held().may_have(jwt.kid()) {
+            // There is nothing to do twice, and no turn to take: random key ids cost no more than this.
+            return Ok(Known { state, found: Arc::new(self.verify_now(asked, jwt, state, keys)?) });
+        }
         match self.memory.tokens.find_or_turn(asked.token).await {
             Err(turn) => {
                 // INVARIANT: nothing is awaited while the turn is held.
@@ -270,9 +274,8 @@ impl IssuerSet {
     fn make(&self, caller: Caller, evidence: Evidence, asked: &Asked<'_>) -> Result<Authenticated, TokenFault> {
         let made = Authenticated::new(caller, asked.policy, evidence)?;
         let defined = made.caller.scopes.iter().filter_map(|name| asked.policy.scope_named(name));
-        for scope in defined.filter_map(|id| asked.policy.scope(id)) {
-            self.around.metrics.scope_seen(&scope.name, made.caller.expires_at);
-        }
+        let names = defined.filter_map(|id| asked.policy.scope(id)).map(|scope| &scope.name);
+        self.around.metrics.token_seen(names, made.caller.client.as_deref(), made.caller.expires_at);
         Ok(made)
     }
 

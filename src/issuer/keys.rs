@@ -163,6 +163,11 @@ impl HeldKeys {
         self.set.load().as_ref().is_some_and(|set| set.knows_kid(kid))
     }
 
+    /// Whether a token with this `kid` may be signed with a key in use.
+    pub(super) fn may_have(&self, kid: Option<&str>) -> bool {
+        self.set.load().as_ref().is_some_and(|set| set.may_have(kid))
+    }
+
     /// Whether there was a good set once.
     pub(super) fn ever(&self) -> bool {
         self.ever.load(Ordering::Acquire)

@@ -34,7 +34,7 @@ pub struct Policy {
     pub(super) clients: Option<Clients>,
     pub(super) unregistered_clients: UnregisteredClients,
     pub(super) undefined_scopes: UndefinedScopes,
-    scope_names: ScopeNames,
+    pub(super) scope_names: ScopeNames,
 }
 
 /// Why a spec cannot be indexed.
@@ -259,7 +259,8 @@ impl Policy {
 
 impl Api {
     /// Whether requests to this host are for it; a host of the file without a port is any port's.
-    pub(super) fn admits_host(&self, host: &str) -> bool {
+    #[must_use]
+    pub fn admits_host(&self, host: &str) -> bool {
         self.hosts.is_empty() || self.names_host(host)
     }
 

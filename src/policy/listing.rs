@@ -5,8 +5,8 @@
 use super::client::{Client, Clients};
 use super::compile::{Effect, Entry};
 use super::{
-    Account, ApiId, CertificateRule, ClientId, ClientType, ExceptionId, Policy, Reach, ScopeId, ScopeSet, Service,
-    ServiceId, TokenEndpointId, UnregisteredClients,
+    Account, ApiId, CertificateRule, ClientId, ClientType, ExceptionId, Policy, Reach, ScopeId, ScopeNames, ScopeSet,
+    Service, ServiceId, TokenEndpointId, UndefinedScopes, UnregisteredClients,
 };
 
 /// One service of the file, and what it stands there for.
@@ -103,6 +103,18 @@ impl Policy {
     #[must_use]
     pub fn unregistered_clients(&self) -> UnregisteredClients {
         self.unregistered_clients
+    }
+
+    /// What a token that carries a scope no api defines comes to.
+    #[must_use]
+    pub fn undefined_scopes(&self) -> UndefinedScopes {
+        self.undefined_scopes
+    }
+
+    /// How tokens' scopes are compared with the file's.
+    #[must_use]
+    pub fn scope_names(&self) -> ScopeNames {
+        self.scope_names
     }
 
     /// The clients of the list, in the order of the file; none where there is no list.

@@ -50,15 +50,26 @@ pub(super) fn without_tail(mut segment: &str) -> &str {
 }
 
 /// What the least exact of servers reads in a segment of a judged path: `docs%3Adelete.` is
-/// `docs:delete` to it. Two that it takes for one another have the same reading.
+/// `docs:delete` to it, `admin::$DATA` is `admin`. Two that it takes for one another have the same reading.
 pub(super) fn reading(segment: &str) -> Cow<'_, str> {
     let kept = without_tail(segment);
-    if kept.contains('%') {
-        // INVARIANT: judged paths encode nothing but ASCII.
-        Cow::Owned(Decoded::of(kept).map(char::from).collect())
-    } else {
-        Cow::Borrowed(kept)
+    if !kept.contains(['%', '$']) {
+        return Cow::Borrowed(kept);
     }
+    // INVARIANT: judged paths encode nothing but ASCII.
+    let mut decoded: String = Decoded::of(kept).map(char::from).collect();
+    if let Some(end) = end_before_stream(&decoded) {
+        decoded.truncate(end);
+        decoded.truncate(decoded.trim_end_matches(['.', ' ']).len());
+    }
+    Cow::Owned(decoded)
+}
+
+/// Where a name ends that an NTFS stream's follows (`admin::$INDEX_ALLOCATION`): to a server on such a file
+/// system it is the file or folder itself.
+fn end_before_stream(name: &str) -> Option<usize> {
+    let (before, stream) = name.split_once(':')?;
+    stream.contains(":$").then_some(before.len())
 }
 
 #[cfg(test)]
@@ -78,6 +89,11 @@ mod tests {
             ("docs:delete", "docs:delete"),
             ("a%5Bb", "a[b"),
             ("a.b%20c", "a.b c"),
+            ("admin::$DATA", "admin"),
+            ("admin%3a%3A%24INDEX_ALLOCATION", "admin"),
+            ("admin.:$I30:$INDEX_ALLOCATION.", "admin"),
+            ("a:$b", "a:$b"),
+            ("$a::b", "$a::b"),
         ] {
             assert_eq!(reading(segment), expected, "{segment}");
         }

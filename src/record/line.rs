@@ -71,7 +71,7 @@ pub(super) fn decision(reason: Reason) -> &'static str {
 }
 
 /// RFC 3339 in UTC with six digits of a second; `null` beyond the year 9999.
-fn time(time: SystemTime, line: &mut Vec<u8>) {
+pub(super) fn time(time: SystemTime, line: &mut Vec<u8>) {
     thread_local! {
         /// The second that the last line of this thread was of, and its text.
         static LAST: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
@@ -98,12 +98,12 @@ fn time(time: SystemTime, line: &mut Vec<u8>) {
 }
 
 /// `before` is what stands before the value: a comma and the member's name.
-fn text(before: &str, value: &str, line: &mut Vec<u8>) {
+pub(super) fn text(before: &str, value: &str, line: &mut Vec<u8>) {
     line.extend_from_slice(before.as_bytes());
     quoted(value, line);
 }
 
-fn optional(before: &str, value: Option<&str>, line: &mut Vec<u8>) {
+pub(super) fn optional(before: &str, value: Option<&str>, line: &mut Vec<u8>) {
     line.extend_from_slice(before.as_bytes());
     match value {
         Some(value) => quoted(value, line),
@@ -122,6 +122,13 @@ fn names(before: &str, scopes: Option<HeldScopes<'_>>, line: &mut Vec<u8>) {
         quoted(name, line);
     }
     line.push(b']');
+}
+
+pub(super) fn number_or_null(before: &str, value: Option<u64>, line: &mut Vec<u8>) {
+    match value {
+        Some(value) => number(before, value, line),
+        None => optional(before, None, line),
+    }
 }
 
 fn number(before: &str, value: u64, line: &mut Vec<u8>) {

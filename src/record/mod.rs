@@ -5,6 +5,8 @@
 
 mod audit;
 mod connections;
+mod change_line;
+mod denials;
 mod labels;
 mod line;
 mod metrics;
@@ -13,11 +15,17 @@ mod panics;
 mod queue;
 mod register;
 mod result;
+mod revocation;
+mod usage;
 
 pub use audit::{AuditGuard, AuditSink};
 pub use connections::{ConnectionEnd, UpstreamSeries};
+pub use change_line::RegistryChange;
+pub use denials::Denied;
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};
 pub use outcome::{HeldScopes, Outcome, record};
 pub use panics::count_panics;
 pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
+pub use revocation::{MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
+pub use usage::Used;

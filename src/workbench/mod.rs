@@ -4,6 +4,7 @@
 //! read and results printed by `cli`.
 
 mod coverage;
+pub mod diff;
 mod explanation;
 mod moments;
 mod rehearsed;

@@ -13,9 +13,25 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("issuer", &["policy", "token", "config", "record"]),
     ("gateway", &["policy", "token", "config", "workbench", "record", "issuer"]),
     ("reload", &["policy", "config", "record", "issuer", "gateway"]),
-    ("admin", &["policy", "config", "record", "issuer", "gateway", "reload"]),
-    ("demo", &["policy", "token", "config", "record", "issuer", "gateway", "reload", "admin"]),
-    ("cli", &["policy", "token", "config", "workbench", "record", "issuer", "gateway", "reload", "admin", "demo"]),
+    ("registry", &["policy", "config", "record", "gateway"]),
+    ("admin", &["policy", "token", "config", "record", "issuer", "gateway", "registry", "reload"]),
+    ("demo", &["policy", "token", "config", "record", "issuer", "gateway", "registry", "reload", "admin"]),
+    (
+        "cli",
+        &[
+            "policy",
+            "token",
+            "config",
+            "workbench",
+            "record",
+            "issuer",
+            "gateway",
+            "registry",
+            "reload",
+            "admin",
+            "demo",
+        ],
+    ),
 ];
 
 #[test]

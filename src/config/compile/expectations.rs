@@ -5,12 +5,11 @@ use http::{HeaderMap, Method};
 
 use super::take::{Wrong, items, one_or_many, optional, parsed, required};
 use super::values;
-use crate::config::document::Certificate as CertificateDocument;
 use crate::config::entry::{Entry, Named, OneOrMany, WordOr};
 use crate::config::finding::{At, Finding, Findings, Place, Quoted};
 use crate::config::locate::Text;
 use crate::config::source::LARGEST;
-use crate::config::test_document::{Anonymous, Caller as CallerDocument, Expect, Test, Tests};
+use crate::config::test_document::{Anonymous, Caller as CallerDocument, Expect, Test, TestCertificate, Tests};
 use crate::config::{Configuration, Expectation, Problems, Source, reading, suggest, without_mark, yaml};
 use crate::policy::{
     Account, ApiId, Binding, Caller, Certificate, ClientId, Policy, Reason, ScopeId, ScopeName, UnixTime,
@@ -283,7 +282,7 @@ fn scopes(list: crate::config::entry::List<String>, at: At<'_>, findings: &mut F
     named.collect()
 }
 
-fn certificate_of(document: CertificateDocument, at: At<'_>, findings: &mut Findings) -> Certificate {
+fn certificate_of(document: TestCertificate, at: At<'_>, findings: &mut Findings) -> Certificate {
     let (sha256_at, subject_at, dns_at) = (at.key("sha256"), at.key("subject"), at.key("san_dns"));
     let sha256 = optional(document.sha256, sha256_at, findings);
     let subject = optional(document.subject, subject_at, findings);
@@ -321,6 +320,6 @@ fn reason_of(text: &str, expect: Option<Expect>) -> Result<Reason, Wrong> {
 }
 
 /// Whether it comes of a token's own checks, steps 4 to 7 of the decision.
-fn is_of_a_token(reason: Reason) -> bool {
+pub(in crate::config) fn is_of_a_token(reason: Reason) -> bool {
     (Reason::TokenMalformed..=Reason::BindingMismatch).contains(&reason)
 }

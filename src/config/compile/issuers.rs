@@ -231,6 +231,11 @@ fn algorithms(list: List<String>, at: At<'_>, findings: &mut Findings) -> Box<[A
     algorithms.into()
 }
 
+/// Those that are supported, by name.
+pub(in crate::config) fn algorithm_names() -> impl Iterator<Item = &'static str> {
+    ASYMMETRIC.iter().chain(&SYMMETRIC).map(|(name, _)| *name)
+}
+
 fn algorithm(name: &str) -> Result<Algorithm, Wrong> {
     let known = || ASYMMETRIC.iter().chain(&SYMMETRIC);
     if let Some((_, algorithm)) = known().find(|(known, _)| **known == *name) {

@@ -11,13 +11,18 @@ use crate::config::limits::{Http2Limits, Limits};
 use crate::token::{LONGEST_TOKEN, TokenBounds, WIDEST_BOUNDS};
 
 /// What pingora keeps of a head; more is not read.
-const LARGEST_HEAD: usize = 1024 * 1024;
+pub(in crate::config) const LARGEST_HEAD: usize = 1024 * 1024;
 /// What pingora takes of a head's lines; a head with more is answered with a bare 400.
-const MOST_HEADERS: usize = 256;
+pub(in crate::config) const MOST_HEADERS: usize = 256;
 /// Smaller heads leave no room for what a client must send.
-const SMALLEST_HEAD: usize = 1024;
-/// More descriptors than any process has.
-const MOST_CONNECTIONS: usize = 1_000_000;
+pub(in crate::config) const SMALLEST_HEAD: usize = 1024;
+/// More connections or requests than any process has.
+pub(in crate::config) const MOST_AT_ONCE: usize = 1_000_000;
+/// In bytes a second; faster than any client must be.
+pub(in crate::config) const FASTEST: usize = 1 << 30;
+/// More of one connection help nobody.
+pub(in crate::config) const MOST_STREAMS: usize = 10_000;
+pub(in crate::config) const MOST_RESETS: usize = 100_000;
 
 pub(super) fn limits(entry: Entry<document::Limits>, at: At<'_>, findings: &mut Findings) -> Limits {
     let usual = Limits::default();
@@ -51,22 +56,22 @@ pub(super) fn limits(entry: Entry<document::Limits>, at: At<'_>, findings: &mut 
         },
         head_timeout: time(document.head_timeout, "head_timeout", usual.head_timeout, findings),
         body_timeout: time(document.body_timeout, "body_timeout", usual.body_timeout, findings),
-        body_bytes_per_second: number(pace.0, pace.1, 0, 1 << 30, usual.body_bytes_per_second, findings),
+        body_bytes_per_second: number(pace.0, pace.1, 0, FASTEST, usual.body_bytes_per_second, findings),
         idle_timeout: time(document.idle_timeout, "idle_timeout", usual.idle_timeout, findings),
         send_timeout: time(document.send_timeout, "send_timeout", usual.send_timeout, findings),
-        connections: number(all.0, all.1, 1, MOST_CONNECTIONS, usual.connections, findings),
-        connections_per_address: number(one.0, one.1, 1, MOST_CONNECTIONS, usual.connections_per_address, findings),
+        connections: number(all.0, all.1, 1, MOST_AT_ONCE, usual.connections, findings),
+        connections_per_address: number(one.0, one.1, 1, MOST_AT_ONCE, usual.connections_per_address, findings),
         http2: http2(document.http2, at.key("http2"), usual.http2, findings),
     }
 }
 
 fn http2(entry: Entry<document::Http2Limits>, at: At<'_>, usual: Http2Limits, findings: &mut Findings) -> Http2Limits {
     let Some(document) = optional(entry, at, findings) else { return usual };
-    let streams = number(document.streams, at.key("streams"), 1..=10_000, usual.streams as usize, findings);
+    let streams = number(document.streams, at.key("streams"), 1..=MOST_STREAMS, usual.streams as usize, findings);
     Http2Limits {
         streams: u32::try_from(streams).unwrap_or(usual.streams),
-        resets: number(document.resets, at.key("resets"), 1..=100_000, usual.resets, findings),
-        errors: number(document.errors, at.key("errors"), 1..=100_000, usual.errors, findings),
+        resets: number(document.resets, at.key("resets"), 1..=MOST_RESETS, usual.resets, findings),
+        errors: number(document.errors, at.key("errors"), 1..=MOST_RESETS, usual.errors, findings),
     }
 }
 

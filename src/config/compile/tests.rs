@@ -9,9 +9,9 @@ use jsonwebtoken::Algorithm;
 use crate::config::entry::Entry;
 use crate::config::finding::Findings;
 use crate::config::{
-    Admin, Audit, ClientAuthentication, ClientCertificates, Http2Limits, IdentityHeaders, Introspection, Issuer,
-    KeySource, Limits, Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint,
-    Upstream, reading, yaml,
+    Access, Admin, Audit, ClientAuthentication, ClientCertificates, Http2Limits, IdentityHeaders, Introspection, Issuer, KeySource,
+    Limits, Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream, reading,
+    yaml,
 };
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, Marks,
@@ -51,7 +51,7 @@ fn the_settings_are_what_the_file_says() {
             Listener { address: "0.0.0.0:8080".parse().unwrap(), http2: false, tls: None },
             Listener { address: "[::1]:8081".parse().unwrap(), http2: true, tls: Some(tls()) },
         ],
-        admin: Some(Admin { address: "127.0.0.1:9901".parse().unwrap(), revocations_token_file: None }),
+        admin: Some(Admin { address: "127.0.0.1:9901".parse().unwrap(), revocations_token_file: None, access: None }),
         upstreams: vec![
             Upstream {
                 name: "integration".into(),
@@ -88,6 +88,7 @@ fn the_settings_are_what_the_file_says() {
         }),
         trusted_proxies: ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"].map(|net| net.parse().unwrap()).into(),
         audit: Audit { file: Some("/etc/scopegate/audit.jsonl".into()) },
+        removal_guard: false,
     };
     assert_eq!(settings, expected);
 }
@@ -381,4 +382,21 @@ fn every_asymmetric_algorithm_is_the_default() {
     );
     let names: Vec<_> = rules.list[0].rules.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect();
     assert_eq!(names, ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]);
+}
+
+#[test]
+fn access_to_the_registry_has_default_scopes() {
+    let issuers = "issuers: [{ issuer: a, audiences: [b], keys: { file: c } }]";
+    for (keys, view, manage) in [("", "scopegate:view", "scopegate:manage"), (", view: v, manage: m", "v", "m")] {
+        let rest = "upstreams: { u: { servers: [\"[::1]:3\"] } }\napis: [{ name: n, upstream: u, public: [/] }]";
+        let text = format!(
+            "version: 1\n{rest}\nlisteners: [{{ address: \"[::1]:1\" }}]\n{issuers}\nremoval_guard: true\n\
+             admin: {{ address: \"[::1]:2\", access: {{ issuer: a{keys} }} }}"
+        );
+        let (_, settings) = meaning(&text);
+        assert!(settings.removal_guard);
+        let name = |name| ScopeName::parse(name).unwrap();
+        let expected = Access { issuer: "a".into(), view: name(view), manage: name(manage) };
+        assert_eq!(settings.admin.unwrap().access, Some(expected));
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::limits::number;
+use super::limits::{MOST_AT_ONCE, number};
 use super::take::{at_least_one, optional, parsed, required};
 use super::values;
 use crate::config::Upstream;
@@ -13,9 +13,6 @@ use crate::config::entry::{Entry, Named};
 use crate::config::finding::{At, Finding, Findings, Quoted};
 use crate::config::limits::USUAL_REQUESTS;
 use crate::policy::{ApiName, UpstreamId};
-
-/// More than one process serves at once.
-const MOST_REQUESTS: usize = 1_000_000;
 
 /// The upstreams, and what apis call them.
 #[derive(Debug)]
@@ -60,7 +57,7 @@ fn upstream(name: &str, entry: Entry<document::Upstream>, at: At<'_>, findings: 
         servers.into_iter().filter_map(|(place, text)| parsed(Some(text), list.nth(place), findings, values::server));
     let servers = servers.collect();
     let requests = at.key("max_requests");
-    let max_requests = number(document.max_requests, requests, 1..=MOST_REQUESTS, USUAL_REQUESTS, findings);
+    let max_requests = number(document.max_requests, requests, 1..=MOST_AT_ONCE, USUAL_REQUESTS, findings);
     let mut timeout = |entry, key, default| {
         let at = at.key(key);
         let text = optional(entry, at, findings);

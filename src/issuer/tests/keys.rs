@@ -1,7 +1,5 @@
 //! Keys from a URL: rotation, outage, bad answers, and who may set off a fetch.
 
-use std::time::Instant;
-
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]

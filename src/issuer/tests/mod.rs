@@ -1,5 +1,6 @@
 //! The issuers against providers on real sockets and files that change.
 
+mod answers;
 mod binding;
 mod cache;
 mod credentials;
@@ -252,5 +253,6 @@ fn settings(issuers: Vec<config::Issuer>) -> Settings {
         revocations: None,
         trusted_proxies: vec![],
         audit: Audit { file: None },
+        removal_guard: false,
     }
 }

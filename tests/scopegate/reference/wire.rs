@@ -78,9 +78,13 @@ fn readable(value: &str) -> Result<String, &'static str> {
     if is_plain && !value.contains('+') && !text.contains('%') { Ok(text) } else { Err("header_ambiguous") }
 }
 
-/// A segment with every encoding decoded, without dots and spaces at its end.
+/// A segment with every encoding decoded, without dots and spaces at its end, and without an NTFS stream's name.
 pub(super) fn carelessly(segment: &str) -> String {
-    decoded(segment).unwrap().trim_end_matches(['.', ' ']).to_owned()
+    let decoded = decoded(segment).unwrap();
+    let name = decoded.trim_end_matches(['.', ' ']);
+    let parts: Vec<_> = name.splitn(3, ':').collect();
+    let is_stream = parts.len() == 3 && (parts[2].starts_with('$') || parts[2].contains(":$"));
+    if is_stream { parts[0].trim_end_matches(['.', ' ']).to_owned() } else { name.to_owned() }
 }
 
 /// Every encoding decoded; `None` if one is broken.
