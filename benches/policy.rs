@@ -72,27 +72,25 @@ fn load(criterion: &mut Criterion) {
 
 /// A file of as many services: a tenth as many scopes, a hundredth as many apis.
 fn document(services: usize) -> String {
-    let mut text = String::from(
-        r#"
-version: 1
-listeners: [{ address: "127.0.0.1:8080" }]
-upstreams: { one: { servers: ["127.0.0.1:9000"] } }
-issuers: [{ issuer: https://issuer.example, audiences: [https://api.example.com], keys: { url: https://issuer.example/jwks } }]
-apis:
-"#,
-    );
-    for first in (0..(services / 10).max(1)).step_by(10) {
+    let mut lines = vec![
+        "version: 1".to_owned(),
+        r#"listeners: [{ address: "127.0.0.1:8080" }]"#.to_owned(),
+        r#"upstreams: { one: { servers: ["127.0.0.1:9000"] } }"#.to_owned(),
+        "issuers: [{ issuer: https://i.example, audiences: [api], keys: { url: https://i.example/jwks } }]".to_owned(),
+        "apis:".to_owned(),
+    ];
+    let scopes = (services / 10).max(1);
+    for first in (0..scopes).step_by(10) {
         let base = format!("/integration/api-{first}");
-        text += &format!("  - name: api-{first}\n    base_path: {base}\n    upstream: one\n");
-        text += "    account: { path: account }\n    scopes:\n";
-        for number in first..(first + 10).min((services / 10).max(1)) {
-            text += &format!("      - name: scope-{number}\n        services:\n");
-            for kind in 0..10 {
-                text += &format!("          - \"GET,POST {base}/{{account}}/kind-{number}-{kind}/**\"\n");
-            }
+        lines.push(format!("  - name: api-{first}\n    base_path: {base}\n    upstream: one"));
+        lines.push("    account: { path: account }\n    scopes:".to_owned());
+        for number in first..(first + 10).min(scopes) {
+            lines.push(format!("      - name: scope-{number}\n        services:"));
+            let service = |kind| format!("          - \"GET,POST {base}/{{account}}/kind-{number}-{kind}/**\"");
+            lines.extend((0..10).map(service));
         }
     }
-    text
+    lines.join("\n")
 }
 
 fn target(criterion: &mut Criterion) {

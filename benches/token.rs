@@ -8,6 +8,7 @@
 )]
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
@@ -83,7 +84,7 @@ impl Signing {
     }
 }
 
-fn rules() -> IssuerRules {
+fn rules() -> Arc<IssuerRules> {
     let text = r#"
 version: 1
 listeners: [{ address: "127.0.0.1:8080" }]

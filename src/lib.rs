@@ -19,6 +19,9 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod demo;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gateway;
 pub mod issuer;
 pub mod policy;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use scopegate::config::{Settings, Source, compile};
 use scopegate::issuer::{Authenticated, IssuerSet, Issuers, Presented};
 use scopegate::policy::{ApiId, Denial, Policy, Reason, ScopeId, UnixTime};
-use scopegate::record::{AuditGuard, AuditSink, HeldScopes, Labels, Metrics, Outcome, record};
+use scopegate::record::{AuditGuard, AuditSink, HeldScopes, Labels, Metrics, Outcome, Seen, record};
 use scopegate::token::{Credential, Scheme};
 use serde_json::json;
 use tempfile::TempDir;
@@ -111,6 +111,7 @@ impl Known {
             upstream_error: None,
             decision_time: Duration::from_micros(3),
             request_time: Duration::from_micros(345),
+            seen: Seen::default(),
         };
         record(&outcome, &self.labels, &self.audit);
     }

@@ -1,5 +1,6 @@
 //! The commands: a file for each, and what they share. They print and return; `main` exits.
 
+mod audit_log;
 mod check;
 mod completions;
 mod demo;
@@ -9,6 +10,8 @@ mod explain;
 mod file;
 mod handover;
 mod paint;
+mod replay;
+mod review;
 mod running;
 mod schema;
 mod scopes;
@@ -45,6 +48,10 @@ pub enum Command {
     Test(test::Arguments),
     /// Show what a change of the file newly allows and denies.
     Diff(diff::Arguments),
+    /// Judge recorded requests again by another file.
+    Replay(replay::Arguments),
+    /// Show which rights recorded requests made no use of.
+    Review(review::Arguments),
     /// Show which scopes and privileges grant each endpoint.
     Scopes(scopes::Arguments),
     /// Print the JSON Schema of gateway.yaml, for editors that complete and check it.
@@ -86,6 +93,8 @@ impl Command {
             Self::Explain(arguments) => explain::run(&arguments),
             Self::Test(arguments) => test::run(&arguments),
             Self::Diff(arguments) => diff::run(&arguments),
+            Self::Replay(arguments) => replay::run(&arguments),
+            Self::Review(arguments) => review::run(&arguments),
             Self::Scopes(arguments) => scopes::run(&arguments),
             Self::Schema(arguments) => schema::run(&arguments),
             Self::Completions(arguments) => completions::run(&arguments),

@@ -34,6 +34,7 @@ use aws_lc_rs::digest;
 pub use expectations::expectations;
 pub(super) use expectations::is_of_a_token;
 pub(super) use issuers::algorithm_names;
+pub(super) use limits::{FASTEST, LARGEST_HEAD, MOST_AT_ONCE, MOST_HEADERS, MOST_RESETS, MOST_STREAMS, SMALLEST_HEAD};
 pub(super) use server::MOST_THREADS;
 pub(super) use token_endpoints::{LARGEST_FORM, USUAL_FORM};
 

@@ -12,6 +12,7 @@ mod finding;
 mod limits;
 mod locate;
 mod mapping;
+mod narrow;
 mod node;
 mod places;
 mod probe;
@@ -33,6 +34,7 @@ use crate::policy::Policy;
 pub use compile::{compile, expectations};
 pub use expectation::Expectation;
 pub use limits::{Http2Limits, Limits};
+pub use narrow::{Narrowing, narrowed};
 pub use problem::{Problem, Problems};
 pub use schema::{policy_schema, tests_schema};
 pub use settings::{

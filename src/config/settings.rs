@@ -144,7 +144,7 @@ pub struct Issuer {
     /// A PEM file with the authorities that its provider's certificate must come from, in the place of
     /// those that the machine trusts.
     pub ca_file: Option<PathBuf>,
-    /// RFC 7662, for tokens that are no JWTs.
+    /// RFC 7662, for tokens that are no JWTs, and for others where it says so.
     pub introspection: Option<Introspection>,
 }
 
@@ -171,6 +171,9 @@ pub struct Introspection {
     pub authentication: ClientAuthentication,
     /// How long an answer may be remembered.
     pub cache_for: Duration,
+    /// Whether JWTs are asked about too, once they were verified. An issuer without keys is asked about
+    /// all of its tokens anyway.
+    pub jwts: bool,
 }
 
 /// How the gateway proves who it is at a provider. Files are read again when they change.

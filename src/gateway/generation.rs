@@ -11,8 +11,8 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 
 use super::challenge::Challenges;
-use super::load::Loads;
 use super::guard::{self, StillCarried};
+use super::load::Loads;
 use super::metadata::Metadata;
 use super::outbound::Outbound;
 use super::upstream::Upstreams;

@@ -14,6 +14,15 @@ mod form;
 mod forward;
 #[cfg(test)]
 mod forward_tests;
+#[cfg(any(test, fuzzing))]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "an input that breaks what should hold is to be seen"
+)]
+pub(crate) mod fuzzing;
 mod generation;
 mod guard;
 mod head;

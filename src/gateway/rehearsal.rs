@@ -14,7 +14,7 @@ use super::challenge::Challenges;
 use super::form::check_head;
 use super::forward::Forward;
 use super::generation::told;
-use super::head_checks;
+use super::head_checks::{self, HeadSize};
 use super::inbound::{self, DPOP, Peer};
 use super::metadata::Metadata;
 use super::outbound::{Outbound, Sending};

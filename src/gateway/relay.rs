@@ -108,7 +108,7 @@ impl Exchange<'_> {
         let mut read = BytesMut::with_capacity(FIRST_READ);
         loop {
             let received = self.receive(&mut read).await;
-            let received = received.and_then(|length| if length > 0 { Ok(length) } else { Err(closed()) });
+            let received = received.and_then(|length| if length > 0 { Ok(length) } else { closed() });
             received.map_err(|mut error| {
                 // What was answered in part was asked.
                 if !read.is_empty() {
@@ -129,19 +129,19 @@ impl Exchange<'_> {
         let Plain { mut head, body, mut rest, mut is_overrun } = plain;
         prepare(&mut head, self.session, self.context)?;
         let downstream = &mut self.session.downstream_session;
-        downstream.write_response_header(head).await.map_err(|error| error.into_down())?;
-        downstream.write_response_body(body, rest == 0).await.map_err(|error| error.into_down())?;
+        downstream.write_response_header(head).await.map_err(Error::into_down)?;
+        downstream.write_response_body(body, rest == 0).await.map_err(Error::into_down)?;
         while rest > 0 {
             let mut read = BytesMut::with_capacity(READ.min(rest));
             let length = self.receive(&mut read).await?;
             if length == 0 {
-                return Err(closed());
+                return closed();
             }
             is_overrun |= length > rest;
             read.truncate(rest);
             rest = rest.saturating_sub(length);
             let downstream = &mut self.session.downstream_session;
-            downstream.write_response_body(read.freeze(), rest == 0).await.map_err(|error| error.into_down())?;
+            downstream.write_response_body(read.freeze(), rest == 0).await.map_err(Error::into_down)?;
         }
         if !is_overrun {
             self.server.idle.give(self.connection);
@@ -159,9 +159,9 @@ impl Exchange<'_> {
                 let mut task = std::pin::pin!(client.read_response_task());
                 loop {
                     tokio::select! {
-                        task = &mut task => break task.map_err(|error| error.into_up())?,
+                        task = &mut task => break task.map_err(Error::into_up)?,
                         next = self.session.downstream_session.read_body_or_idle(true), if !self.is_pipelined => {
-                            next.map_err(|error| error.into_down())?;
+                            next.map_err(Error::into_down)?;
                             self.is_pipelined = true;
                         }
                     }
@@ -172,12 +172,12 @@ impl Exchange<'_> {
                 HttpTask::Header(mut head, _) => {
                     prepare(&mut head, self.session, self.context)?;
                     let written = self.session.downstream_session.write_response_header(head).await;
-                    written.map_err(|error| error.into_down())?;
+                    written.map_err(Error::into_down)?;
                 }
                 HttpTask::Body(body, _) => {
                     let body = body.unwrap_or_default();
                     let written = self.session.downstream_session.write_response_body(body, is_last).await;
-                    written.map_err(|error| error.into_down())?;
+                    written.map_err(Error::into_down)?;
                 }
                 HttpTask::Done | HttpTask::Trailer(_) => {}
                 HttpTask::UpgradedBody(..) => return Err(Error::new_up(ErrorType::InvalidHTTPHeader)),
@@ -208,7 +208,7 @@ impl Exchange<'_> {
                 read = &mut read => return read,
                 // Pingora takes what comes for the next request, and an end for the client's.
                 next = self.session.downstream_session.read_body_or_idle(true), if !self.is_pipelined => {
-                    next.map_err(|error| error.into_down())?;
+                    next.map_err(Error::into_down)?;
                     self.is_pipelined = true;
                 }
             }
@@ -225,10 +225,11 @@ async fn connect(server: &Server) -> Result<Box<Connection>> {
     Ok(Box::new(Connection::plain(stream, server.address)?))
 }
 
-fn closed() -> Box<Error> {
+/// The server has closed the connection.
+fn closed<T>() -> Result<T> {
     let mut error = Error::new_up(ErrorType::ConnectionClosed);
     error.set_retry(true);
-    error
+    Err(error)
 }
 
 /// Connections of this module have no TLS.

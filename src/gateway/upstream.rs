@@ -11,8 +11,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use pingora::upstreams::peer::HttpPeer;
 
-use super::load::{Carried, Load};
 use super::idle::Idle;
+use super::load::{Carried, Load};
 use crate::config::{ServerAddress, Settings, Upstream};
 use crate::policy::UpstreamId;
 

@@ -252,6 +252,9 @@ impl Denial {
             }
             Self::PathAmbiguous(_)
             | Self::HeaderAmbiguous(_)
+            | Self::HeadTooLarge(_)
+            | Self::BodyTooLarge { .. }
+            | Self::Overloaded { .. }
             | Self::TokenMissing
             | Self::Token(_)
             | Self::IssuerUnavailable

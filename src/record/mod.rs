@@ -4,8 +4,8 @@
 //! labels a series comes from `gateway.yaml`, never from a request.
 
 mod audit;
-mod connections;
 mod change_line;
+mod connections;
 mod denials;
 mod labels;
 mod line;
@@ -13,19 +13,24 @@ mod metrics;
 mod outcome;
 mod panics;
 mod queue;
+mod read;
 mod register;
 mod result;
 mod revocation;
 mod usage;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use line::append as audit_line;
+
 pub use audit::{AuditGuard, AuditSink};
-pub use connections::{ConnectionEnd, UpstreamSeries};
 pub use change_line::RegistryChange;
+pub use connections::{ConnectionEnd, UpstreamSeries};
 pub use denials::Denied;
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};
-pub use outcome::{HeldScopes, Outcome, record};
+pub use outcome::{HeldScopes, Outcome, Seen, record};
 pub use panics::count_panics;
+pub use read::{AuditLine, NoAuditLine, PresentedCertificate};
 pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 pub use revocation::{MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
 pub use usage::Used;

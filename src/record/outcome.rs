@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use super::{AuditSink, Labels};
-use crate::policy::{ApiId, Policy, Reason, ScopeId, ScopeSet};
+use crate::policy::{Account, AccountSource, ApiId, Certificate, Policy, Reason, ScopeId, ScopeSet};
 
 /// What became of one request: all that metrics and the audit line say of it.
 #[derive(Debug, Clone)]
@@ -51,6 +51,29 @@ pub struct Outcome<'a> {
     pub decision_time: Duration,
     /// From the request's head to the end of the answer.
     pub request_time: Duration,
+    /// What the decision looked at besides, so that another policy can judge the request again.
+    pub seen: Seen<'a>,
+}
+
+/// What a decision looks at beside what else is told of it.
+#[derive(Debug, Clone, Default)]
+pub struct Seen<'a> {
+    /// The api's name, where one was found.
+    pub api: Option<&'a str>,
+    /// Where that api's requests name their account.
+    pub account_sources: &'a [AccountSource],
+    /// Whether the account was written in, the request naming none.
+    pub injected: bool,
+    /// The `Host`, as sent.
+    pub host: Option<&'a str>,
+    /// Whether a browser sent it.
+    pub browser: bool,
+    /// The scopes that the token carries, of whatever policy.
+    pub token_scopes: Option<&'a [Box<str>]>,
+    /// The accounts that the token names.
+    pub token_accounts: Option<&'a [Account]>,
+    /// The client's TLS certificate, if it was looked at.
+    pub certificate: Option<&'a Certificate>,
 }
 
 /// The scopes that a caller holds, in the words of the policy that gave them their numbers.
@@ -145,6 +168,7 @@ pub(super) mod tests {
             upstream_error: None,
             decision_time: Duration::from_nanos(2_900),
             request_time: Duration::from_micros(4_321),
+            seen: Seen { api: Some("orders"), host: Some("api.example"), ..Seen::default() },
         }
     }
 

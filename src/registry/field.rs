@@ -91,11 +91,6 @@ pub(super) const API: Fields = Fields(&[
 const LONGEST: usize = 2000;
 
 impl Fields {
-    /// The names.
-    pub(super) fn names(self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().map(|(name, _)| *name)
-    }
-
     /// The entry that was sent; a field of `null` is as if it were left out.
     ///
     /// # Errors

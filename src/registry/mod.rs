@@ -23,7 +23,6 @@ use serde_yaml::Value;
 use similar::TextDiff;
 
 use self::change::{NotPlanned, Planned};
-use self::yaml::Step;
 use crate::config::{Configuration, Problems, SourceFile, compile};
 use crate::gateway::{Gateway, Generation};
 use crate::record::{RegistryChange, ReloadResult};
@@ -239,23 +238,17 @@ impl Registry {
 
 /// What `config` has against the new text, by the fields of the entry.
 fn invalid(problems: &Problems, planned: &Planned) -> Refused {
+    let entry = yaml::shown(&planned.path);
     let errors = problems.list().iter().map(|problem| {
         let help = problem.help.iter().map(|help| format!("; {help}")).collect::<String>();
         let message = format!("{}{help}", problem.message);
-        match field_of(planned, problem.line) {
-            Some(field) => FieldError { field, message },
+        let field = problem.path.strip_prefix(&entry).filter(|_| planned.after.is_some());
+        match field.filter(|field| field.is_empty() || field.starts_with(['.', '['])) {
+            Some(field) => FieldError { field: field.trim_start_matches('.').to_owned(), message },
             None => FieldError { field: String::new(), message: format!("line {}: {message}", problem.line) },
         }
     });
     Refused::Fields(errors.collect())
-}
-
-fn field_of(planned: &Planned, line: usize) -> Option<String> {
-    planned.after.as_ref()?;
-    let field = yaml::field_at(&planned.text, &planned.path, line)?;
-    // In braces all fields are on one line, and which is meant cannot be told.
-    let entry = planned.path.last().filter(|step| matches!(step, Step::Nth(_)));
-    entry.is_some().then_some(field)
 }
 
 impl From<NotPlanned> for Refused {

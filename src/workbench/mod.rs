@@ -8,6 +8,8 @@ pub mod diff;
 mod explanation;
 mod moments;
 mod rehearsed;
+pub mod replay;
+pub mod review;
 mod scope_map;
 mod token_checks;
 mod why;

@@ -58,8 +58,19 @@ impl Gateway {
         gateway
     }
 
+    /// The same, logging all that there is to log.
+    pub(crate) fn start_saying_all(listener: &str, policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
+        let mut gateway = Self::launch_logging("trace", listener, policy, upstream, prepare);
+        gateway.wait_until_ready();
+        gateway
+    }
+
     /// The same, which may not be ready yet.
     pub(crate) fn launch(listener: &str, policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
+        Self::launch_logging("info", listener, policy, upstream, prepare)
+    }
+
+    fn launch_logging(level: &str, listener: &str, policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
         std::fs::write(folder.path().join("jwks.json"), Signer::shared().jwks().to_string()).unwrap();
@@ -67,7 +78,7 @@ impl Gateway {
         let text = document(address, listener, admin, &upstream.address.to_string(), policy);
         crate::schema::check(&text);
         std::fs::write(folder.path().join("gateway.yaml"), text).unwrap();
-        let process = Process::start(folder.path(), &["serve", "--config", "gateway.yaml"]);
+        let process = Process::start_logging(level, folder.path(), &["serve", "--config", "gateway.yaml"]);
         Self { address, admin, upstream, folder, listener: listener.to_owned(), process }
     }
 
@@ -254,7 +265,13 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
-        Self::spawn(scopegate(arguments), folder)
+        Self::start_logging("info", folder, arguments)
+    }
+
+    fn start_logging(level: &str, folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = scopegate(arguments);
+        command.env("RUST_LOG", level);
+        Self::spawn(command, folder)
     }
 
     /// Sends it a signal, by name.

@@ -114,7 +114,7 @@ fn a_scope_lives_from_a_refused_form_to_its_deletion_and_the_file_keeps_all_else
         Signer::shared().token(claims)
     };
     let write = |token: &str| gateway.ask("POST", "/data/acme/x", &[("Authorization", &format!("Bearer {token}"))]);
-    let token = caller(4);
+    let token = caller(12);
     assert_eq!(write(&token).reason(), "scope_insufficient");
 
     // Created, and live on the next request.
@@ -129,7 +129,8 @@ fn a_scope_lives_from_a_refused_form_to_its_deletion_and_the_file_keeps_all_else
     let text = fs::read_to_string(gateway.file()).unwrap();
     let added = "      - name: data-write\n        display_name: Write data\n        description: Changes the caller's own data.\n        services:\n          - POST /data/{account}/**\n";
     assert_eq!(text.replacen(added, "", 1), first);
-    assert_eq!(ops.see("/scopes/data-write")["usage"]["allowed"], 1);
+    // What a request was is recorded after its answer.
+    wait_for("the record", || (ops.see("/scopes/data-write")["usage"]["allowed"] == 1).then_some(()));
 
     // Edited; what was sent back as it was seen changes nothing else.
     let mut scope = ops.see("/scopes/data-write")["scope"].clone();
@@ -160,11 +161,12 @@ fn a_scope_lives_from_a_refused_form_to_its_deletion_and_the_file_keeps_all_else
     let deprecated = ops.change("PATCH", "/scopes/data-write", &json!({ "deprecated": true }));
     assert_eq!(deprecated.status, 200, "{deprecated:?}");
     assert!(deprecated.json()["advice"][0].as_str().unwrap().contains("discovery"), "{deprecated:?}");
-    let token = caller(3);
+    let token = caller(6);
     assert_eq!(write(&token).status, 200);
     assert_eq!(ops.see("/scopes/data-write")["scope"]["deprecated"], true);
-    assert_eq!(gateway.metric(r#"scopegate_deprecated_scope_uses_total{scope="data-write"}"#), Some(1.0));
-    assert!(gateway.log().contains("a deprecated scope is in use"), "{}", gateway.log());
+    let uses = r#"scopegate_deprecated_scope_uses_total{scope="data-write"}"#;
+    wait_for("the metric", || (gateway.metric(uses) == Some(1.0)).then_some(()));
+    wait_for("the warning", || gateway.log().contains("a deprecated scope is in use").then_some(()));
 
     // Deleted, once nobody holds it.
     let deleted = wait_for("the token's end", || {
@@ -341,4 +343,25 @@ fn a_required_scope_says_whom_it_would_shut_out() {
     let preview = ops.change("PATCH", "/scopes/data-admin?dry_run=true", &json!({ "required": true })).json();
     assert_eq!(preview["lacked_by"], json!(["acme"]), "{preview}");
     assert!(fields(&ops.change("PATCH", "/scopes/data-admin?dry_run=maybe", &json!({}))).is_empty());
+}
+
+#[test]
+fn discovery_tells_consent_screens_what_scopes_are() {
+    let more = "resource_metadata: { resource: https://api.example.com }\n";
+    let gateway = Gateway::start(&format!("{POLICY}{more}"));
+    let ops = Person::manager(&gateway);
+    let text = json!({ "description": "What is said on consent.", "emphasize": true });
+    assert_eq!(ops.change("PATCH", "/scopes/data-read", &text).status, 200);
+    assert_eq!(ops.change("PATCH", "/scopes/data-admin", &json!({ "show_in_discovery": false })).status, 200);
+    let read = |path: &str| gateway.ask("GET", &format!("/.well-known/oauth-protected-resource{path}"), &[]);
+    let whole = read("").json();
+    assert_eq!(whole["scopes_supported"], json!(["data-read", "open-all"]));
+    assert_eq!(whole["resource"], "https://api.example.com");
+    let data = read("/data").json();
+    assert_eq!((&data["resource"], &data["resource_name"]), (&json!("https://api.example.com/data"), &json!("Data")));
+    let shown = json!([{ "name": "data-read", "display_name": "Read data", "description": "What is said on consent.",
+        "required": false, "emphasize": true, "deprecated": false }]);
+    assert_eq!((&data["scopes_supported"], &data["scopegate_scopes"]), (&json!(["data-read"]), &shown));
+    assert_eq!(data["authorization_servers"], json!(["https://issuer.example", "https://other.example"]));
+    assert_eq!(read("/dat").status, 401);
 }

@@ -73,7 +73,7 @@ fn bad_input_gets_a_message_for_each_field_and_writes_nothing() {
     let etag = ops.etag();
     let long = "x".repeat(300);
     let cases: [(&str, &str, Value, u16, &[(&str, &str)]); 24] = [
-        ("POST", "/apis/open/scopes", json!({}), 422, &[("", "`name` is missing")]),
+        ("POST", "/apis/open/scopes", json!({}), 422, &[("name", "`name` is missing")]),
         ("POST", "/apis/open/scopes", json!({ "name": "" }), 422, &[("name", "it is empty")]),
         ("POST", "/apis/open/scopes", json!({ "name": "a b" }), 422, &[("name", "' '")]),
         ("POST", "/apis/open/scopes", json!({ "name": long }), 422, &[("name", "300 bytes long")]),
@@ -97,7 +97,7 @@ fn bad_input_gets_a_message_for_each_field_and_writes_nothing() {
         (
             "POST",
             "/apis/data/scopes",
-            json!({ "name": "x", "services": ["GET /open/x", "GTE /data/{account}", "GET /data/x", "/data/../x"] }),
+            json!({ "name": "x", "services": ["GET /open/{account}", "GTE /data/{account}", "GET /data/x", "/data/../x"] }),
             422,
             &[
                 ("services[0]", "outside the api's base path"),

@@ -24,7 +24,7 @@ fn sigkill_at_random_points_of_two_hundred_writes_leaves_a_whole_file() {
     let (mut number, mut kills, mut half_way) = (0, 0, 0);
     while number < WRITES {
         let ops = Person::manager(&gateway);
-        let after = Duration::from_micros(fastrand::u64(0..120_000));
+        let after = Duration::from_micros(fastrand::u64(0..600_000));
         let acknowledged = thread::scope(|scope| {
             scope.spawn(|| {
                 thread::sleep(after);

@@ -52,13 +52,14 @@ pub(super) async fn authorize(
         }
         Err(fault) => return Err(refused(&fault.into())),
     };
-    let host = asked.headers.get(axum::http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    // What a proof must be for is told by the file, and not by whoever sends it.
+    let address = generation.settings.admin.as_ref().map(|admin| admin.address.to_string()).unwrap_or_default();
     let presented = Presented {
         credential,
         certificate: None,
         proof: asked.headers.get(DPOP).and_then(|proof| proof.to_str().ok()),
         method: asked.method.as_str(),
-        url: &format!("http://{host}{}", asked.uri.path()),
+        url: &format!("http://{address}{}", asked.uri.path()),
     };
     let (policy, now) = (&generation.policy, now());
     let found = generation.issuers.authenticate(&presented, policy, generation.number, now).await;
@@ -89,6 +90,9 @@ fn refused(denial: &Denial) -> Refusal {
         Denial::Token(fault) => Refusal::unauthorized(denial.reason().as_str(), &fault.to_string(), true),
         Denial::PathAmbiguous(_)
         | Denial::HeaderAmbiguous(_)
+        | Denial::HeadTooLarge(_)
+        | Denial::BodyTooLarge { .. }
+        | Denial::Overloaded { .. }
         | Denial::TokenMissing
         | Denial::ClientUnknown
         | Denial::ClientAccountMismatch

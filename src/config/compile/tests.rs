@@ -9,9 +9,9 @@ use jsonwebtoken::Algorithm;
 use crate::config::entry::Entry;
 use crate::config::finding::Findings;
 use crate::config::{
-    Access, Admin, Audit, ClientAuthentication, ClientCertificates, Http2Limits, IdentityHeaders, Introspection, Issuer, KeySource,
-    Limits, Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream, reading,
-    yaml,
+    Access, Admin, Audit, ClientAuthentication, ClientCertificates, Http2Limits, IdentityHeaders, Introspection,
+    Issuer, KeySource, Limits, Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings,
+    TokenEndpoint, Upstream, reading, yaml,
 };
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, Marks,
@@ -148,6 +148,7 @@ fn login() -> Issuer {
             client_id: "gateway".into(),
             authentication: ClientAuthentication::Secret { file: "/etc/scopegate/secrets/idp".into() },
             cache_for: Duration::from_secs(15),
+            jwts: false,
         }),
     }
 }
@@ -198,6 +199,14 @@ fn keys_and_the_introspection_endpoint_can_be_discovered() {
     assert_eq!(issuer.keys, Some(KeySource::Discover));
     assert_eq!(issuer.ca_file.as_deref(), Some(Path::new("/etc/scopegate/tls/ca.pem")));
     assert_eq!(issuer.introspection.as_ref().unwrap().url, None);
+}
+
+#[test]
+fn an_issuer_with_keys_may_be_asked_about_jwts_too() {
+    for jwts in [true, false] {
+        let settings = with(&[("cache_for: 15s", &format!("jwts: {jwts}"))]);
+        assert_eq!(settings.issuers[0].introspection.as_ref().unwrap().jwts, jwts);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod answers;
 mod binding;
 mod cache;
+mod confirmation;
 mod credentials;
 mod discovery;
 mod files;

@@ -150,11 +150,12 @@ impl Reader<'_> {
         let flow = self.text.get(start.start..).is_some_and(|rest| rest.starts_with('['));
         let mut items: Vec<Node> = Vec::new();
         loop {
-            if let Some(end) = self.end() {
-                let span = start.start..self.close(flow, end, ']', items.last().map_or(from, |item| item.span.end))?;
+            if self.is_end() {
+                let empty = if flow { start.start + 1 } else { from };
+                let span = start.start..self.close(flow, items.last().map_or(empty, |item| item.span.end), ']')?;
                 return Ok(Node { span, shape: Shape::List { flow, items } });
             }
-            let from = items.last().map_or(if flow { start.end } else { from }, |item| item.span.end);
+            let from = items.last().map_or(if flow { start.start + 1 } else { from }, |item| item.span.end);
             items.push(self.node(from, depth + 1)?);
         }
     }
@@ -163,10 +164,11 @@ impl Reader<'_> {
         let flow = self.text.get(start.start..).is_some_and(|rest| rest.starts_with('{'));
         let mut entries: Vec<Pair> = Vec::new();
         loop {
-            if let Some(end) = self.end() {
-                let last = entries.last().map_or(from, |pair| pair.value.span.end);
+            if self.is_end() {
+                let empty = if flow { start.start + 1 } else { from };
+                let last = entries.last().map_or(empty, |pair| pair.value.span.end);
                 let first = entries.first().map_or(start.start, |pair| pair.key_span.start);
-                let span = if flow { start.start } else { first }..self.close(flow, end, '}', last)?;
+                let span = if flow { start.start } else { first }..self.close(flow, last, '}')?;
                 return Ok(Node { span, shape: Shape::Mapping { flow, entries } });
             }
             let (kind, span) = self.events.get(self.next).ok_or(Unchangeable::Layout)?;
@@ -180,22 +182,32 @@ impl Reader<'_> {
         }
     }
 
-    /// The place at which the collection that is open ends, if that is next.
-    fn end(&mut self) -> Option<Range<usize>> {
-        let (kind, span) = self.events.get(self.next)?;
-        let is_end = matches!(kind, Kind::End);
-        let span = span.clone();
+    /// Whether the collection that is open ends here.
+    fn is_end(&mut self) -> bool {
+        let is_end = self.events.get(self.next).is_some_and(|(kind, _)| matches!(kind, Kind::End));
         self.next += usize::from(is_end);
-        is_end.then_some(span)
+        is_end
     }
 
-    /// Where a collection ends: behind its bracket, or with its last entry.
-    fn close(&self, flow: bool, end: Range<usize>, bracket: char, last: usize) -> Result<usize, Unchangeable> {
+    /// Where a collection ends: with its last entry, or behind its bracket, which follows the last
+    /// entry after nothing but blanks, a comma and comments. The parser's own mark is not always there.
+    fn close(&self, flow: bool, last: usize, bracket: char) -> Result<usize, Unchangeable> {
         if !flow {
             return Ok(last);
         }
-        let ends_with = |end: usize| self.text.get(..end).is_some_and(|text| text.ends_with(bracket));
-        [end.end, end.start, end.start + 1].into_iter().find(|end| ends_with(*end)).ok_or(Unchangeable::Layout)
+        let rest = self.text.get(last..).ok_or(Unchangeable::Layout)?;
+        let mut in_comment = false;
+        for (place, character) in rest.char_indices() {
+            match character {
+                '\n' => in_comment = false,
+                _ if in_comment => {}
+                '#' => in_comment = true,
+                ' ' | '\t' | '\r' | ',' => {}
+                _ if character == bracket => return Ok(last + place + 1),
+                _ => return Err(Unchangeable::Layout),
+            }
+        }
+        Err(Unchangeable::Layout)
     }
 
     fn colon(&self, from: usize) -> usize {

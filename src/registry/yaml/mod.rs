@@ -16,7 +16,7 @@ use serde_yaml::Value;
 use thiserror::Error;
 
 use self::difference::{Operation, first_difference};
-use self::layout::{Layout, Node};
+use self::layout::Layout;
 
 /// A step from a mapping or list to what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,39 +77,11 @@ fn at_mut<'v>(value: &'v mut Value, path: &[Step]) -> Option<&'v mut Value> {
     })
 }
 
-/// The key or entry below `path` at which the line, from 1, lies; as `services[1]`. Empty if it is at
-/// none of them, `None` if it is elsewhere.
-pub(super) fn field_at(text: &str, path: &[Step], line: usize) -> Option<String> {
-    let layout = Layout::of(text).ok()?;
-    let start = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum::<usize>();
-    let end = start + text.get(start..)?.find('\n').unwrap_or(text.len() - start);
-    let node = path.iter().try_fold(&layout.root, |node, step| node.child(step))?;
-    let is_there = |from: usize, to: usize| from <= end && start <= to;
-    if !is_there(node.span.start, node.span.end) {
-        return None;
-    }
-    let mut field = String::new();
-    let mut node: &Node = node;
-    loop {
-        match &node.shape {
-            layout::Shape::Mapping { entries, .. } => {
-                let Some(pair) = entries.iter().find(|pair| is_there(pair.key_span.start, pair.value.span.end)) else {
-                    return Some(field);
-                };
-                if !field.is_empty() {
-                    field.push('.');
-                }
-                field.push_str(&pair.key);
-                node = &pair.value;
-            }
-            layout::Shape::List { items, .. } => {
-                let Some(place) = items.iter().position(|item| is_there(item.span.start, item.span.end)) else {
-                    return Some(field);
-                };
-                field.push_str(&format!("[{place}]"));
-                node = items.get(place)?;
-            }
-            layout::Shape::Scalar { .. } | layout::Shape::Other => return Some(field),
-        }
-    }
+/// `apis[1].name`.
+pub(super) fn shown(path: &[Step]) -> String {
+    path.iter().fold(String::new(), |shown, step| match step {
+        Step::Key(key) if shown.is_empty() => key.clone(),
+        Step::Key(key) => format!("{shown}.{key}"),
+        Step::Nth(place) => format!("{shown}[{place}]"),
+    })
 }

@@ -40,6 +40,8 @@ fn a_list_in_brackets_stays_on_its_line() {
     check(text, &[key("a")], "[y]", "a: [\"y\"]   # why\nb: {c: 1, d: [2]}\n");
     check(text, &[key("a")], "[]", "a: []   # why\nb: {c: 1, d: [2]}\n");
     check(text, &[key("b")], "{d: [2], e: \"a, b\"}", "a: [x, \"y\"]   # why\nb: {d: [2], e: \"a, b\"}\n");
+    check("a: { b: 1,  }\nc: [x, y , ] # z\n", &[key("c")], "[x, y, w]", "a: { b: 1,  }\nc: [x, y, w , ] # z\n");
+    check("a: { b: 1, # c\n }\n", &[key("a")], "{b: 1, d: 2}", "a: { b: 1, d: 2, # c\n }\n");
     check(text, &[key("b"), key("d")], "[2, 3]", "a: [x, \"y\"]   # why\nb: {c: 1, d: [2, 3]}\n");
 }
 
@@ -96,15 +98,9 @@ fn what_others_share_is_not_changed() {
 }
 
 #[test]
-fn a_line_is_told_by_its_field() {
-    let text =
-        "apis:\n  - name: a\n    scopes:\n      - name: x\n        services:\n          - GET /x\n          - GET /y\n";
-    let path = [key("apis"), Step::Nth(0), key("scopes"), Step::Nth(0)];
-    for (line, expected) in
-        [(4, Some("name")), (5, Some("services")), (6, Some("services[0]")), (7, Some("services[1]")), (2, None)]
-    {
-        assert_eq!(field_at(text, &path, line).as_deref(), expected, "{line}");
-    }
+fn a_path_is_shown_as_people_write_it() {
+    let path = [key("apis"), Step::Nth(1), key("scopes"), Step::Nth(0)];
+    assert_eq!((shown(&path), shown(&[])), ("apis[1].scopes[0]".to_owned(), String::new()));
 }
 
 /// How a value is written.
@@ -181,7 +177,14 @@ fn write(entries: &[(Value, Style)], outer: Style, newline: &str) -> String {
                 lines.push(format!("{pad}# before an entry"));
             }
             if style.flow {
-                lines.push(format!("{pad}-  {} # in braces", render::inline(entry, false)));
+                let end = if style.blank { ", }" } else { "}" };
+                let braces = render::inline(entry, false).trim_end_matches('}').trim_end().to_owned();
+                let braces = if entry.as_mapping().unwrap().len() == 1 {
+                    format!("{braces} {end}")
+                } else {
+                    render::inline(entry, false)
+                };
+                lines.push(format!("{pad}-  {braces} # in braces"));
                 continue;
             }
             let mut dash = "- ";
