@@ -2,10 +2,11 @@
 
 .DEFAULT_GOAL := help
 CARGO := cargo
+SOAK_SECONDS ?= 600
 # So that a rustup that is installed but not on the PATH is found.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test test-idp test-secret fuzz fuzz-check deny advisories release lint schema man bench bench-check compare scale setup
+.PHONY: help run test test-idp test-secret soak fuzz fuzz-check deny advisories release lint schema man bench bench-check compare scale setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +21,9 @@ test-idp: setup ## the gateway against a certified identity provider; needs Node
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.20 or later first" >&2; exit 1; }
 	npm ci --prefix tests/idp --loglevel=error
 	$(CARGO) test --test idp -- --nocapture
+
+soak: release ## ten minutes of everything at once on the optimised binary: memory, descriptors and latency are flat
+	SOAK_SECONDS=$(SOAK_SECONDS) SCOPEGATE_BINARY=$(CURDIR)/target/release/scopegate $(CARGO) test --test soak -- --nocapture
 
 test-secret: setup ## ways around proxies, tried before nginx, Apache and Node.js; needs Node.js and Debian
 	@command -v node >/dev/null || { echo "node is missing: install Node.js 20.20 or later first" >&2; exit 1; }

@@ -9,6 +9,7 @@ mod document;
 mod entry;
 mod expectation;
 mod finding;
+mod limits;
 mod locate;
 mod mapping;
 mod narrow;
@@ -32,6 +33,7 @@ use crate::policy::Policy;
 
 pub use compile::{compile, expectations};
 pub use expectation::Expectation;
+pub use limits::{Http2Limits, Limits};
 pub use narrow::{Narrowing, narrowed};
 pub use problem::{Problem, Problems};
 pub use schema::{policy_schema, tests_schema};

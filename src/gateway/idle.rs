@@ -87,7 +87,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
-        (Box::new(Connection::plain(ours.unwrap(), address)), theirs.unwrap().0)
+        (Box::new(Connection::plain(ours.unwrap(), address).unwrap()), theirs.unwrap().0)
     }
 
     async fn until_announced(idle: &Idle, connection: Box<Connection>) {
