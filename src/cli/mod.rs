@@ -5,6 +5,7 @@ mod completions;
 mod demo;
 mod explain;
 mod file;
+mod import;
 mod paint;
 mod running;
 mod schema;
@@ -41,6 +42,8 @@ pub enum Command {
     Test(test::Arguments),
     /// Show which scopes and privileges grant each endpoint.
     Scopes(scopes::Arguments),
+    /// Make a gateway.yaml of a document that describes an API.
+    Import(import::Arguments),
     /// Print the JSON Schema of gateway.yaml, for editors that complete and check it.
     Schema(schema::Arguments),
     /// Print what a shell needs to complete commands.
@@ -80,6 +83,7 @@ impl Command {
             Self::Explain(arguments) => explain::run(&arguments),
             Self::Test(arguments) => test::run(&arguments),
             Self::Scopes(arguments) => scopes::run(&arguments),
+            Self::Import(arguments) => import::run(&arguments),
             Self::Schema(arguments) => schema::run(&arguments),
             Self::Completions(arguments) => completions::run(&arguments),
             Self::Man(arguments) => completions::man(&arguments),

@@ -16,6 +16,7 @@ mod places;
 mod probe;
 mod problem;
 mod reading;
+mod remark;
 mod schema;
 mod settings;
 mod source;
@@ -31,7 +32,8 @@ use crate::policy::Policy;
 
 pub use compile::{compile, expectations};
 pub use expectation::Expectation;
-pub use problem::{Problem, Problems};
+pub use problem::{INVALID, Problem, Problems, Severity, remarked, rendered};
+pub use remark::{Remark, Subject};
 pub use schema::{policy_schema, tests_schema};
 pub use settings::{
     Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,

@@ -32,6 +32,7 @@ mod flood;
 mod harness;
 mod http2;
 mod http2_client;
+mod importing;
 mod proxying;
 mod random_policies;
 mod reasons;
