@@ -9,6 +9,7 @@ mod diff;
 mod explain;
 mod file;
 mod handover;
+mod import;
 mod paint;
 mod replay;
 mod review;
@@ -54,6 +55,8 @@ pub enum Command {
     Review(review::Arguments),
     /// Show which scopes and privileges grant each endpoint.
     Scopes(scopes::Arguments),
+    /// Make a gateway.yaml of a document that describes an API.
+    Import(import::Arguments),
     /// Print the JSON Schema of gateway.yaml, for editors that complete and check it.
     Schema(schema::Arguments),
     /// Print what a shell needs to complete commands.
@@ -96,6 +99,7 @@ impl Command {
             Self::Replay(arguments) => replay::run(&arguments),
             Self::Review(arguments) => review::run(&arguments),
             Self::Scopes(arguments) => scopes::run(&arguments),
+            Self::Import(arguments) => import::run(&arguments),
             Self::Schema(arguments) => schema::run(&arguments),
             Self::Completions(arguments) => completions::run(&arguments),
             Self::Man(arguments) => completions::man(&arguments),

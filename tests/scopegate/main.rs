@@ -37,6 +37,7 @@ mod handing_over;
 mod harness;
 mod http2;
 mod http2_client;
+mod importing;
 mod load;
 mod proxying;
 mod random_policies;
