@@ -24,6 +24,7 @@ mod bound;
 mod changing;
 mod checking;
 mod claims;
+mod confirming;
 mod decisions;
 mod demo;
 mod explaining;
