@@ -20,6 +20,7 @@ mod allocations;
 mod attacks_http;
 mod attacks_tokens;
 mod authority;
+mod balancer;
 mod bound;
 mod changing;
 mod checking;
