@@ -54,3 +54,4 @@ mod tls;
 mod tls_client;
 mod token_endpoint;
 mod unsaid;
+mod waves;
