@@ -386,6 +386,8 @@ pub(super) struct Introspection {
     /// How long an answer is good; no longer than the token.
     #[schemars(extend("default" = "30s"))]
     pub(super) cache_for: Entry<DurationText>,
+    /// Whether JWTs are asked about too, once they were verified; without `keys` they are anyway.
+    #[schemars(extend("default" = false))]
     pub(super) jwts: Entry<bool>,
 }
 
