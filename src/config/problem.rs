@@ -38,6 +38,8 @@ pub struct Problem {
     pub message: String,
     /// What would be right, where that is known.
     pub help: Option<String>,
+    /// The key or entry that it is about, such as `apis[1].scopes[0].name`; empty where it is the text.
+    pub path: String,
     excerpt: Option<Excerpt>,
 }
 
@@ -135,12 +137,13 @@ fn located(found: Vec<(Finding, Severity, &'static str)>, file: &Arc<str>, sourc
             line: spot.line,
             column: spot.start + 1,
             message: message(&finding, &text),
+            path: finding.place.to_string(),
             help: finding.help,
             excerpt: excerpts.excerpt(spot),
         })
         .collect();
     // What stands behind an alias is met once for each time it is used.
-    list.dedup();
+    list.dedup_by(|one, other| one.is_same(other));
     list
 }
 
@@ -162,8 +165,15 @@ impl Problem {
             column: 1,
             message: message.to_owned(),
             help: None,
+            path: String::new(),
             excerpt: None,
         }
+    }
+
+    /// Whether people see the same, whichever path has led there.
+    fn is_same(&self, other: &Self) -> bool {
+        let shown = |own: &Self| (own.line, own.column, own.message.clone(), own.help.clone());
+        shown(self) == shown(other)
     }
 
     fn render(&self, renderer: &Renderer) -> String {

@@ -26,8 +26,8 @@ use super::revocation::{self, is_revocation, revoke};
 use super::token_endpoint::{self, AskedToken};
 use super::trace;
 use super::upstream::{Pool, Turn};
-use crate::policy::{ClientId, Denial, Reason, TokenFault, UnixTime};
-use crate::record::{HeldScopes, Outcome, record};
+use crate::policy::{ClientId, Denial, Reason, TokenFault, UnixTime, has_browser_headers};
+use crate::record::{HeldScopes, Outcome, Seen, record};
 
 /// How much of a refused request's body is read and thrown away, and how long that may take, so that
 /// a client that is still sending gets to read its answer (RFC 9112 section 9.6).
@@ -190,6 +190,9 @@ impl Context {
             subject: caller.and_then(|caller| caller.caller.subject.as_deref()),
             account: self.found.account.as_ref().map(|account| String::from_utf8_lossy(account.as_bytes())),
             scopes: caller.map(|caller| HeldScopes { policy, held: caller.standing.held() }),
+            client_place: caller.and_then(|caller| caller.standing.client_place()),
+            granting: self.found.granted_by,
+            wanted: &self.found.wanted,
             granted_by: self.found.granted_by.and_then(|id| policy.scope(id)).map(|scope| scope.name.as_str()),
             service: self.found.service.and_then(|id| policy.service(id)).map(crate::policy::Service::as_str),
             method: head.method.as_str(),
@@ -198,8 +201,26 @@ impl Context {
             upstream_error: self.failure.and_then(Failure::upstream_error),
             decision_time: self.decided.unwrap_or_default(),
             request_time: self.answered.unwrap_or_else(|| self.started.elapsed()),
+            seen: self.seen(session),
         };
         record(&outcome, &self.generation.labels, self.gateway.audit());
+    }
+
+    /// What the decision looked at beside what else is recorded.
+    fn seen<'s>(&'s self, session: &'s Session) -> Seen<'s> {
+        let headers = &session.req_header().headers;
+        let api = self.found.api.and_then(|api| self.generation.policy.api(api));
+        let caller = self.found.caller.as_deref().map(|caller| &caller.caller);
+        Seen {
+            api: api.map(|api| api.name.as_str()),
+            account_sources: api.map_or(&[], |api| &api.account),
+            injected: self.found.injected,
+            host: inbound::host(headers).ok(),
+            browser: has_browser_headers(headers),
+            token_scopes: caller.map(|caller| &*caller.scopes),
+            token_accounts: caller.map(|caller| &*caller.accounts),
+            certificate: Security::certificate(session.digest()).or(self.found.told_certificate.as_ref()),
+        }
     }
 
     /// The answer to a request for the resource's metadata, which no policy judges.
@@ -213,7 +234,7 @@ impl Context {
         {
             return None;
         }
-        let (answer, reason) = metadata.answer(&head.method, &self.request_id);
+        let (answer, reason) = metadata.answer(path, &head.method, &self.request_id);
         self.found.reason = Some(reason);
         Some(answer)
     }

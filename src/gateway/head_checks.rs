@@ -5,6 +5,7 @@
 
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Method, Version};
+use memchr::{memchr, memchr_iter};
 use pingora::http::RequestHeader;
 
 use super::inbound::DPOP;
@@ -20,12 +21,15 @@ const MOST_OPTIONS: usize = 9;
 /// Refuses what can no longer be told from the parsed head. `head` is the request's as it was read;
 /// empty where it was not read as text.
 pub(super) fn check_head(head: &[u8], headers: &HeaderMap) -> Result<(), Denial> {
-    let mut lines = head.trim_ascii_start().split_inclusive(|byte| *byte == b'\n');
+    let head = head.trim_ascii_start();
+    let first = memchr(b'\n', head).and_then(|end| head.get(..end)).unwrap_or(head);
     // Pingora drops a fragment, and would judge less than was sent.
-    if lines.clone().next().is_some_and(|line| line.contains(&b'#')) {
+    if memchr(b'#', first).is_some() {
         return Err(PathFault::Fragment.into());
     }
-    if !lines.all(|line| line.ends_with(b"\r\n")) {
+    let is_line_end = |end: usize| head.get(..end).is_some_and(|line| line.ends_with(b"\r"));
+    let is_whole = head.is_empty() || head.ends_with(b"\n");
+    if !is_whole || !memchr_iter(b'\n', head).all(is_line_end) {
         return Err(HeaderFault::LineEnd.into());
     }
     // Pingora drops a length beside a coding (RFC 9112 section 6.3): whoever sent both is at odds with

@@ -12,7 +12,17 @@ mod form;
 mod forward;
 #[cfg(test)]
 mod forward_tests;
+#[cfg(any(test, fuzzing))]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "an input that breaks what should hold is to be seen"
+)]
+pub(crate) mod fuzzing;
 mod generation;
+mod guard;
 mod head;
 mod head_checks;
 mod hygiene;
@@ -39,7 +49,8 @@ mod token_error;
 mod trace;
 mod upstream;
 
-pub use generation::{Gateway, Generation, NeedsRestart, Replaced};
+pub use generation::{Gateway, Generation, NeedsRestart, NotReplaced, Replaced};
+pub use guard::{CarriedScope, StillCarried};
 pub use rehearsal::{Head, Rehearsal};
 pub use server::{CannotServe, Server};
 pub use tls_files::{TlsFault, UnreadableFile};

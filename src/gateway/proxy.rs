@@ -24,8 +24,6 @@ use super::outbound;
 use super::patience;
 use super::relay::{prepare, relay};
 
-/// How long a connection may be idle between requests, and how long a piece of a head may take.
-const KEEPALIVE_SECONDS: u64 = 60;
 /// Between two pieces of a request's body.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// For a client to take a piece of an answer.
@@ -156,13 +154,11 @@ impl ProxyHttp for Proxy {
     }
 }
 
-/// Sets what pingora would leave open: it keeps idle connections for ever once a request was read.
+/// Sets what pingora would leave open. How long a connection may be idle is `patience`'s, which bounds
+/// heads too, and so pingora needs no time for that.
 fn bound(session: &mut Session) {
     session.set_read_timeout(Some(READ_TIMEOUT));
     session.set_write_timeout(Some(WRITE_TIMEOUT));
-    if session.get_keepalive().is_some() {
-        session.set_keepalive(Some(KEEPALIVE_SECONDS));
-    }
     // Requests sent at once are answered one after another (RFC 9112 section 9.3.2).
     session.set_pipelining_enabled(true);
 }

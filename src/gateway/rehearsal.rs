@@ -207,7 +207,7 @@ impl<'c> Rehearsal<'c> {
         if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.is_at(path.as_bytes()))
             && is_plain()
         {
-            let (answer, reason) = metadata.answer(head.method, id);
+            let (answer, reason) = metadata.answer(path.as_bytes(), head.method, id);
             return Some(Found::default().ended(reason, Ending::Answered(Own::Metadata, Some(said(answer)))));
         }
         let revocations = self.configuration.settings.revocations.as_ref();

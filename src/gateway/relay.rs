@@ -17,6 +17,7 @@ use pingora::protocols::http::v1::client::HttpSession;
 use pingora::proxy::Session;
 use pingora::time::timeout;
 use pingora::{Error, ErrorType, Result};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::connection::Connection;
@@ -107,7 +108,7 @@ impl Exchange<'_> {
         let mut read = BytesMut::with_capacity(FIRST_READ);
         loop {
             let received = self.receive(&mut read).await;
-            let received = received.and_then(|length| if length > 0 { Ok(length) } else { Err(closed()) });
+            let received = received.and_then(|length| if length > 0 { Ok(length) } else { closed() });
             received.map_err(|mut error| {
                 // What was answered in part was asked.
                 if !read.is_empty() {
@@ -125,21 +126,22 @@ impl Exchange<'_> {
 
     /// Tells a plain answer on, and keeps the connection.
     async fn tell(mut self, plain: Plain) -> Result<()> {
-        let Plain { mut head, body, mut rest, is_overrun } = plain;
+        let Plain { mut head, body, mut rest, mut is_overrun } = plain;
         prepare(&mut head, self.session, self.context)?;
         let downstream = &mut self.session.downstream_session;
-        downstream.write_response_header(head).await.map_err(|error| error.into_down())?;
-        downstream.write_response_body(body, rest == 0).await.map_err(|error| error.into_down())?;
+        downstream.write_response_header(head).await.map_err(Error::into_down)?;
+        downstream.write_response_body(body, rest == 0).await.map_err(Error::into_down)?;
         while rest > 0 {
             let mut read = BytesMut::with_capacity(READ.min(rest));
             let length = self.receive(&mut read).await?;
             if length == 0 {
-                return Err(closed());
+                return closed();
             }
-            // INVARIANT: no more is read than there is room for.
+            is_overrun |= length > rest;
+            read.truncate(rest);
             rest = rest.saturating_sub(length);
             let downstream = &mut self.session.downstream_session;
-            downstream.write_response_body(read.freeze(), rest == 0).await.map_err(|error| error.into_down())?;
+            downstream.write_response_body(read.freeze(), rest == 0).await.map_err(Error::into_down)?;
         }
         if !is_overrun {
             self.server.idle.give(self.connection);
@@ -157,9 +159,9 @@ impl Exchange<'_> {
                 let mut task = std::pin::pin!(client.read_response_task());
                 loop {
                     tokio::select! {
-                        task = &mut task => break task.map_err(|error| error.into_up())?,
+                        task = &mut task => break task.map_err(Error::into_up)?,
                         next = self.session.downstream_session.read_body_or_idle(true), if !self.is_pipelined => {
-                            next.map_err(|error| error.into_down())?;
+                            next.map_err(Error::into_down)?;
                             self.is_pipelined = true;
                         }
                     }
@@ -170,12 +172,12 @@ impl Exchange<'_> {
                 HttpTask::Header(mut head, _) => {
                     prepare(&mut head, self.session, self.context)?;
                     let written = self.session.downstream_session.write_response_header(head).await;
-                    written.map_err(|error| error.into_down())?;
+                    written.map_err(Error::into_down)?;
                 }
                 HttpTask::Body(body, _) => {
                     let body = body.unwrap_or_default();
                     let written = self.session.downstream_session.write_response_body(body, is_last).await;
-                    written.map_err(|error| error.into_down())?;
+                    written.map_err(Error::into_down)?;
                 }
                 HttpTask::Done | HttpTask::Trailer(_) => {}
                 HttpTask::UpgradedBody(..) => return Err(Error::new_up(ErrorType::InvalidHTTPHeader)),
@@ -197,16 +199,8 @@ impl Exchange<'_> {
     /// Waits for what the server says next and appends it, as far as there is room; its length, 0 at the
     /// connection's end. It gives up where the client does.
     async fn receive(&mut self, to: &mut BytesMut) -> Result<usize> {
-        let socket = socket(&self.connection)?;
-        let read = async {
-            loop {
-                socket.readable().await?;
-                match socket.try_read_buf(to) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    read => return read,
-                }
-            }
-        };
+        // Not by the socket's own calls, after which the system would be asked once more for nothing.
+        let read = self.connection.read_buf(to);
         let mut read = std::pin::pin!(within(self.server.read_timeout, ErrorType::ReadTimedout, read));
         loop {
             tokio::select! {
@@ -214,7 +208,7 @@ impl Exchange<'_> {
                 read = &mut read => return read,
                 // Pingora takes what comes for the next request, and an end for the client's.
                 next = self.session.downstream_session.read_body_or_idle(true), if !self.is_pipelined => {
-                    next.map_err(|error| error.into_down())?;
+                    next.map_err(Error::into_down)?;
                     self.is_pipelined = true;
                 }
             }
@@ -231,10 +225,11 @@ async fn connect(server: &Server) -> Result<Box<Connection>> {
     Ok(Box::new(Connection::plain(stream, server.address)))
 }
 
-fn closed() -> Box<Error> {
+/// The server has closed the connection.
+fn closed<T>() -> Result<T> {
     let mut error = Error::new_up(ErrorType::ConnectionClosed);
     error.set_retry(true);
-    error
+    Err(error)
 }
 
 /// Connections of this module have no TLS.

@@ -61,6 +61,12 @@ impl IssuerState {
         self.settings.refetch_interval
     }
 
+    /// Who is asked about its JWTs too, once they were verified.
+    pub(super) fn confirming(&self) -> Option<&Introspector> {
+        let jwts = self.settings.introspection.as_ref().is_some_and(|introspection| introspection.jwts);
+        self.introspection.as_ref().filter(|_| jwts)
+    }
+
     /// Whether it has had keys, or needs none.
     pub(super) fn is_ready(&self) -> bool {
         self.keys.as_ref().is_none_or(|keys| keys.held().ever())

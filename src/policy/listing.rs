@@ -5,8 +5,8 @@
 use super::client::{Client, Clients};
 use super::compile::{Effect, Entry};
 use super::{
-    Account, ApiId, CertificateRule, ClientId, ClientType, ExceptionId, Policy, Reach, ScopeId, ScopeNames, ScopeSet,
-    Service, ServiceId, TokenEndpointId, UndefinedScopes, UnregisteredClients,
+    Account, ApiId, CertificateRule, ClientId, ClientType, ExceptionId, Policy, Reach, Request, ScopeId, ScopeNames,
+    ScopeSet, Service, ServiceId, TokenEndpointId, UndefinedScopes, UnregisteredClients,
 };
 
 /// One service of the file, and what it stands there for.
@@ -91,6 +91,13 @@ impl Policy {
     pub fn exception(&self, id: ExceptionId) -> Option<ListedException<'_>> {
         let (scope, service) = self.excepted.get(id.0 as usize)?;
         Some(ListedException { id, scope: *scope, service })
+    }
+
+    /// The apis under whose base path the request lies and whose hosts it is for, the most specific first.
+    pub fn apis_of(&self, request: &Request<'_>) -> impl Iterator<Item = ApiId> + '_ {
+        let host: Box<str> = request.host.into();
+        let is_for = move |id: &ApiId| self.api(*id).is_some_and(|api| api.admits_host(&host));
+        self.bases.at(request.target).iter().copied().filter(is_for)
     }
 
     /// Whether there is a list of clients, so that others are refused or let through as it says.

@@ -44,7 +44,7 @@ pub use method::MethodSet;
 pub use name::{ApiName, ClientId, InvalidName, ScopeName};
 pub use pattern::{BasePath, InvalidPattern, Pattern, Segment, Service};
 pub use permit::{Basis, Injection, Permit};
-pub use request::{Identity, Request};
+pub use request::{Identity, Request, has_browser_headers};
 pub use route::Route;
 pub use scope_set::ScopeSet;
 pub use spec::{

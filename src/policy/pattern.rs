@@ -83,15 +83,18 @@ pub enum InvalidPattern {
 
 const DEEPEST: usize = 64;
 
+/// What may stand between methods and path: a service is shown as it is written, on one line.
+const BLANKS: [char; 2] = [' ', '\t'];
+
 impl Service {
     /// Reads `GET,POST /x`, `* /x` or `/x`; the path as [`Pattern::parse`] does.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
-        let text = text.trim();
-        let (methods, path) = match text.split_once(char::is_whitespace) {
-            Some((methods, path)) => (parse_methods(methods)?, path.trim_start()),
+        let text = text.trim_matches(BLANKS);
+        let (methods, path) = match text.split_once(BLANKS) {
+            Some((methods, path)) => (parse_methods(methods)?, path.trim_start_matches(BLANKS)),
             None if MethodSet::known(text).is_some() => return Err(InvalidPattern::NoPath(text.into())),
             None => (MethodSet::ALL, text),
         };
@@ -284,17 +287,19 @@ fn parse_methods(text: &str) -> Result<MethodSet, InvalidPattern> {
     })
 }
 
-/// The path of an absolute URL, which has a scheme and a host, or all of what is a path already.
+/// The path of an absolute URL, which has a scheme and a host of visible ASCII, or all of what is a path already.
 fn path_of(text: &str) -> &str {
     let is_scheme = |scheme: &str| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
     };
-    match text.split_once("://") {
-        Some((scheme, rest)) if is_scheme(scheme) && !rest.is_empty() && !rest.starts_with('/') => {
-            rest.find('/').and_then(|start| rest.get(start..)).unwrap_or("/")
-        }
-        Some(_) | None => text,
+    let Some((scheme, rest)) = text.split_once("://") else { return text };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let is_host = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic());
+    match (is_scheme(scheme) && is_host, path) {
+        (true, "") => "/",
+        (true, path) => path,
+        (false, _) => text,
     }
 }
 
@@ -368,6 +373,16 @@ mod tests {
         assert!(Service::parse(&deep(64)).is_ok());
         check(&deep(65), Err(InvalidPattern::TooDeep(65)));
         check("GET /a;b", Err(InvalidPattern::NeverJudged(PathFault::MatrixParameter)));
+    }
+
+    #[test]
+    fn a_service_is_written_on_one_line() {
+        check("GET \t/x", Ok("GET /x"));
+        check("GET\n/x", Err(InvalidPattern::NeverJudged(PathFault::Control)));
+        check("GET\u{2028}/x", Err(InvalidPattern::NeverJudged(PathFault::NonAscii)));
+        for host in ["a\0", "a\u{7f}", "a\n", "\u{202e}a"] {
+            check(&format!("https://{host}/x"), Err(InvalidPattern::NeverJudged(PathFault::EmptySegment)));
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub use claims::check_times;
 pub use client_key::{Assertion, AssertionAlgorithm, ClientKey, InvalidClientKey, Unsigned};
 pub use dpop::{Proof, ProofRequest};
 pub use form::{form_encoded, form_parameter};
-pub use introspection::{introspected, is_introspection_answer};
+pub use introspection::{confirmed, introspected, is_introspection_answer};
 pub use jwt::{Jwt, Verified};
 pub use keys::{InvalidKeySet, KeyFault, KeyFingerprint, KeySet, ParsedKeys, RefusedKey};
 pub use revocation::{InvalidRevocation, Revocations};

@@ -10,6 +10,8 @@ mod explanation;
 mod moments;
 mod openapi;
 mod rehearsed;
+pub mod replay;
+pub mod review;
 mod scope_map;
 mod token_checks;
 mod why;

@@ -9,7 +9,7 @@ mod proofs;
 use scopegate::policy::Reason;
 use serde_json::{Value, json};
 
-use crate::harness::{Gateway, Signer};
+use crate::harness::{Gateway, Signer, now};
 use crate::signer::{encode, payload};
 
 /// Four issuers: one with asymmetric keys, another with keys of the same `kid`s, and two whose set has
@@ -159,6 +159,7 @@ fn attacks_on_algorithms_and_keys_have_their_reasons_and_reach_nobody() {
         cases::other_issuers(&stage.other),
     ]
     .concat_all();
+    println!("{} tokens", attacks.len());
     assert!(attacks.len() >= 120, "{}", attacks.len());
     stage.check(&attacks);
 }
@@ -176,6 +177,7 @@ fn attacks_on_the_form_and_claims_of_tokens_have_their_reasons_and_reach_nobody(
         claims::sizes(),
     ]
     .concat_all();
+    println!("{} tokens", attacks.len());
     assert!(attacks.len() >= 180, "{}", attacks.len());
     stage.check(&attacks);
 }
@@ -213,6 +215,16 @@ fn a_remembered_token_vouches_for_no_other() {
     let dpop = format!("DPoP {token}");
     assert_eq!(stage.gateway.ask("GET", "/data/acme/x", &[("Authorization", &dpop)]).reason(), "binding_mismatch");
     assert_eq!(stage.gateway.upstream.count(), 1);
+}
+
+#[test]
+fn an_id_token_whose_audience_is_the_api_holds_no_scope() {
+    let stage = Stage::start();
+    let claims = payload(json!({ "account_id": "acme", "nonce": "n", "at_hash": "x", "auth_time": now() }));
+    let token = Signer::shared().sign(&header(json!({ "typ": "JWT" })), &claims);
+    let response = stage.gateway.get("/data/acme/x", &token);
+    assert_eq!((response.status, &*response.reason()), (403, "scope_insufficient"));
+    assert_eq!(stage.gateway.upstream.count(), 0);
 }
 
 #[test]

@@ -58,8 +58,19 @@ impl Gateway {
         gateway
     }
 
+    /// The same, logging all that there is to log.
+    pub(crate) fn start_saying_all(listener: &str, policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
+        let mut gateway = Self::launch_logging("trace", listener, policy, upstream, prepare);
+        gateway.wait_until_ready();
+        gateway
+    }
+
     /// The same, which may not be ready yet.
     pub(crate) fn launch(listener: &str, policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
+        Self::launch_logging("info", listener, policy, upstream, prepare)
+    }
+
+    fn launch_logging(level: &str, listener: &str, policy: &str, upstream: Upstream, prepare: impl Fn(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
         std::fs::write(folder.path().join("jwks.json"), Signer::shared().jwks().to_string()).unwrap();
@@ -67,7 +78,7 @@ impl Gateway {
         let text = document(address, listener, admin, &upstream.address.to_string(), policy);
         crate::schema::check(&text);
         std::fs::write(folder.path().join("gateway.yaml"), text).unwrap();
-        let process = Process::start(folder.path(), &["serve", "--config", "gateway.yaml"]);
+        let process = Process::start_logging(level, folder.path(), &["serve", "--config", "gateway.yaml"]);
         Self { address, admin, upstream, folder, listener: listener.to_owned(), process }
     }
 
@@ -113,6 +124,43 @@ impl Gateway {
         let mut connection = Connection::open(self.admin);
         connection.write(format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n").as_bytes());
         connection.read_response().expect("an answer")
+    }
+
+    /// A request to the admin address, on a connection of its own.
+    pub(crate) fn ask_admin(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        self.try_ask_admin(method, target, headers, body).expect("an answer")
+    }
+
+    /// The same; `None` if the gateway has gone.
+    pub(crate) fn try_ask_admin(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Option<Response> {
+        let mut text = format!("{method} {target} HTTP/1.1\r\nHost: admin\r\nContent-Length: {}\r\n", body.len());
+        for (name, value) in headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        let stream = TcpStream::connect(self.admin).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut connection = Connection::over(stream);
+        connection.try_write(&[format!("{text}\r\n").as_bytes(), body].concat());
+        connection.read_response()
+    }
+
+    /// SIGKILL, from any thread.
+    pub(crate) fn kill(&self) {
+        let status = Command::new("kill").args(["-KILL", &self.process.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Another process in the place of one that was killed.
+    pub(crate) fn restart(&mut self) {
+        let _ = self.process.child.wait();
+        self.process = Process::start(self.folder.path(), &["serve", "--config", "gateway.yaml"]);
+        self.wait_until_ready();
     }
 
     /// `/policy` once it says what is awaited.
@@ -201,10 +249,15 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_logging("info", folder, arguments)
+    }
+
+    fn start_logging(level: &str, folder: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_scopegate"))
             .args(arguments)
             .current_dir(folder)
             .env("NO_COLOR", "1")
+            .env("RUST_LOG", level)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -426,8 +479,11 @@ fn document(address: SocketAddr, listener: &str, admin: SocketAddr, upstream: &s
     } else {
         format!("upstreams:\n  backend:\n    servers: [\"{upstream}\"]\n")
     };
+    // A policy may say more of the admin address than where it is.
+    let policy = policy.replace("$ADMIN", &admin.to_string());
+    let admin = if policy.contains("\nadmin:") { String::new() } else { format!("admin:\n  address: {admin}\n") };
     format!(
-        "version: 1\nthreads: 2\nlisteners:\n  - {{ address: \"{address}\", {listener} }}\nadmin:\n  address: {admin}\naudit: {{ file: audit.jsonl }}\n\
+        "version: 1\nthreads: 2\nlisteners:\n  - {{ address: \"{address}\", {listener} }}\n{admin}audit: {{ file: audit.jsonl }}\n\
          {upstreams}{issuers}{}\n",
         policy.trim_start_matches('\n')
     )

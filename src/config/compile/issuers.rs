@@ -118,9 +118,10 @@ fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings
         Entry::Absent | Entry::Empty | Entry::Faulty => None,
     };
     let issuer = name.as_deref();
+    let has_keys = !matches!(document.keys, Entry::Absent);
     let keys = keys::keys(take(&mut document.keys), issuer, at.key("keys"), directory, findings);
     let discovers = keys == Some(KeySource::Discover);
-    let context = introspection::Context { issuer, discovers, directory };
+    let context = introspection::Context { issuer, has_keys, discovers, directory };
     let here = at.key("introspection");
     let introspection = introspection::introspection(take(&mut document.introspection), context, here, findings);
     let ca = at.key("ca_file");

@@ -170,6 +170,7 @@ async fn whatever_is_no_introspection_answer_is_503_in_time_and_counted_as_what_
             client_id: "gateway".into(),
             authentication: ClientAuthentication::Secret { file: secret.clone() },
             cache_for: Duration::from_secs(30),
+            jwts: false,
         };
         let issuer = config::Issuer { keys: None, introspection: Some(introspection), ..with_keys_at(String::new()) };
         let world = World::new(pace(), vec![issuer]);

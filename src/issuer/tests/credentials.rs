@@ -30,6 +30,7 @@ impl Asked {
             client_id: "gate&way".into(),
             authentication: ClientAuthentication::PrivateKey { file, algorithm, key_id: Some("k-1".into()) },
             cache_for: Duration::ZERO,
+            jwts: false,
         };
         let issuer = config::Issuer {
             rules: Arc::new(rules()),

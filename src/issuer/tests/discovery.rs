@@ -205,6 +205,7 @@ async fn the_introspection_endpoint_is_discovered_with_the_keys() {
         client_id: "gateway".into(),
         authentication: ClientAuthentication::Secret { file: secret },
         cache_for: Duration::ZERO,
+        jwts: false,
     };
     let issuer = config::Issuer { introspection: Some(introspection), ..told.settings() };
     let active = with(with(claims(), &json!({ "active": true })), &json!({ "iss": told.issuer }));

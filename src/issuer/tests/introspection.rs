@@ -43,6 +43,7 @@ impl Asked {
             client_id: "gate:way".into(),
             authentication: ClientAuthentication::Secret { file: secret },
             cache_for,
+            jwts: false,
         };
         let issuer = config::Issuer {
             rules: Arc::new(rules()),

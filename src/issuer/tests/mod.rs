@@ -3,6 +3,7 @@
 mod answers;
 mod binding;
 mod cache;
+mod confirmation;
 mod credentials;
 mod discovery;
 mod files;
@@ -251,5 +252,6 @@ fn settings(issuers: Vec<config::Issuer>) -> Settings {
         revocations: None,
         trusted_proxies: vec![],
         audit: Audit { file: None },
+        removal_guard: false,
     }
 }

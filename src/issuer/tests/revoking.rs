@@ -253,7 +253,8 @@ async fn who_may_revoke_any_token_is_known_by_a_secret_that_can_change() {
     let growing = Growing::new(None);
     assert_eq!(growing.world.set.knows_revoker("anything"), None);
     let file = growing.directory.path().join("secret");
-    let admin = Admin { address: "127.0.0.1:0".parse().unwrap(), revocations_token_file: Some(file.clone()) };
+    let admin =
+        Admin { address: "127.0.0.1:0".parse().unwrap(), revocations_token_file: Some(file.clone()), access: None };
     let settings = Settings { admin: Some(admin), ..settings_in(growing.directory.path()) };
     let set = growing.world.issuers.adopt(&settings);
     for shown in ["", "secret", "0123456789abcdef"] {

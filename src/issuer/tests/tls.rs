@@ -141,6 +141,7 @@ fn asking(provider: &Provider, authority: &Authority) -> config::Issuer {
             key_file: authority.path("client.key"),
         },
         cache_for: Duration::ZERO,
+        jwts: false,
     };
     let issuer = config::Issuer {
         rules: Arc::new(rules()),

@@ -7,7 +7,7 @@ use super::clients::Client;
 use super::example::{Bearer, Example};
 use super::gaps::{Gap, Gaps, gaps};
 use super::shape::Region;
-use super::way::Way;
+use super::way::{Carried, Way};
 use super::{Direction, Risk, Sides, TooLarge, collapse};
 use crate::policy::{AccountSource, ApiName, ClientId, MethodSet, Reach, ScopeName, ServiceId};
 
@@ -65,6 +65,8 @@ pub struct Grant {
     /// Where only for some ways of naming the account, which.
     pub when: Option<String>,
     pub(super) is_whole: bool,
+    /// Whether it is by a privilege that includes the scope.
+    pub(super) is_included: bool,
 }
 
 /// Who gains or loses.
@@ -83,11 +85,18 @@ pub(super) fn changes(sides: &Sides<'_, '_>) -> Result<(Vec<AccessChange>, Vec<A
     let (mut effective, mut idle) = (Vec::new(), Vec::new());
     let ways: Vec<_> = sides.to.all.iter().filter(|way| !is_redundant(way, sides)).collect();
     for way in &ways {
-        let found = gaps(way, sides.from)?;
-        let is_whole = found.is_whole && !found.gaps.is_empty();
-        for gap in &found.gaps {
-            let change = change(sides, way, &found, gap, is_whole);
-            if change.example.is_some() { effective.push(change) } else { idle.push(change) }
+        let mut known: Vec<Vec<Gap>> = Vec::new();
+        for carried in way.carried(sides.to.policy, sides.from.policy) {
+            let found = gaps(way, &carried.names, sides.from)?;
+            // Who carries a privilege has its scope too, and is told of with it.
+            if known.contains(&found.gaps) {
+                continue;
+            }
+            for gap in &found.gaps {
+                let change = change(sides, way, &carried, &found, gap);
+                if change.example.is_some() { effective.push(change) } else { idle.push(change) }
+            }
+            known.push(found.gaps);
         }
     }
     Ok((collapse::collapse(effective, &ways, sides), collapse::collapse(idle, &ways, sides)))
@@ -102,12 +111,13 @@ fn is_redundant(way: &Way<'_>, sides: &Sides<'_, '_>) -> bool {
     sides.to.open_to(&names).any(is_wider)
 }
 
-fn change(sides: &Sides<'_, '_>, way: &Way<'_>, found: &Gaps<'_>, gap: &Gap, is_whole: bool) -> AccessChange {
+fn change(sides: &Sides<'_, '_>, way: &Way<'_>, carried: &Carried<'_>, found: &Gaps<'_>, gap: &Gap) -> AccessChange {
     let policy = sides.to.policy;
     let name = |id| policy.scope(id).map(|scope| scope.name.clone());
+    let required = if way.asks.is_some() { &*way.api.required } else { &[] };
     let grant = Grant {
-        scope: way.asks.as_ref().and_then(|asks| name(asks.scope)),
-        required: way.asks.iter().flat_map(|asks| &way.api.required).filter_map(|id| name(*id)).collect(),
+        scope: carried.scope.cloned(),
+        required: required.iter().filter_map(|id| name(*id)).collect(),
         reach: way.asks.as_ref().filter(|_| !way.api.account.is_empty()).map(|asks| asks.reach),
         confidential_only: way.asks.as_ref().is_some_and(|asks| asks.confidential_only),
         service: policy.service(way.service).map(ToString::to_string).unwrap_or_default(),
@@ -116,9 +126,10 @@ fn change(sides: &Sides<'_, '_>, way: &Way<'_>, found: &Gaps<'_>, gap: &Gap, is_
         regions: gap.regions.clone(),
         hosts: gap.hosts.clone(),
         when: when(gap, &found.sources),
-        is_whole,
+        is_whole: found.is_whole,
+        is_included: way.asks.as_ref().and_then(|asks| name(asks.scope)) != carried.scope.cloned(),
     };
-    let (clients, example) = affected(sides, way, found, gap);
+    let (clients, example) = affected(sides, way, carried, found, gap);
     let risk = risk(sides.direction, &grant, &clients);
     let because = Vec::new();
     let api = way.api.name.clone();
@@ -126,7 +137,13 @@ fn change(sides: &Sides<'_, '_>, way: &Way<'_>, found: &Gaps<'_>, gap: &Gap, is_
 }
 
 /// Who feels it, and an example.
-fn affected(sides: &Sides<'_, '_>, way: &Way<'_>, found: &Gaps<'_>, gap: &Gap) -> (Affected, Option<Example>) {
+fn affected(
+    sides: &Sides<'_, '_>,
+    way: &Way<'_>,
+    carried: &Carried<'_>,
+    found: &Gaps<'_>,
+    gap: &Gap,
+) -> (Affected, Option<Example>) {
     let mut affected = Affected { everyone: true, ..Affected::default() };
     let mut example = None;
     for client in &sides.population.clients {
@@ -134,7 +151,7 @@ fn affected(sides: &Sides<'_, '_>, way: &Way<'_>, found: &Gaps<'_>, gap: &Gap) -
             affected.everyone = false;
             continue;
         }
-        let mut examples = examples(client, way, found, gap);
+        let mut examples = examples(client, way, carried, found, gap);
         let Some(shown) = examples.find(|example| example.tells(sides.from.policy, sides.to.policy)) else {
             affected.everyone = false;
             continue;
@@ -152,6 +169,7 @@ fn affected(sides: &Sides<'_, '_>, way: &Way<'_>, found: &Gaps<'_>, gap: &Gap) -
 fn examples<'e>(
     client: &'e Client<'_>,
     way: &'e Way<'_>,
+    carried: &'e Carried<'_>,
     found: &'e Gaps<'_>,
     gap: &'e Gap,
 ) -> impl Iterator<Item = Example> + 'e {
@@ -162,8 +180,9 @@ fn examples<'e>(
         let stands = cases.iter().filter_map(|case| case.stand(way, sample, &found.sources, client.account()));
         stands.collect::<Vec<_>>()
     });
-    let examples = stands
-        .flat_map(move |stand| hosts.iter().flat_map(move |host| at(client, way, &stand.clone(), host, gap.methods)));
+    let examples = stands.flat_map(move |stand| {
+        hosts.iter().flat_map(move |host| at(client, way, carried, &stand.clone(), host, gap.methods))
+    });
     examples.filter(|example| {
         let target = crate::policy::Target::parse(example.target.as_bytes());
         target.is_ok_and(|target| gap.regions.iter().any(|region| region.takes(&target)))
@@ -171,9 +190,16 @@ fn examples<'e>(
 }
 
 /// A stand's request, as this client can make it.
-pub(super) fn at(client: &Client<'_>, way: &Way<'_>, stand: &Stand, host: &str, methods: MethodSet) -> Vec<Example> {
+pub(super) fn at(
+    client: &Client<'_>,
+    way: &Way<'_>,
+    carried: &Carried<'_>,
+    stand: &Stand,
+    host: &str,
+    methods: MethodSet,
+) -> Vec<Example> {
     let Some(asks) = &way.asks else { return vec![Example::new(stand, host, methods, None)] };
-    let scopes: Vec<String> = asks.names.iter().map(ToString::to_string).collect();
+    let scopes: Vec<String> = carried.names.iter().map(ToString::to_string).collect();
     let mut examples = Vec::new();
     for accounts in client.token_accounts(&stand.accounts) {
         let bearer =

@@ -19,14 +19,15 @@ pub(super) struct Classes<'s> {
 }
 
 impl<'s> Classes<'s> {
-    /// Takes `domain` apart by `shapes`. Where `shared`, a text that one place names counts at every
-    /// place, so that a class says which segments are the same.
-    pub(super) fn new(domain: &'s Shape, shapes: Vec<&'s Shape>, shared: bool) -> Result<Self, TooLarge> {
-        let named = named(std::iter::once(domain).chain(shapes.iter().copied()));
-        let fresh = fresh(&named);
-        let pool = if shared { spellings(&named) } else { BTreeSet::new() };
+    /// Takes `domain` apart by `shapes`. Of several `places` that must name the same, a text that is
+    /// told apart at one is so at each.
+    pub(super) fn new(domain: &'s Shape, shapes: Vec<&'s Shape>, places: &[usize]) -> Result<Self, TooLarge> {
+        let all = || std::iter::once(domain).chain(shapes.iter().copied());
+        let fresh = fresh(&named(all().flat_map(|shape| &shape.parts)));
+        let at_places = all().flat_map(|shape| places.iter().filter_map(|place| shape.parts.get(*place)));
+        let pool = if places.len() > 1 { spellings(&named(at_places)) } else { BTreeSet::new() };
         let mut samples = Vec::new();
-        let mut walk = Walk { domain, pool, fresh, samples: &mut samples };
+        let mut walk = Walk { domain, pool, places, fresh, samples: &mut samples };
         walk.from(&mut Vec::new(), &shapes)?;
         Ok(Self { domain, shapes, samples })
     }
@@ -160,9 +161,9 @@ fn spellings(named: &BTreeSet<&str>) -> BTreeSet<Box<str>> {
     spellings
 }
 
-/// Every text that some shape names.
-fn named<'s>(shapes: impl Iterator<Item = &'s Shape>) -> BTreeSet<&'s str> {
-    let texts = shapes.flat_map(|shape| &shape.parts).filter_map(|part| match part {
+/// Every text that is named.
+fn named<'s>(parts: impl Iterator<Item = &'s Part>) -> BTreeSet<&'s str> {
+    let texts = parts.filter_map(|part| match part {
         Part::Literal(text) | Part::Spelled(text) => Some(&**text),
         Part::Any => None,
     });
@@ -181,7 +182,9 @@ fn fresh(named: &BTreeSet<&str>) -> String {
 /// The way through the segments' places.
 struct Walk<'w> {
     domain: &'w Shape,
+    /// Told apart at each of the places.
     pool: BTreeSet<Box<str>>,
+    places: &'w [usize],
     fresh: String,
     samples: &'w mut Vec<Sample>,
 }
@@ -224,7 +227,7 @@ impl<'w> Walk<'w> {
         if let Some(Part::Literal(text)) = self.domain.parts.get(depth) {
             return vec![Piece::new(text, false)];
         }
-        let mut texts = self.pool.clone();
+        let mut texts = if self.places.contains(&depth) { self.pool.clone() } else { BTreeSet::new() };
         let mut readings: BTreeSet<&str> = BTreeSet::new();
         for shape in alive {
             match shape.parts.get(depth) {
@@ -240,8 +243,9 @@ impl<'w> Walk<'w> {
         for reading in readings {
             texts.insert(another_spelling(reading, &texts));
         }
-        let mut pieces: Vec<Piece> = texts.iter().map(|text| Piece::new(text, false)).collect();
-        pieces.push(Piece::new(&format!("{}{depth}", self.fresh), true));
+        // The one that nothing names first: it makes the plainest examples.
+        let mut pieces = vec![Piece::new(&format!("{}{depth}", self.fresh), true)];
+        pieces.extend(texts.iter().map(|text| Piece::new(text, false)));
         pieces
     }
 }

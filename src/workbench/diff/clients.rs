@@ -6,8 +6,8 @@ use super::access::at;
 use super::cases::cases;
 use super::classes::Classes;
 use super::example::{Bearer, Example, certificate};
-use super::gaps::{atoms, hosts, names_twice, relevant, shapes, sources};
-use super::way::{Way, held};
+use super::gaps::{atoms, hosts, places, relevant, shapes, sources};
+use super::way::{Carried, Way, held};
 use super::{Direction, Sides, TooLarge};
 use crate::policy::{Certificate, ClientId, ClientType, ListedClient, Policy, ScopeId, ScopeName, UnregisteredClients};
 
@@ -211,11 +211,13 @@ pub(super) fn changes(sides: &Sides<'_, '_>) -> Result<Vec<ClientChange>, TooLar
 /// A request of this client that shows what the aspect lets it do.
 fn example(sides: &Sides<'_, '_>, client: &Client<'_>, aspect: &ClientAspect) -> Result<Option<Example>, TooLarge> {
     for way in &sides.to.all {
-        if concerns(sides, way, aspect)
-            && client.could_hold(way)
-            && let Some(example) = by(sides, client, way)?
-        {
-            return Ok(Some(example));
+        if !concerns(sides, way, aspect) || !client.could_hold(way) {
+            continue;
+        }
+        for carried in way.carried(sides.to.policy, sides.from.policy) {
+            if let Some(example) = by(sides, client, way, &carried)? {
+                return Ok(Some(example));
+            }
         }
     }
     Ok(None)
@@ -235,10 +237,15 @@ fn concerns(sides: &Sides<'_, '_>, way: &Way<'_>, aspect: &ClientAspect) -> bool
 }
 
 /// A request of the client by this way that is told apart.
-fn by(sides: &Sides<'_, '_>, client: &Client<'_>, way: &Way<'_>) -> Result<Option<Example>, TooLarge> {
-    let others = relevant(way, sides.from);
+fn by(
+    sides: &Sides<'_, '_>,
+    client: &Client<'_>,
+    way: &Way<'_>,
+    carried: &Carried<'_>,
+) -> Result<Option<Example>, TooLarge> {
+    let others = relevant(way, &carried.names, sides.from);
     let (sources, hosts) = (sources(way, &others)?, hosts(way, &others));
-    let classes = Classes::new(&way.shape, shapes(way, &others), names_twice(way))?;
+    let classes = Classes::new(&way.shape, shapes(way, &others), places(way))?;
     for sample in &classes.samples {
         let methods = atoms(way.methods_on(sample), others.iter().map(|other| other.methods_on(sample)));
         for case in cases(sources.len()) {
@@ -246,7 +253,7 @@ fn by(sides: &Sides<'_, '_>, client: &Client<'_>, way: &Way<'_>) -> Result<Optio
             let stands = owns.iter().filter_map(|own| case.stand(way, sample, &sources, *own));
             for stand in stands {
                 for (host, methods) in hosts.iter().flat_map(|host| methods.iter().map(move |set| (host, *set))) {
-                    let examples = at(client, way, &stand, host, methods);
+                    let examples = at(client, way, carried, &stand, host, methods);
                     let mut examples = examples.into_iter().flat_map(|example| varied(client, example));
                     if let Some(shown) = examples.find(|example| example.tells(sides.from.policy, sides.to.policy)) {
                         return Ok(Some(shown));

@@ -26,7 +26,10 @@ fn count(ways: &[&Way<'_>], sides: &Sides<'_, '_>, whole: &Whole, change: &Acces
     match whole {
         Whole::Scope(name) => {
             let id = sides.to.policy.scope_named(name.as_str());
-            of_api.filter(|way| way.asks.as_ref().is_some_and(|asks| Some(asks.scope) == id)).count()
+            let includes = id.and_then(|id| sides.to.policy.scope(id)?.includes);
+            let is_told_apart = change.grants.iter().any(|grant| grant.is_included);
+            let is_of = |scope| Some(scope) == id || is_told_apart && Some(scope) == includes;
+            of_api.filter(|way| way.asks.as_ref().is_some_and(|asks| is_of(asks.scope))).count()
         }
         Whole::Api => of_api.count(),
     }

@@ -10,10 +10,10 @@ use super::cases::{Case, cases};
 use super::classes::Classes;
 use super::shape::{Region, Sample, Shape};
 use super::way::{Way, Ways};
-use crate::policy::{AccountSource, MethodSet};
+use crate::policy::{AccountSource, MethodSet, ScopeName};
 
 /// Requests of a way that the other policy lets through by none of its own.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Gap {
     pub(super) methods: MethodSet,
     pub(super) regions: Vec<Region>,
@@ -40,11 +40,11 @@ pub(super) struct Gaps<'p> {
 /// A policy has no more places to name an account than this.
 const MOST_SOURCES: usize = 8;
 
-/// What of `way` no way of the others lets through.
-pub(super) fn gaps<'p>(way: &Way<'p>, others: &Ways<'p>) -> Result<Gaps<'p>, TooLarge> {
-    let relevant = relevant(way, others);
+/// What of `way` no way of the others lets a token of these scopes through.
+pub(super) fn gaps<'p>(way: &Way<'p>, names: &[&ScopeName], others: &Ways<'p>) -> Result<Gaps<'p>, TooLarge> {
+    let relevant = relevant(way, names, others);
     let sources = sources(way, &relevant)?;
-    let classes = Classes::new(&way.shape, shapes(way, &relevant), names_twice(way))?;
+    let classes = Classes::new(&way.shape, shapes(way, &relevant), places(way))?;
     let hosts = hosts(way, &relevant);
     let mut found: BTreeMap<Key, BTreeSet<usize>> = BTreeMap::new();
     let mut is_whole = true;
@@ -80,9 +80,8 @@ struct Key {
 }
 
 /// The ways of the others that some of the way's requests could come by.
-pub(super) fn relevant<'w, 'p>(way: &Way<'p>, others: &'w Ways<'p>) -> Vec<&'w Way<'p>> {
-    let names = way.asks.as_ref().map(|asks| asks.names.clone()).unwrap_or_default();
-    let mut relevant: Vec<_> = others.open_to(&names).filter(|other| reaches(way, other)).collect();
+pub(super) fn relevant<'w, 'p>(way: &Way<'p>, names: &[&ScopeName], others: &'w Ways<'p>) -> Vec<&'w Way<'p>> {
+    let mut relevant: Vec<_> = others.open_to(names).filter(|other| reaches(way, other)).collect();
     if let Some(covering) = relevant.iter().find(|other| other.covers(way)) {
         relevant = vec![covering];
     }
@@ -109,8 +108,9 @@ pub(super) fn shapes<'w>(way: &'w Way<'_>, relevant: &[&'w Way<'_>]) -> Vec<&'w 
     shapes
 }
 
-pub(super) fn names_twice(way: &Way<'_>) -> bool {
-    way.asks.as_ref().is_some_and(|asks| asks.places.len() > 1)
+/// The segments of the way's paths that name the account.
+pub(super) fn places<'w>(way: &'w Way<'_>) -> &'w [usize] {
+    way.asks.as_ref().map_or(&[], |asks| &asks.places)
 }
 
 /// Where requests of these ways name accounts outside their paths.

@@ -13,6 +13,7 @@ mod clients;
 mod collapse;
 mod example;
 mod gaps;
+mod settings;
 mod shape;
 mod tokens;
 mod way;
@@ -22,6 +23,7 @@ use thiserror::Error;
 pub use access::{AccessChange, Affected, Grant, Whole};
 pub use clients::{ClientAspect, ClientChange};
 pub use example::{Bearer, Example, Verdict};
+pub use settings::{Effect, SettingChange, settings};
 pub use shape::{Region, Shape};
 pub use tokens::{TokenAspect, TokenChange};
 

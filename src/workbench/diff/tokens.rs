@@ -4,8 +4,8 @@ use super::access::at;
 use super::cases::cases;
 use super::classes::Classes;
 use super::example::Example;
-use super::gaps::{hosts, names_twice, relevant, shapes, sources};
-use super::way::Way;
+use super::gaps::{hosts, places, relevant, shapes, sources};
+use super::way::{Carried, Way};
 use super::{Direction, Sides, TooLarge};
 use crate::policy::{Policy, ScopeName, ScopeNames, UndefinedScopes};
 
@@ -62,24 +62,31 @@ fn aspects(from: &Policy, to: &Policy) -> Vec<TokenAspect> {
 /// A request with such a token.
 fn example(sides: &Sides<'_, '_>, aspect: &TokenAspect) -> Result<Option<Example>, TooLarge> {
     for way in sides.to.all.iter().filter(|way| way.asks.is_some()) {
-        if let Some(example) = by(sides, aspect, way)? {
-            return Ok(Some(example));
+        for carried in way.carried(sides.to.policy, sides.from.policy) {
+            if let Some(example) = by(sides, aspect, way, &carried)? {
+                return Ok(Some(example));
+            }
         }
     }
     Ok(None)
 }
 
-fn by(sides: &Sides<'_, '_>, aspect: &TokenAspect, way: &Way<'_>) -> Result<Option<Example>, TooLarge> {
-    let others = relevant(way, sides.from);
+fn by(
+    sides: &Sides<'_, '_>,
+    aspect: &TokenAspect,
+    way: &Way<'_>,
+    carried: &Carried<'_>,
+) -> Result<Option<Example>, TooLarge> {
+    let others = relevant(way, &carried.names, sides.from);
     let (sources, hosts) = (sources(way, &others)?, hosts(way, &others));
-    let classes = Classes::new(&way.shape, shapes(way, &others), names_twice(way))?;
+    let classes = Classes::new(&way.shape, shapes(way, &others), places(way))?;
     for client in sides.population.clients.iter().filter(|client| client.could_hold(way)) {
         for sample in &classes.samples {
             let methods = way.methods_on(sample);
             let stands = cases(sources.len()).filter_map(|case| case.stand(way, sample, &sources, client.account()));
             for stand in stands.filter(|_| !methods.is_empty()) {
                 for host in &hosts {
-                    let examples = at(client, way, &stand, host, methods);
+                    let examples = at(client, way, carried, &stand, host, methods);
                     let mut examples = examples.into_iter().filter_map(|example| carrying(example, aspect));
                     if let Some(shown) = examples.find(|example| example.tells(sides.from.policy, sides.to.policy)) {
                         return Ok(Some(shown));

@@ -6,14 +6,13 @@ use hashbrown::HashMap;
 
 use super::shape::{Sample, Shape};
 use crate::policy::{
-    AccountSource, AccountWhenAbsent, Api, ApiId, MethodSet, Policy, Reach, Role, ScopeId, ScopeName, ServiceId,
+    AccountSource, AccountWhenAbsent, Api, MethodSet, Policy, Reach, Role, ScopeId, ScopeName, ServiceId,
 };
 
 /// A service that lets somebody through.
 #[derive(Debug)]
 pub(super) struct Way<'p> {
     pub(super) api: &'p Api,
-    pub(super) api_id: ApiId,
     pub(super) service: ServiceId,
     pub(super) shape: Shape,
     pub(super) methods: MethodSet,
@@ -89,7 +88,6 @@ impl<'p> Ways<'p> {
             };
             all.push(Way {
                 api,
-                api_id: listing.api,
                 service: listing.id,
                 shape: Shape::of(pattern),
                 methods: listing.service.methods(),
@@ -109,6 +107,45 @@ impl<'p> Ways<'p> {
         };
         self.public.iter().copied().chain(scopes).filter_map(|at| self.all.get(at)).filter(is_open)
     }
+}
+
+/// Scopes by which a token can come by a way: no more than it takes, in the words of the allowing policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Carried<'p> {
+    /// The scope that grants, or a privilege that includes it.
+    pub(super) scope: Option<&'p ScopeName>,
+    pub(super) names: Vec<&'p ScopeName>,
+}
+
+impl<'p> Way<'p> {
+    /// The ways to carry what it asks for that the other policy tells apart: the scopes themselves
+    /// first, then privileges in their place that include them here and not there.
+    pub(super) fn carried(&self, to: &'p Policy, from: &Policy) -> Vec<Carried<'p>> {
+        let Some(asks) = &self.asks else { return vec![Carried { scope: None, names: Vec::new() }] };
+        let granting = to.scope(asks.scope).map(|scope| &scope.name);
+        let mut carried = vec![Carried { scope: granting, names: asks.names.clone() }];
+        let others = asks.needs.iter().filter(|need| **need != asks.scope);
+        let others: Vec<&ScopeName> = others
+            .filter_map(|need| privileges(to, from, *need).next().or_else(|| to.scope(*need).map(|scope| &scope.name)))
+            .collect();
+        let with = |scope| Carried { scope: Some(scope), names: others.iter().copied().chain([scope]).collect() };
+        let is_told_apart = |name: &&ScopeName| !asks.names.contains(name);
+        if others.iter().any(is_told_apart) {
+            carried.extend(granting.map(with));
+        }
+        carried.extend(privileges(to, from, asks.scope).map(with));
+        carried
+    }
+}
+
+/// The scope's privileges by which a token holds it under the one policy and not under the other.
+fn privileges<'p>(to: &'p Policy, from: &Policy, scope: ScopeId) -> impl Iterator<Item = &'p ScopeName> {
+    let before = to.scope(scope).and_then(|scope| from.scope_named(scope.name.as_str()));
+    let privileges = to.scopes().iter().filter(move |privilege| privilege.includes == Some(scope));
+    let is_told_apart = move |name: &&ScopeName| {
+        before.is_some_and(|before| !held(from, std::iter::once(name.as_str())).contains(&before))
+    };
+    privileges.map(|privilege| &privilege.name).filter(is_told_apart).collect::<Vec<_>>().into_iter()
 }
 
 /// What a token of these scopes holds.

@@ -130,6 +130,7 @@ fn no_request_is_hidden_in_another_whoever_cuts_the_stream() {
             "1\r\nx\r\n0\r\nContent-Length: 50\r\n\r\n".into(),
         ),
     ];
+    println!("{} streams, each cut in {} ways", cases.len(), CUTTINGS.len());
     let mut answered = 0;
     for (method, lines, rest) in &cases {
         let text = stage.request(&format!("{method} /data/acme/x"), lines, rest);

@@ -160,6 +160,7 @@ const REFUSED: &[&str] = &[
 
 #[test]
 fn odd_heads_are_refused_and_reach_nobody() {
+    println!("{} heads", 3 * REFUSED.len());
     let gateway = Gateway::start(POLICY);
     let token = token("data-read");
     for lines in REFUSED {

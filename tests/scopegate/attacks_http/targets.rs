@@ -78,6 +78,7 @@ fn variations() -> BTreeSet<Vec<u8>> {
 #[test]
 fn no_spelling_of_a_path_reaches_the_secret_or_anothers_account() {
     let variations: Vec<_> = variations().into_iter().collect();
+    println!("{} targets", variations.len());
     assert!(variations.len() >= 5_000, "{}", variations.len());
     let gateway = Gateway::start(POLICY);
     let mut client = Client::new(&gateway);
