@@ -101,8 +101,9 @@ fn lines<T>(piece: &Piece, tally: &mut T, add: &impl Fn(&mut T, &AuditLine<'_>, 
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let line = AuditLine::parse(line).map_err(|error| (number, error.to_string()))?;
-        add(tally, &line, number);
+        if let Some(line) = AuditLine::parse(line).map_err(|error| (number, error.to_string()))? {
+            add(tally, &line, number);
+        }
     }
     Ok(())
 }

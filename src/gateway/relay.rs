@@ -222,7 +222,7 @@ async fn connect(server: &Server) -> Result<Box<Connection>> {
     let connected = connected.map_err(|_| Error::new_up(ErrorType::ConnectTimedout))?;
     let stream = connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
     let stream = stream.map_err(|error| Error::because(ErrorType::ConnectError, "connecting", error).into_up())?;
-    Ok(Box::new(Connection::plain(stream, server.address)))
+    Ok(Box::new(Connection::plain(stream, server.address)?))
 }
 
 /// The server has closed the connection.

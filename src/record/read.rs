@@ -84,6 +84,13 @@ pub struct PresentedCertificate<'l> {
     pub san_dns: Vec<Cow<'l, str>>,
 }
 
+/// A line that tells of something else than a request.
+#[derive(Debug, Deserialize)]
+struct Event {
+    #[serde(rename = "event")]
+    _event: String,
+}
+
 /// Why a line is none.
 #[derive(Debug, Error)]
 pub enum NoAuditLine {
@@ -93,12 +100,16 @@ pub enum NoAuditLine {
 }
 
 impl<'l> AuditLine<'l> {
-    /// Reads a line, without its newline.
+    /// Reads a line, without its newline; `None` if it tells of an event and not of a request.
     ///
     /// # Errors
     /// If it is not one.
-    pub fn parse(line: &'l [u8]) -> Result<Self, NoAuditLine> {
-        Ok(serde_json::from_slice(line)?)
+    pub fn parse(line: &'l [u8]) -> Result<Option<Self>, NoAuditLine> {
+        match serde_json::from_slice(line) {
+            Ok(line) => Ok(Some(line)),
+            Err(_) if serde_json::from_slice::<Event>(line).is_ok() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether the request was let through.
@@ -135,7 +146,7 @@ mod tests {
         };
         let mut text = Vec::new();
         line::append(&Outcome { seen, ..outcome(&policy) }, &mut text);
-        let read = AuditLine::parse(&text).unwrap();
+        let read = AuditLine::parse(&text).unwrap().unwrap();
         assert_eq!((read.api.as_deref(), read.host.as_deref()), (Some("orders"), Some("api.example:8080")));
         assert_eq!(read.account_sources.unwrap(), ["path:account", "query:a\"b"]);
         assert!(read.injected && read.browser && read.decision == "allow");
@@ -151,5 +162,6 @@ mod tests {
         for text in ["", "{}", "[]", "{\"time\":", "null", "{\"request_id\":1}"] {
             assert!(AuditLine::parse(text.as_bytes()).is_err(), "{text}");
         }
+        assert!(AuditLine::parse(b"{\"event\":\"registry_changed\",\"time\":null}").unwrap().is_none());
     }
 }

@@ -1,5 +1,6 @@
 //! The thread that watches the file: when it reads it, and what it makes of it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -77,8 +78,8 @@ impl Watch {
         );
         loop {
             match woken.recv_timeout(LOOK) {
-                Ok(Wake::Changed) | Err(RecvTimeoutError::Timeout) => self.look(),
-                Ok(Wake::Asked) => self.read(true),
+                Ok(Wake::Changed) | Err(RecvTimeoutError::Timeout) => guarded(|| self.look()),
+                Ok(Wake::Asked) => guarded(|| self.read(true)),
                 Ok(Wake::End) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -174,6 +175,13 @@ impl Watch {
                 metrics.policy_reload(ReloadResult::Refused);
             }
         }
+    }
+}
+
+/// A fault of the program with one text must not keep the next from being read.
+fn guarded(what: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(what)).is_err() {
+        tracing::error!("the file could not be considered; the policy in force stays");
     }
 }
 

@@ -334,7 +334,7 @@ impl NamedOutside<'_> {
                         format!("{text}%{byte:02X}")
                     }
                 });
-                target += &format!("{name}={encoded}");
+                target.extend([format!("{name}={encoded}")]);
             }
         }
         target

@@ -29,7 +29,8 @@ fn printed(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-const COMMANDS: [&str; 9] = ["serve", "demo", "check", "explain", "test", "scopes", "schema", "completions", "man"];
+const COMMANDS: [&str; 10] =
+    ["serve", "demo", "check", "explain", "test", "scopes", "import", "schema", "completions", "man"];
 
 #[test]
 fn the_committed_schemas_are_what_is_printed() {

@@ -20,13 +20,13 @@ pub(super) fn markdown(view: &View) -> String {
         if rows.is_empty() && others.is_empty() {
             continue;
         }
-        text += &format!("\n### {title}\n\n");
+        text.extend([format!("\n### {title}\n\n")]);
         if !rows.is_empty() {
             text += "| Risk | Api | What | Requests | Clients | Example |\n|---|---|---|---|---|---|\n";
             text += &rows.concat();
         }
         if !others.is_empty() {
-            text += &format!("{}{others}", if rows.is_empty() { "" } else { "\n" });
+            text.extend([format!("{}{others}", if rows.is_empty() { "" } else { "\n" })]);
         }
     }
     if !without_effect.is_empty() {
@@ -37,7 +37,7 @@ pub(super) fn markdown(view: &View) -> String {
     if !view.settings.is_empty() {
         text += "\n### Settings\n\n";
         for change in &view.settings {
-            text += &format!("- {} ({})\n", cell(&words::setting(change)), words::effect(change.effect));
+            text.extend([format!("- {} ({})\n", cell(&words::setting(change)), words::effect(change.effect))]);
         }
     }
     text
@@ -51,7 +51,7 @@ fn row(line: &AccessChange) -> String {
     });
     let mut what = cell(&words::subject(line));
     if !line.because.is_empty() {
-        what += &format!("; {}", cell(&line.because.join(", ")));
+        what.extend([format!("; {}", cell(&line.because.join(", ")))]);
     }
     let risk = match line.direction {
         Direction::Allowed => words::risk(line.risk),

@@ -145,17 +145,17 @@ pub(super) fn setting(change: &SettingChange) -> String {
 pub(super) fn example(example: &Example) -> String {
     let mut text = format!("{} {}", example.method, plain(&example.target));
     if example.host != "any.example" {
-        text += &format!(" at {}", plain(&example.host));
+        text.extend([format!(" at {}", plain(&example.host))]);
     }
     for (name, value) in &example.headers {
-        text += &format!(", {name}: {}", plain(value));
+        text.extend([format!(", {name}: {}", plain(value))]);
     }
     let Some(bearer) = &example.bearer else { return text + ", without a token" };
     if let Some(client) = &bearer.client {
-        text += &format!(", by {}", plain(client));
+        text.extend([format!(", by {}", plain(client))]);
     }
     if !bearer.accounts.is_empty() {
-        text += &format!(" of {}", plain(&bearer.accounts.join(" and ")));
+        text.extend([format!(" of {}", plain(&bearer.accounts.join(" and ")))]);
     }
     text + &format!(" with {}", plain(&bearer.scopes.join(" ")))
 }

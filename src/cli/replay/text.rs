@@ -80,7 +80,7 @@ pub(super) fn markdown(view: &View<'_>) -> String {
         if groups.is_empty() {
             continue;
         }
-        text += &format!("\n### {title}\n\n| Requests | What | Example |\n|---:|---|---|\n");
+        text.extend([format!("\n### {title}\n\n| Requests | What | Example |\n|---:|---|---|\n")]);
         for (group, count) in groups.iter().take(MOST_SHOWN) {
             text +=
                 &format!("| {} | {} | {} |\n", count.count, code(&what(group, count)), code(&example(&count.example)));
@@ -89,7 +89,7 @@ pub(super) fn markdown(view: &View<'_>) -> String {
     if !view.unjudged.is_empty() {
         text += "\n### Not judged again\n\n";
         for (unjudged, count) in &view.unjudged {
-            text += &format!("- {}: {}\n", count.count, why(**unjudged));
+            text.extend([format!("- {}: {}\n", count.count, why(**unjudged))]);
         }
     }
     text

@@ -133,7 +133,7 @@ fn written(text: &str, is_plain: impl Fn(u8) -> bool) -> String {
         if is_plain(byte) {
             written.push(char::from(byte));
         } else {
-            written.push_str(&format!("%{byte:02X}"));
+            written.extend([format!("%{byte:02X}")]);
         }
         written
     })
