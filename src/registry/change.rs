@@ -87,6 +87,17 @@ impl Target {
         }
     }
 
+    /// The same by the name that the file has for it, which may differ in case.
+    fn as_written(&self, entry: Option<&Value>) -> Self {
+        let (_, name) = self.fields();
+        let own = entry.and_then(|entry| entry.get(name)?.as_str()).unwrap_or(self.parts().1).to_owned();
+        match self {
+            Self::Api(_) => Self::Api(own),
+            Self::Scope(_) => Self::Scope(own),
+            Self::Client(_) => Self::Client(own),
+        }
+    }
+
     /// Where it is.
     pub(super) fn find(&self, file: &Value) -> Option<Vec<Step>> {
         match self {
@@ -207,7 +218,8 @@ fn edit(
     leave_out_accounts(&mut entry, before, target, path.get(..2).and_then(|api| yaml::at(file, api)));
     let after = Value::from(entry);
     let changed = yaml::set(text, &path, &after)?;
-    Ok(Planned { text: changed, path, target: target.clone(), before: Some(before.clone().into()), after: Some(after) })
+    let target = target.as_written(Some(&after));
+    Ok(Planned { text: changed, path, target, before: Some(before.clone().into()), after: Some(after) })
 }
 
 fn delete(text: &str, file: &Value, target: &Target) -> Result<Planned, NotPlanned> {
@@ -219,7 +231,8 @@ fn delete(text: &str, file: &Value, target: &Target) -> Result<Planned, NotPlann
     let items = yaml::at(file, list).and_then(Value::as_sequence).ok_or(Unchangeable::Layout)?;
     let kept = items.iter().enumerate().filter(|(own, _)| own != place).map(|(_, item)| item.clone());
     let changed = yaml::set(text, list, &kept.collect::<Vec<_>>().into())?;
-    Ok(Planned { text: changed, path, target: target.clone(), before, after: None })
+    let target = target.as_written(before.as_ref());
+    Ok(Planned { text: changed, path, target, before, after: None })
 }
 
 /// RFC 7396, one level deep but for privileges.
@@ -355,7 +368,8 @@ mod tests {
         let planned = Change::Put(Target::Scope("READ_user_data".to_owned()), sent(&whole)).plan(FILE);
         let errors = [FieldError { field: "name".to_owned(), message: String::new() }];
         // The name in the address may be in any case; the one in the body is the file's.
-        assert_eq!(planned.map(|planned| planned.text == FILE).map_err(|_| errors), Ok(true));
+        let same = |planned: Planned| planned.text == FILE && planned.target.parts() == ("scope", "read_user_data");
+        assert_eq!(planned.map(same).map_err(|_| errors), Ok(true));
     }
 
     #[test]

@@ -108,9 +108,12 @@ impl Watch {
     }
 
     fn read(&mut self, asked: bool) {
+        // The registry writes the file and puts it in force itself: what was in force before or after
+        // the file was read is nothing to take into use again.
+        let before = self.gateway.current().sha256;
         let file = SourceFile::read(&self.status.source);
         let sha256 = file.as_ref().ok().map(SourceFile::sha256);
-        let in_force = sha256 == Some(self.gateway.current().sha256);
+        let in_force = sha256.is_some_and(|sha256| sha256 == before || sha256 == self.gateway.current().sha256);
         let considered = if in_force { Considered::InForce } else { Considered::Refused(sha256) };
         if considered == self.considered && (in_force || !self.is_due()) {
             if asked {

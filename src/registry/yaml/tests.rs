@@ -176,50 +176,54 @@ fn write(entries: &[(Value, Style)], outer: Style, newline: &str) -> String {
     } else {
         let pad = " ".repeat(outer.indent);
         for (entry, style) in entries {
-            if style.blank {
-                lines.push(String::new());
-            }
-            if style.comment {
-                lines.push(format!("{pad}# before an entry"));
-            }
-            if style.flow {
-                let end = if style.blank { ", }" } else { "}" };
-                let braces = render::inline(entry, false).trim_end_matches('}').trim_end().to_owned();
-                let braces = if entry.as_mapping().unwrap().len() == 1 {
-                    format!("{braces} {end}")
-                } else {
-                    render::inline(entry, false)
-                };
-                lines.push(format!("{pad}-  {braces} # in braces"));
-                continue;
-            }
-            let mut dash = "- ";
-            for (key, value) in entry.as_mapping().unwrap() {
-                let key = key.as_str().unwrap();
-                let start = format!("{pad}{dash}{key}: ");
-                dash = "  ";
-                match value {
-                    Value::String(text) => lines.push(format!("{start}{}   # text", scalar(text, *style))),
-                    Value::Sequence(items) if !items.is_empty() && style.comment => {
-                        lines.push(start.trim_end().to_owned());
-                        for item in items {
-                            lines.push(format!("{pad}    # item"));
-                            lines.push(format!("{pad}    - {}", scalar(item.as_str().unwrap(), *style)));
-                        }
-                    }
-                    Value::Null
-                    | Value::Bool(_)
-                    | Value::Number(_)
-                    | Value::Sequence(_)
-                    | Value::Mapping(_)
-                    | Value::Tagged(_) => lines.push(format!("{start}{}", render::inline(value, false))),
-                }
-            }
+            write_entry(entry, *style, &pad, &mut lines);
         }
         lines.push(format!("{pad}# after the last"));
     }
     lines.push("after: x".to_owned());
     lines.join(newline) + newline
+}
+
+fn write_entry(entry: &Value, style: Style, pad: &str, lines: &mut Vec<String>) {
+    if style.blank {
+        lines.push(String::new());
+    }
+    if style.comment {
+        lines.push(format!("{pad}# before an entry"));
+    }
+    if style.flow {
+        let end = if style.blank { ", }" } else { "}" };
+        let braces = render::inline(entry, false).trim_end_matches('}').trim_end().to_owned();
+        let braces = if entry.as_mapping().unwrap().len() == 1 {
+            format!("{braces} {end}")
+        } else {
+            render::inline(entry, false)
+        };
+        lines.push(format!("{pad}-  {braces} # in braces"));
+        return;
+    }
+    let mut dash = "- ";
+    for (key, value) in entry.as_mapping().unwrap() {
+        let key = key.as_str().unwrap();
+        let start = format!("{pad}{dash}{key}: ");
+        dash = "  ";
+        match value {
+            Value::String(text) => lines.push(format!("{start}{}   # text", scalar(text, style))),
+            Value::Sequence(items) if !items.is_empty() && style.comment => {
+                lines.push(start.trim_end().to_owned());
+                for item in items {
+                    lines.push(format!("{pad}    # item"));
+                    lines.push(format!("{pad}    - {}", scalar(item.as_str().unwrap(), style)));
+                }
+            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Sequence(_)
+            | Value::Mapping(_)
+            | Value::Tagged(_) => lines.push(format!("{start}{}", render::inline(value, false))),
+        }
+    }
 }
 
 /// Whether `part` is what is left of `whole` without some of its lines.
