@@ -5,7 +5,7 @@ CARGO := cargo
 # So that a rustup that is installed but not on the PATH is found.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test test-idp test-secret fuzz fuzz-check deny advisories release lint bench bench-check compare scale setup
+.PHONY: help run test test-idp test-secret fuzz fuzz-check deny advisories release lint schema man bench bench-check compare scale setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,10 +61,17 @@ lint: setup ## format, lints and docs, as the pipeline has them
 	$(CARGO) clippy --test idp --test secret -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --document-private-items
 
+schema: setup ## the JSON Schemas of gateway.yaml and its tests, for editors
+	$(CARGO) run --quiet -- schema > target/gateway.schema.json && mv target/gateway.schema.json .
+	$(CARGO) run --quiet -- schema tests > target/gateway.tests.schema.json && mv target/gateway.tests.schema.json .
+
+man: setup ## a manual page for each command, in target/man
+	$(CARGO) run --quiet -- man target/man
+
 bench: setup ## instruction counts (needs valgrind), then timings
 	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
 	$(CARGO) bench --bench instructions
-	$(CARGO) bench --bench policy
+	$(CARGO) bench --bench policy --bench token
 
 bench-check: setup ## instruction counts against the recorded ones (needs valgrind)
 	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
@@ -73,8 +80,12 @@ bench-check: setup ## instruction counts against the recorded ones (needs valgri
 compare: setup ## CPU time a request against nginx, HAProxy, Envoy and an empty Pingora, into docs/performance.md
 	python3 benches/compare/compare.py
 
-scale: release ## compile time and memory of policies of 10 to 100,000 services
+counts: ## instructions and allocations a request, beside an empty Pingora's (needs valgrind, and `make compare` once)
+	python3 benches/compare/counts.py
+
+scale: release ## time and memory of policies of 10 to 100,000 services, and of tokens and idle connections
 	benches/scale.sh
+	python3 benches/compare/scale.py
 
 # zlib-ng, which pingora's compression links, is built with cmake.
 setup:

@@ -6,9 +6,11 @@
 //! - `token` turns a credential, keys and a time into a caller, or says why not. Pure.
 //! - `config` turns the text of `gateway.yaml` into a `policy::Policy` and settings.
 //! - `record` turns one outcome into metrics and an audit line.
+//! - `workbench` says what a policy grants and why it decides as it does, for commands. Pure.
 //! - `issuer` fetches keys, asks for introspection, remembers revocations and verified tokens.
 //! - `live` holds the generation in force; `reload` replaces it whole or not at all.
 //! - `gateway` is the proxy, and the only folder that knows pingora.
+//! - `registry` is the file as people see and change it: apis, scopes, clients, by rules and as a whole.
 //! - `admin` answers on the admin address.
 //! - `demo` is a development issuer and an echo upstream.
 //! - `cli` has a file for each command.
@@ -24,5 +26,7 @@ pub mod gateway;
 pub mod issuer;
 pub mod policy;
 pub mod record;
+pub mod registry;
 pub mod reload;
 pub mod token;
+pub mod workbench;

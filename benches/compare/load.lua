@@ -1,5 +1,5 @@
 -- Requests for wrk: the tokens of a file in turn, or each with a signature that was never seen.
--- Arguments: KIND (good, none, forged), the file of tokens, how many of them, the target.
+-- Arguments: KIND (good, none, forged), the file of tokens, how many of them, the target, how many were sent before.
 
 local requests, next_one, forged = {}, 0, nil
 
@@ -10,6 +10,7 @@ end
 
 function init(arguments)
     local kind, file, count, target = arguments[1], arguments[2], tonumber(arguments[3]), arguments[4]
+    next_one = tonumber(arguments[5])
     if kind == "none" then
         requests[1] = head(target, "")
         return

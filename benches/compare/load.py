@@ -23,6 +23,10 @@ LOADS = {
 }
 
 
+# Process and load to how many were sent, so that tokens go on in turn where the last run stopped.
+sent = {}
+
+
 def token(name):
     with open(TARGET / "tokens" / name, encoding="ascii") as file:
         return file.readline().strip()
@@ -54,15 +58,23 @@ def check(port, expected):
 def measure(process, port, load, seconds, wanted):
     """Microseconds of the proxy's CPU a request, and requests a second; every answer must be of `wanted` kind."""
     kind, file, count = LOADS[load]
-    command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", HERE / "load.lua",
-               f"http://127.0.0.1:{port}", "--", kind, TARGET / "tokens" / file, str(count), ALLOWED]
-    before = process.cpu()
+    before = sent.setdefault((process.name, load), 0)
+    command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s",
+               "-s", HERE / "load.lua", f"http://127.0.0.1:{port}", "--", kind, TARGET / "tokens" / file, str(count),
+               ALLOWED, str(before)]
+    idle = process.cpu()
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    used = process.cpu() - before
+    used = process.cpu() - idle
     requests = int(re.search(r"(\d+) requests in", said)[1])
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     refused = int(refused[1]) if refused else 0
     broken = re.search(r"Socket errors: .*", said)
     if broken or requests == 0 or refused != (requests if wanted == "refused" else 0):
         raise SystemExit(f"{process.name}, {load}: not as expected\n{said}")
+    sent[process.name, load] += requests
     return used / requests * 1e6, requests / seconds
+
+
+def is_warm(process, load):
+    """Whether each of the load's tokens was sent once."""
+    return sent.get((process.name, load), 0) >= LOADS[load][2]

@@ -160,10 +160,10 @@ def apis(services):
     return "\n".join(lines)
 
 
-def envoy(policies):
+def envoy(policies, cache="jwt_cache_size: 200000"):
     def command(peer, folder, names):
         path = folder / f"{peer}.yaml"
-        text = filled("envoy.yaml", CACHE=200_000, POLICIES="\n".join(envoy_policies(policies)), **names)
+        text = filled("envoy.yaml", CACHE=cache, POLICIES="\n".join(envoy_policies(policies)), **names)
         path.write_text(text)
         return [ENVOY, "-c", path, "--concurrency", "1", "--log-level", "error", "--disable-hot-restart"]
     return command
@@ -190,6 +190,7 @@ PEERS = {
     "haproxy-jwt": haproxy,
     "empty-pingora": empty_pingora,
     "envoy": envoy(1),
+    "envoy-default-cache": envoy(1, ""),
     "envoy-1000": envoy(1000),
     "scopegate": scopegate(10),
     "scopegate-100000": scopegate(100_000),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use scopegate::config::{Settings, Source, compile};
 use scopegate::issuer::{Authenticated, IssuerSet, Issuers, Presented};
-use scopegate::policy::{ApiId, Denial, Policy, Reason, UnixTime};
+use scopegate::policy::{ApiId, Denial, Policy, Reason, ScopeId, UnixTime};
 use scopegate::record::{AuditGuard, AuditSink, HeldScopes, Labels, Metrics, Outcome, record};
 use scopegate::token::{Credential, Scheme};
 use serde_json::json;
@@ -100,7 +100,10 @@ impl Known {
             subject: caller.caller.subject.as_deref(),
             account: Some("acme".into()),
             scopes: Some(HeldScopes { policy: &self.policy, held: caller.standing.held() }),
+            client_place: caller.standing.client_place(),
             granted_by: Some("scope-0"),
+            granting: Some(ScopeId(0)),
+            wanted: &[],
             service: Some("GET /integration/default-data/{account}/**"),
             method: "GET",
             path: "/integration/default-data/acme/packets/42",

@@ -91,7 +91,7 @@ fn problem(status: StatusCode, reason: &str, detail: &str) -> Response {
     as_json(status, "application/problem+json", &problem)
 }
 
-fn as_json(status: StatusCode, kind: &'static str, value: &impl Serialize) -> Response {
+pub(super) fn as_json(status: StatusCode, kind: &'static str, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => response(status, kind, body),
         Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written as JSON\n"),

@@ -1,14 +1,17 @@
 //! What the admin endpoints tell of a running gateway.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 
-use super::{AdminState, PolicyReport, Revocation};
-use crate::gateway::Gateway;
+use super::{AdminState, PolicyReport, Revocation, RevocationCall};
+use crate::gateway::{Gateway, Generation};
 use crate::issuer::NotTaken;
-use crate::record::MetricsUnmade;
+use crate::record::{AuditSink, MeantTokens, MetricsUnmade, RevocationOutcome, RevocationResult, RevokedBy};
 use crate::reload::Status;
+use crate::token;
 
 /// A gateway and the file that it was made from.
 #[derive(Debug)]
@@ -40,24 +43,55 @@ impl AdminState for Live {
         self.gateway.metrics().render()
     }
 
-    async fn revoke(&self, secret: Option<&str>, entry: Option<&[u8]>) -> Revocation {
-        let generation = self.gateway.current();
-        match generation.issuers.knows_revoker(secret.unwrap_or_default()) {
-            None => return Revocation::Closed,
-            Some(false) => {
-                tracing::warn!("somebody without the right secret asked on the admin address to revoke a token");
-                return Revocation::Unauthorized;
-            }
-            Some(true) => {}
-        }
-        let Some(entry) = entry else { return Revocation::TooLong };
-        match generation.issuers.revoke_as(entry).await {
-            Ok(entry) => {
-                tracing::info!(entry, "revoked on the admin address");
-                Revocation::Added(entry)
-            }
-            Err(fault @ (NotTaken::Invalid(_) | NotTaken::UnknownIssuer)) => Revocation::Invalid(fault.to_string()),
-            Err(NotTaken::NotRevoked(fault)) => Revocation::NotAdded(fault.to_string()),
-        }
+    fn takes_revocations(&self) -> bool {
+        self.gateway.current().issuers.knows_revoker("").is_some()
     }
+
+    async fn revoke(&self, call: &RevocationCall<'_>) -> Revocation {
+        let generation = self.gateway.current();
+        let read = call.entry.map(token::Revocation::parse);
+        let (answer, result) = match generation.issuers.knows_revoker(call.secret.unwrap_or_default()) {
+            None => return Revocation::Closed,
+            Some(false) => (Revocation::Unauthorized, RevocationResult::Unauthorized),
+            Some(true) => match &read {
+                None => (Revocation::TooLong, RevocationResult::Rejected),
+                Some(Err(fault)) => (Revocation::Invalid(fault.to_string()), RevocationResult::Rejected),
+                Some(Ok(entry)) => revoke(&generation, entry).await,
+            },
+        };
+        // What somebody without the secret says is not repeated.
+        let told = result != RevocationResult::Unauthorized;
+        let entry = read.as_ref().and_then(|read| read.as_ref().ok()).filter(|_| told);
+        record(self.gateway.audit(), generation.number, call.peer, result, entry);
+        answer
+    }
+}
+
+async fn revoke(generation: &Generation, entry: &token::Revocation) -> (Revocation, RevocationResult) {
+    match generation.issuers.revoke_as(entry).await {
+        Ok(()) => (Revocation::Added(entry.to_line()), RevocationResult::Revoked),
+        Err(fault @ NotTaken::UnknownIssuer) => (Revocation::Invalid(fault.to_string()), RevocationResult::Rejected),
+        Err(NotTaken::NotRevoked(fault)) => (Revocation::NotAdded(fault.to_string()), RevocationResult::NotRevoked),
+    }
+}
+
+fn record(
+    audit: &AuditSink,
+    generation: u64,
+    peer: Option<IpAddr>,
+    result: RevocationResult,
+    entry: Option<&token::Revocation>,
+) {
+    let digest = entry.and_then(token::Revocation::digest);
+    let meant = entry.map(|entry| MeantTokens {
+        kind: entry.kind(),
+        issuer: entry.issuer(),
+        subject: entry.subject(),
+        client: entry.client(),
+        digest: digest.as_deref(),
+        issued_before: entry.issued_before().map(|time| time.0),
+        expires_at: entry.expires_at().map(|time| time.0),
+    });
+    let (time, by) = (SystemTime::now(), RevokedBy::Admin);
+    audit.revocation(&RevocationOutcome { time, request_id: None, generation, by, peer, result, meant });
 }

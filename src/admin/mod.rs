@@ -1,13 +1,15 @@
 //! The admin address: is it alive, is it ready, what does it count, which policy is in force.
 //!
-//! It reads the gateway through [`AdminState`] and asks for no credentials; the address is meant for
-//! the machine itself or a network of its own. It changes one thing, and only where the file names a
-//! secret for that, which is asked for: it puts entries on the list of revoked tokens.
+//! That much is read through [`AdminState`] and asks for no credentials; the address is meant for the
+//! machine itself or a network of its own. Two things can be changed here, and only where the file says
+//! who may: the list of revoked tokens, for those who show a secret, and the registry (`api`).
 
 mod answer;
+mod api;
 mod live;
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -15,7 +17,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::{any, get};
@@ -23,6 +25,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::record::MetricsUnmade;
+use crate::registry::Registry;
 
 pub use live::Live;
 
@@ -41,9 +44,22 @@ pub trait AdminState: Send + Sync + 'static {
     /// If the metrics cannot be written in it.
     fn metrics(&self) -> Result<String, MetricsUnmade>;
 
-    /// Puts an entry on the list of revoked tokens, for whoever shows the secret; `entry` is `None`
-    /// where it is longer than any.
-    async fn revoke(&self, secret: Option<&str>, entry: Option<&[u8]>) -> Revocation;
+    /// Whether tokens can be revoked on the admin address: the file names a secret for that.
+    fn takes_revocations(&self) -> bool;
+
+    /// Puts an entry on the list of revoked tokens, for whoever shows the secret.
+    async fn revoke(&self, call: &RevocationCall<'_>) -> Revocation;
+}
+
+/// A call to revoke tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct RevocationCall<'r> {
+    /// Where it came from.
+    pub peer: Option<IpAddr>,
+    /// The secret that was shown.
+    pub secret: Option<&'r str>,
+    /// `None` where it is longer than any.
+    pub entry: Option<&'r [u8]>,
 }
 
 /// What became of a call to revoke tokens.
@@ -85,8 +101,17 @@ pub struct PolicyReport {
 ///
 /// # Errors
 /// If connections cannot be accepted any more.
-pub async fn serve(listener: TcpListener, state: Arc<dyn AdminState>) -> io::Result<()> {
-    axum::serve(listener, router(state)).await
+pub async fn serve(
+    listener: TcpListener,
+    state: Arc<dyn AdminState>,
+    registry: Option<Arc<Registry>>,
+) -> io::Result<()> {
+    let router = router(state);
+    let router = match registry {
+        Some(registry) => router.merge(api::router(registry)),
+        None => router,
+    };
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
 /// The endpoints.
@@ -137,17 +162,22 @@ async fn policy(State(state): State<Arc<dyn AdminState>>) -> Response {
 
 async fn revocations(
     State(state): State<Arc<dyn AdminState>>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     entry: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let is_call = method == Method::POST;
-    // Another method shows whether there is such an endpoint, and changes nothing.
-    let secret = bearer(&headers).filter(|_| is_call);
-    match state.revoke(secret, entry.as_deref().ok()).await {
+    if !state.takes_revocations() {
+        return answer::not_found(uri.path());
+    }
+    if method != Method::POST {
+        return answer::only_post();
+    }
+    let secret = bearer(&headers);
+    let peer = peer.map(|Extension(ConnectInfo(peer))| peer.ip());
+    match state.revoke(&RevocationCall { peer, secret, entry: entry.as_deref().ok() }).await {
         Revocation::Closed => answer::not_found(uri.path()),
-        Revocation::Unauthorized if !is_call => answer::only_post(),
         Revocation::Unauthorized => answer::unauthorized(),
         Revocation::TooLong => answer::too_long(LONGEST_ENTRY),
         Revocation::Invalid(why) => answer::invalid(&why),

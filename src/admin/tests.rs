@@ -28,7 +28,13 @@ impl AdminState for Known {
         self.metrics.render()
     }
 
-    async fn revoke(&self, secret: Option<&str>, entry: Option<&[u8]>) -> Revocation {
+    fn takes_revocations(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    async fn revoke(&self, call: &RevocationCall<'_>) -> Revocation {
+        assert_eq!(call.peer, Some("127.0.0.1".parse().unwrap()));
+        let RevocationCall { secret, entry, .. } = *call;
         match (self.secret, entry) {
             (None, _) => Revocation::Closed,
             (own, _) if own != secret => Revocation::Unauthorized,
@@ -59,7 +65,7 @@ async fn ask(known: Known, method: &str, path: &str) -> (u16, String, String) {
 async fn ask_as(known: Known, method: &str, path: &str, secret: Option<&str>, body: String) -> (u16, String, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}{path}", listener.local_addr().unwrap());
-    let server = tokio::spawn(serve(listener, Arc::new(known)));
+    let server = tokio::spawn(serve(listener, Arc::new(known), None));
     let method = method.parse().unwrap();
     let mut question = reqwest::Client::new().request(method, url).body(body);
     if let Some(secret) = secret {

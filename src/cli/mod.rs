@@ -1,9 +1,20 @@
 //! The commands: a file for each, and what they share. They print and return; `main` exits.
 
+mod audit_log;
 mod check;
+mod completions;
 mod demo;
+mod diff;
+mod explain;
+mod file;
+mod paint;
+mod replay;
+mod review;
 mod running;
+mod schema;
+mod scopes;
 mod serve;
+mod test;
 
 use std::ffi::OsStr;
 use std::process::ExitCode;
@@ -12,7 +23,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 /// A reverse proxy that enforces OAuth scopes in front of APIs that stay unchanged.
 #[derive(Debug, Parser)]
-#[command(name = "scopegate", version, about)]
+#[command(name = "scopegate", version, about, term_width = 80)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -28,6 +39,24 @@ pub enum Command {
     Demo(demo::Arguments),
     /// Report all that is wrong with a gateway.yaml.
     Check(check::Arguments),
+    /// Tell why a request is let through or refused.
+    Explain(Box<explain::Arguments>),
+    /// Hold a policy against what a file of tests expects of it.
+    Test(test::Arguments),
+    /// Show what a change of the file newly allows and denies.
+    Diff(diff::Arguments),
+    /// Judge recorded requests again by another file.
+    Replay(replay::Arguments),
+    /// Show which rights recorded requests made no use of.
+    Review(review::Arguments),
+    /// Show which scopes and privileges grant each endpoint.
+    Scopes(scopes::Arguments),
+    /// Print the JSON Schema of gateway.yaml, for editors that complete and check it.
+    Schema(schema::Arguments),
+    /// Print what a shell needs to complete commands.
+    Completions(completions::ShellArguments),
+    /// Write a manual page for each command.
+    Man(completions::ManArguments),
 }
 
 /// How a command ended.
@@ -58,6 +87,15 @@ impl Command {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
             Self::Check(arguments) => check::run(&arguments),
+            Self::Explain(arguments) => explain::run(&arguments),
+            Self::Test(arguments) => test::run(&arguments),
+            Self::Diff(arguments) => diff::run(&arguments),
+            Self::Replay(arguments) => replay::run(&arguments),
+            Self::Review(arguments) => review::run(&arguments),
+            Self::Scopes(arguments) => scopes::run(&arguments),
+            Self::Schema(arguments) => schema::run(&arguments),
+            Self::Completions(arguments) => completions::run(&arguments),
+            Self::Man(arguments) => completions::man(&arguments),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::config::Configuration;
 use crate::gateway::{CannotServe, Gateway, Server};
 use crate::issuer::Issuers;
 use crate::record::{AuditGuard, AuditSink, Metrics, MetricsUnmade};
+use crate::registry::Registry;
 use crate::reload::Reload;
 
 /// A gateway at work. It ends when it is stopped or dropped.
@@ -76,7 +77,8 @@ impl Running {
         let server = Server::start(Arc::clone(&gateway))?;
         let reload = Reload::start(path, Arc::clone(&gateway)).map_err(CannotRun::Reload)?;
         let live = Live { gateway: Arc::clone(&gateway), file: Arc::clone(reload.status()) };
-        let admin = admin.map(|(address, listener)| Admin::start(address, listener, live, runtime));
+        let registry = Arc::new(Registry::new(Arc::clone(&gateway), path.to_owned()));
+        let admin = admin.map(|(address, listener)| Admin::start(address, listener, (live, registry), runtime));
         Ok(Self { gateway, server, reload, admin, _audit: guard })
     }
 
@@ -124,9 +126,14 @@ impl Admin {
         bound().map_err(|error| CannotRun::Admin { address, error })
     }
 
-    fn start(address: SocketAddr, listener: tokio::net::TcpListener, live: Live, runtime: &Handle) -> Self {
+    fn start(
+        address: SocketAddr,
+        listener: tokio::net::TcpListener,
+        (live, registry): (Live, Arc<Registry>),
+        runtime: &Handle,
+    ) -> Self {
         let task = runtime.spawn(async move {
-            if let Err(error) = admin::serve(listener, Arc::new(live)).await {
+            if let Err(error) = admin::serve(listener, Arc::new(live), Some(registry)).await {
                 tracing::error!(%error, "the admin endpoints have ended");
             }
         });

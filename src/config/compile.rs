@@ -3,10 +3,12 @@
 //! Each part reports what is wrong with it and leaves out what it cannot read, so that all that is
 //! wrong comes out in one run. What is left then is not the file, and is thrown away.
 
+mod access;
 mod accounts;
 mod apis;
 mod claims;
 mod clients;
+mod expectations;
 mod headers;
 mod introspection;
 mod issuers;
@@ -27,6 +29,12 @@ mod values;
 use std::path::Path;
 
 use aws_lc_rs::digest;
+
+pub use expectations::expectations;
+pub(super) use expectations::is_of_a_token;
+pub(super) use issuers::algorithm_names;
+pub(super) use server::MOST_THREADS;
+pub(super) use token_endpoints::{LARGEST_FORM, USUAL_FORM};
 
 use super::document::{self, Document};
 use super::entry::Entry;
@@ -73,7 +81,7 @@ fn configuration(source: &Source<'_>, findings: &mut Findings) -> Option<Configu
     }
 }
 
-fn sha256(text: &str) -> [u8; 32] {
+pub(super) fn sha256(text: &str) -> [u8; 32] {
     let digest = digest::digest(&digest::SHA256, text.as_bytes());
     let mut bytes = [0; 32];
     bytes.iter_mut().zip(digest.as_ref()).for_each(|(byte, digested)| *byte = *digested);
@@ -81,15 +89,15 @@ fn sha256(text: &str) -> [u8; 32] {
 }
 
 /// What the document means, whole if nothing was found.
-fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (PolicySpec, Settings) {
+pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (PolicySpec, Settings) {
     let root = At::ROOT;
     server::check_version(document.version, root.key("version"), findings);
-    server::refuse_removal_guard(document.removal_guard, root.key("removal_guard"), findings);
     let has_revocations = document.revocations.is_there();
-    let addresses = server::addresses(document.listeners, document.admin, root, directory, findings);
-    revocations::check_admin(addresses.admin.as_ref(), has_revocations, root.key("admin"), findings);
     let upstreams = upstreams::upstreams(document.upstreams, root.key("upstreams"), findings);
     let issuers = issuers::issuers(document.issuers, root.key("issuers"), directory, findings);
+    let known = server::Known { directory, issuers: &issuers };
+    let addresses = server::addresses(document.listeners, document.admin, root, known, findings);
+    revocations::check_admin(addresses.admin.as_ref(), has_revocations, root.key("admin"), findings);
     let forward = take::optional(document.forward_authorization, root.key("forward_authorization"), findings);
     let context =
         apis::Context { upstreams: &upstreams, issuers: &issuers, forward_authorization: forward.unwrap_or(true) };
@@ -116,6 +124,7 @@ fn meaning(document: Document, directory: &Path, findings: &mut Findings) -> (Po
         revocations: revocations::revocations(document.revocations, root.key("revocations"), directory, findings),
         trusted_proxies: server::trusted_proxies(document.trusted_proxies, root.key("trusted_proxies"), findings),
         audit: audit(document.audit, root.key("audit"), directory, findings),
+        removal_guard: server::removal_guard(document.removal_guard, root.key("removal_guard"), findings),
     };
     let spec = PolicySpec {
         apis: apis.specs,

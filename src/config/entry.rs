@@ -36,6 +36,18 @@ pub(super) enum OneOrMany<T> {
     Many(Vec<Entry<T>>),
 }
 
+/// A word that stands for itself, or a value of another shape.
+#[derive(Debug)]
+pub(super) enum WordOr<W, T> {
+    /// A text: the word.
+    Word(W),
+    /// Anything else.
+    Other(T),
+}
+
+/// The name under which [`WordOr`] asks its deserializer for either.
+pub(super) const WORD_OR: &str = "a word or another value";
+
 /// The name under which [`OneOrMany`] asks its deserializer for either.
 pub(super) const ONE_OR_MANY: &str = "a value or a list of them";
 
@@ -70,6 +82,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_newtype_struct(ONE_OR_MANY, OneOrManyVisitor(PhantomData))
+    }
+}
+
+impl<'de, W: Deserialize<'de>, T: Deserialize<'de>> Deserialize<'de> for WordOr<W, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(WORD_OR, WordOrVisitor(PhantomData))
     }
 }
 
@@ -110,5 +128,25 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
             entries.push(entry);
         }
         Ok(OneOrMany::Many(entries))
+    }
+}
+
+struct WordOrVisitor<W, T>(PhantomData<(W, T)>);
+
+impl<'de, W: Deserialize<'de>, T: Deserialize<'de>> Visitor<'de> for WordOrVisitor<W, T> {
+    type Value = WordOr<W, T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(WORD_OR)
+    }
+
+    /// Of a text.
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        W::deserialize(deserializer).map(WordOr::Word)
+    }
+
+    /// Of anything else.
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        T::deserialize(deserializer).map(WordOr::Other)
     }
 }

@@ -56,6 +56,20 @@ pub(super) enum Place {
     Byte(usize),
 }
 
+/// `apis[1].name`; nothing for a byte.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Value(path) | Self::Key(path)) = self else { return Ok(()) };
+        for (place, step) in path.0.iter().enumerate() {
+            match step {
+                PathStep::Key(key) => write!(f, "{}{key}", if place == 0 { "" } else { "." })?,
+                PathStep::Nth(nth) => write!(f, "[{nth}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// All that is wrong.
 #[derive(Debug, Default)]
 pub(super) struct Findings {

@@ -7,17 +7,21 @@
 mod compile;
 mod document;
 mod entry;
+mod expectation;
 mod finding;
 mod locate;
 mod mapping;
+mod narrow;
 mod node;
 mod places;
 mod probe;
 mod problem;
 mod reading;
+mod schema;
 mod settings;
 mod source;
 mod suggest;
+mod test_document;
 #[cfg(test)]
 mod tests;
 mod yaml;
@@ -26,10 +30,13 @@ use std::path::Path;
 
 use crate::policy::Policy;
 
-pub use compile::compile;
+pub use compile::{compile, expectations};
+pub use expectation::Expectation;
+pub use narrow::{Narrowing, narrowed};
 pub use problem::{Problem, Problems};
+pub use schema::{policy_schema, tests_schema};
 pub use settings::{
-    Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
+    Access, Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
     Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream,
 };
 pub use source::{SourceFile, Unreadable};

@@ -32,6 +32,8 @@ pub struct Problem {
     pub message: String,
     /// What would be right, where that is known.
     pub help: Option<String>,
+    /// The key or entry that it is about, such as `apis[1].scopes[0].name`; empty where it is the text.
+    pub path: String,
     excerpt: Option<Excerpt>,
 }
 
@@ -62,12 +64,13 @@ impl Problems {
                 line: spot.line,
                 column: spot.start + 1,
                 message: message(&finding, &text),
+                path: finding.place.to_string(),
                 help: finding.help,
                 excerpt: excerpts.excerpt(spot),
             })
             .collect();
         // What stands behind an alias is met once for each time it is used.
-        list.dedup();
+        list.dedup_by(|one, other| one.is_same(other));
         if list.is_empty() {
             list.push(Problem::without_place(&file, "this file cannot be compiled, and it is not known why"));
         }
@@ -114,7 +117,21 @@ impl fmt::Display for Problems {
 
 impl Problem {
     fn without_place(file: &Arc<str>, message: &str) -> Self {
-        Self { file: file.clone(), line: 1, column: 1, message: message.to_owned(), help: None, excerpt: None }
+        Self {
+            file: file.clone(),
+            line: 1,
+            column: 1,
+            message: message.to_owned(),
+            help: None,
+            path: String::new(),
+            excerpt: None,
+        }
+    }
+
+    /// Whether people see the same, whichever path has led there.
+    fn is_same(&self, other: &Self) -> bool {
+        let shown = |own: &Self| (own.line, own.column, own.message.clone(), own.help.clone());
+        shown(self) == shown(other)
     }
 
     fn render(&self, renderer: &Renderer) -> String {

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IntoDeseriali
 use serde::forward_to_deserialize_any;
 
 use super::document::Document;
-use super::entry::{Entry, ONE_OR_MANY};
+use super::entry::{Entry, ONE_OR_MANY, WORD_OR};
 use super::finding::{At, Finding, Findings};
 use super::mapping;
 use super::node::{Found, Node};
@@ -21,15 +21,20 @@ pub(super) fn document(node: Node, findings: &mut Findings) -> Option<Document> 
         findings.add(Finding::new(At::ROOT, "the file is empty").help("begin it with `version: 1`"));
         return None;
     }
-    let shared = RefCell::new(std::mem::take(findings));
-    let reading = Reading { node, at: At::ROOT, findings: &shared, expected: None };
-    // INVARIANT: `Entry` does not fail, so this error cannot be.
-    let document = Entry::deserialize(reading).unwrap_or(Entry::Faulty);
-    *findings = shared.into_inner();
-    match document {
+    match shape(node, findings) {
         Entry::Given(document) => Some(document),
         Entry::Absent | Entry::Empty | Entry::Faulty => None,
     }
+}
+
+/// The tree as a value of some shape; entries that are not of theirs are reported and left out.
+pub(super) fn shape<'de, T: Deserialize<'de>>(node: Node, findings: &mut Findings) -> Entry<T> {
+    let shared = RefCell::new(std::mem::take(findings));
+    let reading = Reading { node, at: At::ROOT, findings: &shared, expected: None };
+    // INVARIANT: `Entry` does not fail, so this error cannot be.
+    let value = Entry::deserialize(reading).unwrap_or(Entry::Faulty);
+    *findings = shared.into_inner();
+    value
 }
 
 /// A value at its place.
@@ -193,7 +198,8 @@ impl<'de> Deserializer<'de> for Reading<'_> {
         let (at, findings) = (self.at, self.findings);
         let result = match (&self.node, name) {
             (Node::List(_), ONE_OR_MANY) => return self.list(visitor),
-            (_, ONE_OR_MANY) => visitor.visit_newtype_struct(self),
+            (Node::Text(_), WORD_OR) => visitor.visit_some(self),
+            (_, ONE_OR_MANY | WORD_OR) => visitor.visit_newtype_struct(self),
             _ => visitor.visit_newtype_struct(Self { expected: Some(name), ..self }),
         };
         Self::settle(at, findings, result)

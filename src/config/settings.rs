@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::header::HeaderName;
 use ipnet::IpNet;
 
+use crate::policy::ScopeName;
 use crate::token::{AssertionAlgorithm, IssuerRules, ScopeSyntax};
 
 /// All that the file says beside the policy.
@@ -39,6 +40,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Where audit lines go. Fixed at start.
     pub audit: Audit,
+    /// Whether a configuration that lacks a scope in use is refused.
+    pub removal_guard: bool,
 }
 
 /// A socket that requests come in by.
@@ -81,6 +84,19 @@ pub struct Admin {
     /// A file with the secret of those who may revoke tokens; without it nobody may. A final newline
     /// does not count.
     pub revocations_token_file: Option<PathBuf>,
+    /// Who may see and change the registry; without it nobody may.
+    pub access: Option<Access>,
+}
+
+/// Who may see and change the registry of scopes, by the tokens of one issuer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The only one whose tokens count; an issuer of the file.
+    pub issuer: Box<str>,
+    /// What a token must carry to see the registry.
+    pub view: ScopeName,
+    /// What it must carry to change it, which includes seeing it.
+    pub manage: ScopeName,
 }
 
 /// The unchanged servers behind.
@@ -116,10 +132,12 @@ pub struct Issuer {
     pub keys: Option<KeySource>,
     /// How long keys stay in use while new ones cannot be fetched.
     pub stale_keys_for: Duration,
+    /// At least so long apart are two fetches of its keys that tokens with unknown ones set off.
+    pub refetch_interval: Duration,
     /// A PEM file with the authorities that its provider's certificate must come from, in the place of
     /// those that the machine trusts.
     pub ca_file: Option<PathBuf>,
-    /// RFC 7662, for tokens that are no JWTs.
+    /// RFC 7662, for tokens that are no JWTs, and for others where it says so.
     pub introspection: Option<Introspection>,
 }
 
@@ -146,6 +164,9 @@ pub struct Introspection {
     pub authentication: ClientAuthentication,
     /// How long an answer may be remembered.
     pub cache_for: Duration,
+    /// Whether JWTs are asked about too, once they were verified. An issuer without keys is asked about
+    /// all of its tokens anyway.
+    pub jwts: bool,
 }
 
 /// How the gateway proves who it is at a provider. Files are read again when they change.

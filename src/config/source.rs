@@ -72,6 +72,12 @@ impl SourceFile {
         }
     }
 
+    /// SHA-256 of the text.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        super::compile::sha256(&self.text)
+    }
+
     /// What [`compile`](fn@super::compile) takes.
     #[must_use]
     pub fn source(&self) -> Source<'_> {

@@ -27,7 +27,7 @@ fn said_of(text: &str) -> Vec<String> {
 }
 
 /// The complete file with one or more mistakes made in it, and what is expected to be said.
-fn mistake(case: &str) -> (String, Vec<&str>) {
+pub(super) fn mistake(case: &str) -> (String, Vec<&str>) {
     let mut text = COMPLETE.to_owned();
     let mut lines = case.lines().filter(|line| !line.starts_with('%')).peekable();
     while lines.peek().is_some_and(|line| line.starts_with("- ")) {

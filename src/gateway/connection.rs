@@ -1,4 +1,4 @@
-//! A client's connection as pingora takes it: bytes either way, and what is known of who sends them.
+//! A connection as pingora takes it: bytes either way, and what is known of the client who sends them.
 //!
 //! Pingora's own streams have no place for a client's certificate unless its TLS is used, which
 //! brings a second crypto library and cannot change its certificate authorities while it runs.
@@ -33,7 +33,7 @@ const WRITE_BUFFER: usize = 4096;
 /// How long a client may take to take the last bytes.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
-/// One client's connection.
+/// One client's connection; without TLS also one to an upstream's server.
 #[derive(Debug)]
 pub(super) struct Connection {
     transport: BufWriter<Transport>,
@@ -88,6 +88,19 @@ impl Connection {
         let head = ResponseHeader::build(200, None)?;
         let told = Arc::new(ProxyDigest::new(Box::new(head), Some(Box::new(security))));
         Ok(Self::new(Transport::Tls(Box::new(secured.stream)), fd, peer, Some(told)))
+    }
+
+    /// The system's socket, where there is no TLS.
+    pub(super) fn socket(&self) -> Option<&TcpStream> {
+        match self.transport.get_ref() {
+            Transport::Plain(stream) => Some(stream),
+            Transport::Tls(_) => None,
+        }
+    }
+
+    /// Has these bytes, which were read from the socket, read again.
+    pub(super) fn unread(&mut self, bytes: Bytes) {
+        self.ahead = bytes;
     }
 
     fn new(transport: Transport, fd: RawFd, peer: SocketAddr, told: Option<Arc<ProxyDigest>>) -> Self {

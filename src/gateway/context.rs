@@ -17,16 +17,17 @@ use super::connection::Security;
 use super::failure::Failure;
 use super::forward::Forward;
 use super::generation::{Gateway, Generation};
+use super::head_checks;
 use super::inbound::{self, Peer};
 use super::judge::{Asked, Findings, Judged, judge};
 use super::outbound::Sending;
 use super::problem::Answer;
-use super::revocation::{is_revocation, revoke};
+use super::revocation::{self, is_revocation, revoke};
 use super::token_endpoint::{self, AskedToken};
 use super::trace;
 use super::upstream::{Pool, Turn};
-use crate::policy::{ClientId, Denial, Reason, TokenFault, UnixTime};
-use crate::record::{HeldScopes, Outcome, record};
+use crate::policy::{ClientId, Denial, Reason, TokenFault, UnixTime, has_browser_headers};
+use crate::record::{HeldScopes, Outcome, Seen, record};
 
 /// How much of a refused request's body is read and thrown away, and how long that may take, so that
 /// a client that is still sending gets to read its answer (RFC 9112 section 9.6).
@@ -63,7 +64,7 @@ impl Context {
             started: Instant::now(),
             decided: None,
             answered: None,
-            peer: Peer { address: None, trusted: false, tls: false },
+            peer: Peer { address: None, trusted: false, tls: false, local: None },
             request_id: HeaderValue::from_static("-"),
             found: Findings::default(),
             forward: None,
@@ -81,6 +82,9 @@ impl Context {
         let address = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
         let tls = Security::of(session.digest()).is_some();
         self.peer = Peer::new(address, tls, &self.generation.settings.trusted_proxies);
+        if inbound::proof(&session.req_header().headers).is_some() {
+            self.peer.local = session.server_addr().and_then(|address| address.as_inet()).copied();
+        }
         self.request_id = trace::request_id(&session.req_header().headers);
         Ok(())
     }
@@ -90,10 +94,15 @@ impl Context {
         let answer = match self.metadata(session) {
             Some(document) => Some(document),
             None if is_revocation(&self.generation, session.req_header()) => {
-                let now = self.now();
+                let asked = revocation::Asked {
+                    generation: &self.generation,
+                    audit: self.gateway.audit(),
+                    request_id: &self.request_id,
+                    peer: self.peer,
+                    now: self.now(),
+                };
                 // On the heap, so that what every request carries along stays small.
-                let revoked = revoke(session, &self.generation, &self.request_id, now, &mut self.found);
-                Some(Box::pin(revoked).await)
+                Some(Box::pin(revoke(session, &asked, &mut self.found)).await)
             }
             None => self.decide(session).await.err().map(|denial| self.refuse(&denial)),
         };
@@ -110,9 +119,17 @@ impl Context {
     /// Makes of the request that came the one to send.
     pub(super) fn write(&self, request: &mut RequestHeader) -> pingora::Result<()> {
         let forward = self.forward.as_ref().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
+        self.generation.outbound.write(forward, &self.sending(), request)
+    }
+
+    /// The head to send for a usual request that came; `None` if pingora is to write it.
+    pub(super) fn head(&self, request: &RequestHeader) -> Option<Vec<u8>> {
+        self.generation.outbound.head(self.forward.as_ref()?, &self.sending(), request)
+    }
+
+    fn sending(&self) -> Sending<'_> {
         let identity = self.found.caller.as_deref().map(|caller| &caller.headers);
-        let sending = Sending { identity, peer: self.peer, request_id: &self.request_id };
-        self.generation.outbound.write(forward, &sending, request)
+        Sending { identity, peer: self.peer, request_id: &self.request_id }
     }
 
     /// The body to send: the one that came, or the form that was judged in its place, once all of the
@@ -173,6 +190,9 @@ impl Context {
             subject: caller.and_then(|caller| caller.caller.subject.as_deref()),
             account: self.found.account.as_ref().map(|account| String::from_utf8_lossy(account.as_bytes())),
             scopes: caller.map(|caller| HeldScopes { policy, held: caller.standing.held() }),
+            client_place: caller.and_then(|caller| caller.standing.client_place()),
+            granting: self.found.granted_by,
+            wanted: &self.found.wanted,
             granted_by: self.found.granted_by.and_then(|id| policy.scope(id)).map(|scope| scope.name.as_str()),
             service: self.found.service.and_then(|id| policy.service(id)).map(crate::policy::Service::as_str),
             method: head.method.as_str(),
@@ -181,8 +201,26 @@ impl Context {
             upstream_error: self.failure.and_then(Failure::upstream_error),
             decision_time: self.decided.unwrap_or_default(),
             request_time: self.answered.unwrap_or_else(|| self.started.elapsed()),
+            seen: self.seen(session),
         };
         record(&outcome, &self.generation.labels, self.gateway.audit());
+    }
+
+    /// What the decision looked at beside what else is recorded.
+    fn seen<'s>(&'s self, session: &'s Session) -> Seen<'s> {
+        let headers = &session.req_header().headers;
+        let api = self.found.api.and_then(|api| self.generation.policy.api(api));
+        let caller = self.found.caller.as_deref().map(|caller| &caller.caller);
+        Seen {
+            api: api.map(|api| api.name.as_str()),
+            account_sources: api.map_or(&[], |api| &api.account),
+            injected: self.found.injected,
+            host: inbound::host(headers).ok(),
+            browser: has_browser_headers(headers),
+            token_scopes: caller.map(|caller| &*caller.scopes),
+            token_accounts: caller.map(|caller| &*caller.accounts),
+            certificate: Security::certificate(session.digest()).or(self.found.told_certificate.as_ref()),
+        }
     }
 
     /// The answer to a request for the resource's metadata, which no policy judges.
@@ -191,12 +229,12 @@ impl Context {
         let head = session.req_header();
         let path = head.raw_path().split(|byte| *byte == b'?').next()?;
         if !metadata.is_at(path)
-            || inbound::check_head(&raw_head(session), &head.headers).is_err()
-            || inbound::check_headers(&head.method, &head.headers).is_err()
+            || head_checks::check_head(&raw_head(session), &head.headers).is_err()
+            || head_checks::check_headers(&head.method, &head.headers).is_err()
         {
             return None;
         }
-        let (answer, reason) = metadata.answer(&head.method, &self.request_id);
+        let (answer, reason) = metadata.answer(path, &head.method, &self.request_id);
         self.found.reason = Some(reason);
         Some(answer)
     }

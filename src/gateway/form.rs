@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
@@ -17,7 +18,7 @@ const FORM_TIME: Duration = Duration::from_secs(10);
 /// # Errors
 /// If it is no form, has more than `most` bytes, or does not come whole and in time.
 pub(super) async fn read(session: &mut Session, most: usize) -> Result<Vec<u8>, FormFault> {
-    check_head(session.req_header(), most)?;
+    check_head(&session.req_header().headers, most)?;
     if waits_for_leave(session.req_header()) {
         let keepalive = session.get_keepalive();
         session.write_continue_response().await.map_err(|_| FormFault::Broken)?;
@@ -40,15 +41,15 @@ pub(super) async fn read(session: &mut Session, most: usize) -> Result<Vec<u8>, 
 }
 
 /// What can be said before the body is read, so that a client that waits need not send it.
-fn check_head(head: &RequestHeader, most: usize) -> Result<(), FormFault> {
-    let mut types = head.headers.get_all(CONTENT_TYPE).iter();
+pub(super) fn check_head(headers: &HeaderMap, most: usize) -> Result<(), FormFault> {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(media_type), None) = (types.next(), types.next()) else { return Err(FormFault::MediaType) };
     check_media_type(media_type.as_bytes())?;
     let is_plain = |coding: &http::HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
-    if !head.headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+    if !headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
         return Err(FormFault::Compressed);
     }
-    let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     // INVARIANT: a length is made of digits; one that does not fit is larger than all.
     let is_too_large = length.is_some_and(|length| length.parse::<usize>().map_or(true, |length| length > most));
     if is_too_large { Err(FormFault::TooLarge) } else { Ok(()) }

@@ -1,10 +1,15 @@
-//! Permitted requests as upstreams get them: `forward`, `outbound` and `hygiene` together.
+//! Permitted requests as upstreams get them: `forward`, `outbound`, `hygiene` and `head` together.
+//!
+//! Whatever is asked here is written in both ways, by `outbound` and by `head`, which must agree.
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
+use pingora::protocols::http::v1::client::http_req_header_to_wire;
+use proptest::prelude::*;
 
 use super::forward::Forward;
+use super::head::is_usual;
 use super::inbound::Peer;
 use super::outbound::{Outbound, Sending};
 use crate::config::{Audit, IdentityHeaders, Settings};
@@ -15,10 +20,10 @@ use crate::policy::{
     Service, Target, UnixTime, UpstreamId,
 };
 
-const STRANGER: Peer = Peer { address: None, trusted: false, tls: false };
+const STRANGER: Peer = Peer { address: None, trusted: false, tls: false, local: None };
 
 fn peer(address: &str, trusted: bool) -> Peer {
-    Peer { address: Some(address.parse().unwrap()), trusted, tls: false }
+    Peer { address: Some(address.parse().unwrap()), trusted, tls: false, local: None }
 }
 
 fn policy(source: AccountSource, reach: Reach) -> Policy {
@@ -88,6 +93,7 @@ fn outbound(forward_authorization: bool, policy: &Policy) -> Outbound {
         revocations: None,
         trusted_proxies: vec![],
         audit: Audit { file: None },
+        removal_guard: false,
     };
     Outbound::new(&settings, policy)
 }
@@ -118,6 +124,11 @@ impl Default for Asked {
 
 /// The upstream request that a permitted one becomes.
 fn forwarded(asked: &Asked) -> Result<RequestHeader, Denial> {
+    try_forwarded(asked).expect("a permit")
+}
+
+/// The same; `None` for a request that is not permitted.
+fn try_forwarded(asked: &Asked) -> Option<Result<RequestHeader, Denial>> {
     let policy = policy(asked.source.clone(), asked.reach);
     let outbound = outbound(asked.forward_authorization, &policy);
     let mut request = RequestHeader::build("GET", asked.target.as_bytes(), None).unwrap();
@@ -128,16 +139,46 @@ fn forwarded(asked: &Asked) -> Result<RequestHeader, Denial> {
     let target = Target::parse(asked.target.as_bytes()).unwrap();
     let headers: HeaderMap = request.headers.clone();
     let asking = Request { method: MethodSet::of_request("GET"), target: &target, host: "", headers: &headers };
-    let route = policy.find(asking).unwrap();
+    let route = policy.find(asking).ok()?;
     let standing = policy.standing(&caller(asked.own));
-    let permit = policy.decide(&route, Identity::Known { standing: &standing, certificate: None }).unwrap();
+    let permit = policy.decide(&route, Identity::Known { standing: &standing, certificate: None }).ok()?;
     let values = identity(asked.own);
     let identity = (permit.basis() != Basis::Public).then_some(&values);
-    let forward = Forward::new(&permit, &target, &policy, identity)?;
+    let forward = match Forward::new(&permit, &target, &policy, identity) {
+        Ok(forward) => forward,
+        Err(denial) => return Some(Err(denial)),
+    };
     assert_eq!(forward.upstream(), UpstreamId(3));
     let id = HeaderValue::from_static("r-1");
-    outbound.write(&forward, &Sending { identity, peer: asked.peer, request_id: &id }, &mut request).unwrap();
-    Ok(request)
+    let sending = Sending { identity, peer: asked.peer, request_id: &id };
+    let head = is_usual(&request).then(|| outbound.head(&forward, &sending, &request).unwrap());
+    outbound.write(&forward, &sending, &mut request).unwrap();
+    if let Some(head) = head {
+        assert_eq!(lines(&head), lines(&as_pingora_sends(&request)));
+    }
+    Some(Ok(request))
+}
+
+/// What pingora makes of a usual request after it was written.
+fn as_pingora_sends(request: &RequestHeader) -> Vec<u8> {
+    let mut request = request.clone();
+    for name in ["keep-alive", "te", "trailer", "connection", "http2-settings"] {
+        request.remove_header(name);
+    }
+    http_req_header_to_wire(&request).unwrap().to_vec()
+}
+
+/// The lines of a head, in an order of their own, without what is random in them.
+fn lines(head: &[u8]) -> Vec<String> {
+    let text = head.escape_ascii().to_string();
+    let mut lines: Vec<_> = text.split(r"\r\n").map(str::to_owned).collect();
+    for line in &mut lines {
+        if line.starts_with("traceparent: ") {
+            line.replace_range(13..65, "");
+        }
+    }
+    lines.sort();
+    lines
 }
 
 #[track_caller]
@@ -314,4 +355,72 @@ fn the_request_id_is_the_gateways_and_a_trace_state_goes_with_its_trace() {
     );
     let headers = Box::leak(Box::new([("traceparent", trace), ("tracestate", "a=b")]));
     check(&with(headers), &[("tracestate", &["a=b"])]);
+}
+
+/// Headers of every fate, and values that matter to it.
+const NAMES: [&str; 40] = [
+    "Accept",
+    "ACCEPT",
+    "Authorization",
+    "Client-Cert",
+    "Connection",
+    "Content_Length",
+    "Cookie",
+    "DPoP",
+    "Forwarded",
+    "HTTP2-Settings",
+    "Keep-Alive",
+    "Proxy",
+    "Proxy-Authorization",
+    "Proxy-Connection",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "True-Client-IP",
+    "Upgrade",
+    "Via",
+    "X.Account-Id",
+    "X-Account-Id",
+    "x-account-id",
+    "X-Auth-Account",
+    "X-Auth-Client",
+    "X-Auth-Scopes",
+    "X-Auth-Subject",
+    "X_Auth_Subject",
+    "X-Custom",
+    "x-custom",
+    "X-Envoy-External-Address",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Proto",
+    "X-HTTP-Method-Override",
+    "X-Original-URL",
+    "X-Request-Id",
+    "traceparent",
+    "tracestate",
+];
+const VALUES: [&str; 6] =
+    ["1", "close", "Keep-Alive", "https", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "acme"];
+
+proptest! {
+    #[test]
+    fn both_ways_of_writing_a_request_agree(
+        headers in proptest::collection::vec((0..NAMES.len(), 0..VALUES.len()), 0..12),
+        target in prop::sample::select(&["/plain", "/a/acme/x", "/a/acme/%78?b=c", "/public"][..]),
+        trusted: bool,
+        forward_authorization: bool,
+        account_in_header: bool,
+    ) {
+        let headers: Vec<_> = headers.into_iter().map(|(name, value)| (NAMES[name], VALUES[value])).collect();
+        let source = if account_in_header {
+            AccountSource::Header(HeaderName::from_static("x-account-id"))
+        } else {
+            AccountSource::Query("accountId".into())
+        };
+        let peer = peer("192.0.2.7", trusted);
+        let asked = Asked { target, headers: headers.leak(), source, peer, forward_authorization, ..Asked::default() };
+        // They agree, or the request is refused before it is written.
+        let _ = try_forwarded(&asked);
+    }
 }

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 
 use super::challenge::Challenges;
+use super::guard::{self, StillCarried};
 use super::metadata::Metadata;
 use super::outbound::Outbound;
 use super::upstream::Upstreams;
@@ -67,6 +68,17 @@ pub enum Replaced {
     Unchanged,
 }
 
+/// Why a configuration does not replace the one in force.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotReplaced {
+    /// It differs in what is fixed while the process runs.
+    #[error(transparent)]
+    NeedsRestart(#[from] NeedsRestart),
+    /// It has `removal_guard: true` and lacks scopes that are in use.
+    #[error(transparent)]
+    StillCarried(#[from] StillCarried),
+}
+
 /// Keys that cannot change while the process runs.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{} cannot change while the gateway runs; restart it to take the change into use", .keys.join(", "))]
@@ -111,15 +123,15 @@ impl Gateway {
     /// it blocks as long as that takes, and requests go on meanwhile.
     ///
     /// # Errors
-    /// If it differs in what is fixed while the process runs.
-    pub fn replace(&self, configuration: Configuration) -> Result<Replaced, NeedsRestart> {
+    /// If it differs in what is fixed while the process runs, or its removal guard refuses it.
+    pub fn replace(&self, configuration: Configuration) -> Result<Replaced, NotReplaced> {
         // Held to the end, so that one replaces after another.
         let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.current();
         if configuration.sha256 == current.sha256 {
             return Ok(Replaced::Unchanged);
         }
-        check_fixed(&current.settings, &configuration.settings)?;
+        self.check(&current, &configuration)?;
         let next = Generation::new(current.number + 1, configuration, &self.issuers, &self.metrics);
         let number = next.number;
         retired.retain(is_used);
@@ -128,11 +140,36 @@ impl Gateway {
         Ok(Replaced::By(number))
     }
 
-    /// What is to be done now and then: drops generations that no request has any more, and resolves
-    /// the names of servers again. It blocks as long as that takes.
+    /// Whether a configuration could replace the one in force, and is another.
+    ///
+    /// # Errors
+    /// Why [`Gateway::replace`] would refuse it now.
+    pub fn could_replace(&self, configuration: &Configuration) -> Result<(), NotReplaced> {
+        self.check(&self.current(), configuration)
+    }
+
+    /// The scopes that `next` lacks and an unexpired token that was seen carries, whatever the removal
+    /// guard says.
+    ///
+    /// # Errors
+    /// If there are any.
+    pub fn check_removed(&self, next: &Policy) -> Result<(), StillCarried> {
+        guard::check(&self.current(), next, &self.metrics, SystemTime::now())
+    }
+
+    fn check(&self, current: &Generation, configuration: &Configuration) -> Result<(), NotReplaced> {
+        check_fixed(&current.settings, &configuration.settings)?;
+        if configuration.settings.removal_guard {
+            guard::check(current, &configuration.policy, &self.metrics, SystemTime::now())?;
+        }
+        Ok(())
+    }
+
+    /// What is to be done now and then: drops generations that no request has any more, resolves the
+    /// names of servers again and lets idle connections go. It blocks as long as that takes.
     pub fn tend(&self) {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).retain(is_used);
-        self.current().upstreams.resolve();
+        self.current().upstreams.tend();
     }
 
     /// How many requests are between their head and the end of their answer.
@@ -152,15 +189,12 @@ impl Gateway {
 impl Generation {
     fn new(number: u64, configuration: Configuration, issuers: &Arc<Issuers>, metrics: &Arc<Metrics>) -> Self {
         let Configuration { policy, settings, sha256 } = configuration;
-        let takes_proofs = settings.issuers.iter().any(|issuer| issuer.rules.dpop.is_some());
-        let proof_algorithms = takes_proofs.then_some(PROOF_ALGORITHMS);
-        let metadata = settings.resource_metadata.as_ref();
-        let metadata = metadata.map(|resource| Metadata::new(resource, &settings, &policy, proof_algorithms));
+        let (metadata, challenges) = told(&settings, &policy);
         Self {
             number,
             sha256,
             loaded_at: SystemTime::now(),
-            challenges: Challenges::new(metadata.as_ref().map(Metadata::url), proof_algorithms),
+            challenges,
             outbound: Outbound::new(&settings, &policy),
             upstreams: Upstreams::new(&settings),
             issuers: issuers.adopt(&settings),
@@ -170,6 +204,16 @@ impl Generation {
             settings,
         }
     }
+}
+
+/// What a policy tells clients: where its tokens come from, and how to present them.
+pub(super) fn told(settings: &Settings, policy: &Policy) -> (Option<Metadata>, Challenges) {
+    let takes_proofs = settings.issuers.iter().any(|issuer| issuer.rules.dpop.is_some());
+    let proof_algorithms = takes_proofs.then_some(PROOF_ALGORITHMS);
+    let metadata = settings.resource_metadata.as_ref();
+    let metadata = metadata.map(|resource| Metadata::new(resource, settings, policy, proof_algorithms));
+    let challenges = Challenges::new(metadata.as_ref().map(Metadata::url), proof_algorithms);
+    (metadata, challenges)
 }
 
 impl Generation {

@@ -126,14 +126,19 @@ impl Hygiene {
 
     /// Takes off what may not pass; what the gateway writes must be written after it.
     pub(super) fn clean(&self, request: &mut RequestHeader, trusted: bool) {
-        let is_doomed = |name: &&HeaderName| match self.fate(name) {
-            Fate::Passes => false,
-            Fate::FromTrusted => !trusted,
-            Fate::Never => true,
-        };
+        let is_doomed = |name: &&HeaderName| !self.passes(name, trusted);
         let doomed: SmallVec<[HeaderName; 8]> = request.headers.keys().filter(is_doomed).cloned().collect();
         for name in doomed {
             request.remove_header(&name);
+        }
+    }
+
+    /// Whether a header of that name passes.
+    pub(super) fn passes(&self, name: &HeaderName, trusted: bool) -> bool {
+        match self.fate(name) {
+            Fate::Passes => true,
+            Fate::FromTrusted => trusted,
+            Fate::Never => false,
         }
     }
 

@@ -3,6 +3,7 @@
 //! Each step is someone else's: reading the head is `inbound`'s, the route and the decision are
 //! `policy`'s, the caller is `issuer`'s. The only wait is for the issuer of a token not seen before.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::header::HeaderValue;
@@ -10,11 +11,12 @@ use pingora::http::RequestHeader;
 
 use super::forward::Forward;
 use super::generation::Generation;
+use super::head_checks;
 use super::inbound::{self, Peer};
 use crate::issuer::{Authenticated, Presented};
 use crate::policy::{
     ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Request, ScopeId,
-    ServiceId, Target, TokenEndpointId, TokenFault, UnixTime,
+    ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault, UnixTime,
 };
 use crate::token::credential;
 
@@ -40,7 +42,13 @@ pub(super) struct Findings {
     /// The account that it asks for.
     pub(super) account: Option<HeaderValue>,
     pub(super) granted_by: Option<ScopeId>,
+    /// The scopes for want of which it is refused.
+    pub(super) wanted: ScopeIds,
     pub(super) service: Option<ServiceId>,
+    /// Whether the account is written in.
+    pub(super) injected: bool,
+    /// The certificate that a trusted proxy tells of.
+    pub(super) told_certificate: Option<Certificate>,
     /// `None` until it is decided.
     pub(super) reason: Option<Reason>,
 }
@@ -64,9 +72,9 @@ pub(super) async fn judge(asked: &Asked<'_>, found: &mut Findings) -> Result<Jud
 async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denial> {
     let Asked { generation, head, peer, .. } = *asked;
     let policy = &generation.policy;
-    inbound::check_head(asked.raw_head, &head.headers)?;
+    head_checks::check_head(asked.raw_head, &head.headers)?;
     let target = Target::parse(head.raw_path())?;
-    inbound::check_headers(&head.method, &head.headers)?;
+    head_checks::check_headers(&head.method, &head.headers)?;
     let host = inbound::host(&head.headers)?;
     let method = MethodSet::of_request(head.method.as_str());
     let request = Request { method, target: &target, host, headers: &head.headers };
@@ -80,8 +88,8 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denia
     let permit = if route.public().is_some() {
         policy.decide(&route, Identity::Absent)?
     } else {
-        let certificate = inbound::certificate(asked.certificate, &head.headers, peer)?;
-        let certificate = certificate.as_deref();
+        let shown_certificate = inbound::certificate(asked.certificate, &head.headers, peer)?;
+        let certificate = shown_certificate.as_deref();
         let caller = authenticate(asked, host, &target, certificate).await;
         found.caller = caller.as_ref().ok().and_then(Clone::clone);
         let identity = match &caller {
@@ -89,7 +97,11 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denia
             Ok(None) => Identity::Absent,
             Ok(Some(caller)) => Identity::Known { standing: &caller.standing, certificate },
         };
-        policy.decide(&route, identity).inspect_err(|_| found.account = route.asked_account().and_then(shown))?
+        let decision = policy.decide(&route, identity);
+        if let Some(Cow::Owned(certificate)) = shown_certificate {
+            found.told_certificate = Some(certificate);
+        }
+        decision.inspect_err(|_| found.account = route.asked_account().and_then(shown))?
     };
     let identity = found.caller.as_deref().map(|caller| &caller.headers);
     let forward = Forward::new(&permit, &target, policy, identity)?;
@@ -111,7 +123,8 @@ async fn authenticate(
     let Some(credential) = credential(&head.headers)? else { return Ok(None) };
     let proof = inbound::proof(&head.headers);
     // A proof that another server was shown names its host, and whoever replays it can send that as `Host`.
-    if proof.is_some() && !generation.is_known_as(inbound::asked_host(&head.headers, peer, host)) {
+    let asked = inbound::asked_host(&head.headers, peer, host);
+    if proof.is_some() && !generation.is_known_as(asked) && !peer.came_to(asked) {
         return Err(TokenFault::BindingMismatch.into());
     }
     let url = proof.map(|_| inbound::url(&head.headers, peer, host, target)).unwrap_or_default();
@@ -128,12 +141,14 @@ impl Findings {
             Basis::Public | Basis::TokenEndpoint(_) => None,
             Basis::Scope(scope) => Some(scope),
         };
+        self.injected = permit.injection().is_some();
         self.reason = Some(permit.reason());
     }
 
     /// That it may not.
     pub(super) fn refuse(&mut self, denial: &Denial) {
         self.api = denial.api().or(self.api);
+        self.wanted = denial.wanted_scopes().iter().copied().collect();
         self.reason = Some(denial.reason());
     }
 }

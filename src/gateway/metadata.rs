@@ -3,6 +3,7 @@
 //! Prepared once a policy; who may read it is not asked, and it names only what discovery may show.
 
 use bytes::Bytes;
+use hashbrown::HashMap;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode, Uri};
 use serde::Serialize;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use super::problem::{Answer, Problem};
 use super::trace::REQUEST_ID;
 use crate::config::{ResourceMetadata, Settings};
-use crate::policy::{Policy, Reason, is_host};
+use crate::policy::{ApiId, Policy, Reason, Scope, is_host};
 
 /// RFC 9728 section 3.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -19,18 +20,18 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const A_MINUTE: HeaderValue = HeaderValue::from_static("max-age=60");
 const READING: HeaderValue = HeaderValue::from_static("GET, HEAD");
 
-/// The document and where it is.
+/// The documents: that of the whole resource, and one for each api's base path.
 #[derive(Debug)]
 pub(super) struct Metadata {
-    /// The resource's own path, which may follow the well-known one (section 3.1); without final slash.
-    suffix: Box<str>,
     /// The resource's host, with its port if it has one.
     host: Box<str>,
     url: Box<str>,
-    body: Bytes,
+    /// By the path that follows the well-known one (section 3.1), without final slash.
+    bodies: HashMap<Box<str>, Bytes>,
 }
 
-/// Section 2, and section 5.1 of RFC 9449 for the proofs.
+/// Section 2, section 5.1 of RFC 9449 for the proofs, and of our own `scopegate_scopes`, which tells
+/// consent screens what the scopes are (section 2 lets there be more members).
 #[derive(Serialize)]
 struct Document<'a> {
     resource: &'a str,
@@ -39,10 +40,75 @@ struct Document<'a> {
     bearer_methods_supported: [&'static str; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tls_client_certificate_bound_access_tokens: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     dpop_signing_alg_values_supported: Option<Vec<&'a str>>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     dpop_bound_access_tokens_required: bool,
+    scopegate_scopes: Vec<ShownScope<'a>>,
+}
+
+/// A scope that discovery may show, for people.
+#[derive(Serialize)]
+struct ShownScope<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    required: bool,
+    emphasize: bool,
+    deprecated: bool,
+}
+
+/// What every document says alike.
+struct Common<'a> {
+    settings: &'a Settings,
+    policy: &'a Policy,
+    /// What `DPoP` proofs may be signed with, spaces between, if they are taken.
+    proof_algorithms: Option<&'a str>,
+    /// The scopes to show, by the number of their api.
+    shown: HashMap<ApiId, Vec<&'a Scope>>,
+}
+
+impl Common<'_> {
+    /// The document of these apis, as its bytes.
+    fn document(&self, resource: &str, apis: &[ApiId]) -> Bytes {
+        let Self { settings, policy, proof_algorithms, shown } = self;
+        let rules = || settings.issuers.iter().map(|issuer| &issuer.rules);
+        let shown: Vec<_> = apis.iter().filter_map(|api| shown.get(api)).flatten().collect();
+        let takes_certificates = settings.listeners.iter().any(|listener| {
+            listener.tls.as_ref().is_some_and(|tls| tls.clients.is_some()) || !settings.trusted_proxies.is_empty()
+        });
+        let document = Document {
+            resource,
+            authorization_servers: rules().map(|rules| &*rules.issuer).collect(),
+            scopes_supported: shown.iter().map(|scope| scope.name.as_str()).collect(),
+            bearer_methods_supported: ["header"],
+            resource_name: match apis {
+                [only] => policy.api(*only).and_then(|api| api.display_name.as_deref()),
+                [] | [_, _, ..] => None,
+            },
+            tls_client_certificate_bound_access_tokens: takes_certificates,
+            dpop_signing_alg_values_supported: proof_algorithms.map(|names| names.split(' ').collect()),
+            dpop_bound_access_tokens_required: !settings.issuers.is_empty()
+                && rules().all(|rules| rules.dpop.is_some_and(|dpop| dpop.required)),
+            scopegate_scopes: shown
+                .iter()
+                .map(|scope| ShownScope {
+                    name: scope.name.as_str(),
+                    display_name: scope.display_name.as_deref(),
+                    description: scope.description.as_deref(),
+                    required: scope.marks.required,
+                    emphasize: scope.marks.emphasize,
+                    deprecated: scope.marks.deprecated,
+                })
+                .collect(),
+        };
+        // INVARIANT: texts and lists of texts can always be written as JSON.
+        serde_json::to_vec(&document).unwrap_or_default().into()
+    }
 }
 
 impl Metadata {
@@ -53,38 +119,37 @@ impl Metadata {
         policy: &Policy,
         proof_algorithms: Option<&str>,
     ) -> Self {
-        let rules = || settings.issuers.iter().map(|issuer| &issuer.rules);
-        let document = Document {
-            resource: &resource.resource,
-            authorization_servers: rules().map(|rules| &*rules.issuer).collect(),
-            scopes_supported: policy
-                .scopes()
-                .iter()
-                .filter(|scope| scope.marks.show_in_discovery)
-                .map(|scope| scope.name.as_str())
-                .collect(),
-            bearer_methods_supported: ["header"],
-            resource_name: match policy.apis() {
-                [only] => only.display_name.as_deref(),
-                [] | [_, _, ..] => None,
-            },
-            dpop_signing_alg_values_supported: proof_algorithms.map(|names| names.split(' ').collect()),
-            dpop_bound_access_tokens_required: !settings.issuers.is_empty()
-                && rules().all(|rules| rules.dpop.is_some_and(|dpop| dpop.required)),
-        };
-        let (origin, suffix) = split(&resource.resource);
-        Self {
-            url: format!("{origin}{WELL_KNOWN}{suffix}").into(),
-            suffix: suffix.into(),
-            host: host(origin).into(),
-            // INVARIANT: texts and lists of texts can always be written as JSON.
-            body: serde_json::to_vec(&document).unwrap_or_default().into(),
+        let mut shown: HashMap<_, Vec<_>> = HashMap::new();
+        for scope in policy.scopes().iter().filter(|scope| scope.marks.show_in_discovery) {
+            shown.entry(scope.api).or_default().push(scope);
         }
+        let common = Common { settings, policy, proof_algorithms, shown };
+        let (origin, suffix) = split(&resource.resource);
+        let mut at_base: HashMap<Box<str>, Vec<ApiId>> = HashMap::new();
+        for (id, api) in (0..).map(ApiId).zip(policy.apis()).filter(|(_, api)| !api.base_path.segments().is_empty()) {
+            at_base.entry(api.base_path.to_string().into()).or_default().push(id);
+        }
+        let of_apis = at_base.into_iter().map(|(base, apis)| {
+            let body = common.document(&format!("{origin}{base}"), &apis);
+            (base, body)
+        });
+        let mut bodies: HashMap<_, _> = of_apis.collect();
+        // That of the whole comes last: it stays where an api's base path is the resource's own.
+        let all: Vec<_> = (0..).map(ApiId).zip(policy.apis()).map(|(id, _)| id).collect();
+        let whole = common.document(&resource.resource, &all);
+        bodies.insert("".into(), whole.clone());
+        bodies.insert(suffix.clone().into(), whole);
+        Self { url: format!("{origin}{WELL_KNOWN}{suffix}").into(), host: host(origin).into(), bodies }
     }
 
-    /// Whether a request for this path asks for the document.
+    /// Whether a request for this path asks for a document.
     pub(super) fn is_at(&self, path: &[u8]) -> bool {
-        path.strip_prefix(WELL_KNOWN.as_bytes()).is_some_and(|rest| rest.is_empty() || rest == self.suffix.as_bytes())
+        self.body(path).is_some()
+    }
+
+    fn body(&self, path: &[u8]) -> Option<&Bytes> {
+        let suffix = path.strip_prefix(WELL_KNOWN.as_bytes())?;
+        self.bodies.get(std::str::from_utf8(suffix).ok()?)
     }
 
     /// Whether this host is the resource's.
@@ -92,18 +157,19 @@ impl Metadata {
         is_host(&self.host, host)
     }
 
-    /// Where it is, for challenges.
+    /// Where that of the whole is, for challenges.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    /// The answer to a request for it, which must be one to read (405 otherwise), and what it is
-    /// recorded as.
-    pub(super) fn answer(&self, method: &Method, request_id: &HeaderValue) -> (Answer, Reason) {
+    /// The answer to a request for a document, which must be one to read (405 otherwise), and what it
+    /// is recorded as.
+    pub(super) fn answer(&self, path: &[u8], method: &Method, request_id: &HeaderValue) -> (Answer, Reason) {
         if matches!(*method, Method::GET | Method::HEAD) {
             let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, A_MINUTE), (REQUEST_ID, request_id.clone())];
             let headers = headers.into_iter().collect();
-            return (Answer { status: StatusCode::OK, headers, body: self.body.clone() }, Reason::Public);
+            let body = self.body(path).cloned().unwrap_or_default();
+            return (Answer { status: StatusCode::OK, headers, body }, Reason::Public);
         }
         let reason = Reason::MethodNotAllowed;
         let detail = "the metadata can only be read";
@@ -132,11 +198,11 @@ mod tests {
     #[track_caller]
     fn check(resource: &str, url: &str, path: &str) {
         let (origin, suffix) = split(resource);
+        let bodies = ["".into(), suffix.clone().into()].map(|suffix| (suffix, Bytes::new()));
         let metadata = Metadata {
-            url: format!("{origin}{WELL_KNOWN}{suffix}").into(),
-            suffix: suffix.into(),
             host: host(origin).into(),
-            body: Bytes::new(),
+            url: format!("{origin}{WELL_KNOWN}{suffix}").into(),
+            bodies: bodies.into_iter().collect(),
         };
         assert_eq!(metadata.url(), url);
         assert!(metadata.is_at(path.as_bytes()), "{path}");

@@ -22,7 +22,11 @@ mod forward_tests;
 )]
 pub(crate) mod fuzzing;
 mod generation;
+mod guard;
+mod head;
+mod head_checks;
 mod hygiene;
+mod idle;
 mod inbound;
 mod judge;
 mod listen;
@@ -31,6 +35,9 @@ mod outbound;
 mod patience;
 mod problem;
 mod proxy;
+mod rehearsal;
+mod relay;
+mod reply;
 mod revocation;
 mod server;
 #[cfg(test)]
@@ -42,6 +49,8 @@ mod token_error;
 mod trace;
 mod upstream;
 
-pub use generation::{Gateway, Generation, NeedsRestart, Replaced};
+pub use generation::{Gateway, Generation, NeedsRestart, NotReplaced, Replaced};
+pub use guard::{CarriedScope, StillCarried};
+pub use rehearsal::{Head, Rehearsal};
 pub use server::{CannotServe, Server};
 pub use tls_files::{TlsFault, UnreadableFile};

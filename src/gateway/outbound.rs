@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::Method;
 use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING};
+use http::{HeaderMap, Method};
 use pingora::http::RequestHeader;
 
 use super::forward::Forward;
@@ -21,7 +21,7 @@ use crate::policy::Policy;
 /// What one policy has written into upstream requests.
 #[derive(Debug)]
 pub(super) struct Outbound {
-    hygiene: Hygiene,
+    pub(super) hygiene: Hygiene,
     identity: IdentityNames,
     /// By the api's place.
     forward_authorization: Box<[bool]>,
@@ -44,7 +44,7 @@ struct IdentityNames {
     scopes: Option<Bytes>,
 }
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// RFC 9530, and what was there before it.
 const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
@@ -52,7 +52,7 @@ const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("digest"),
     HeaderName::from_static("content-md5"),
 ];
-const DPOP: HeaderName = HeaderName::from_static("dpop");
+pub(super) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 impl Outbound {
     pub(super) fn new(settings: &Settings, policy: &Policy) -> Self {
@@ -77,7 +77,7 @@ impl Outbound {
         match forward.form() {
             // Its credentials are for the provider.
             Some(form) => write_form(form, request)?,
-            None if self.forward_authorization.get(forward.api().0 as usize).is_some_and(|forward| *forward) => {}
+            None if self.forwards_authorization(forward) => {}
             None => {
                 request.remove_header(&AUTHORIZATION);
                 request.remove_header(&DPOP);
@@ -86,10 +86,34 @@ impl Outbound {
         if let Some((name, value)) = forward.injected() {
             request.insert_header(name, value.clone())?;
         }
-        self.identity.write(sending.identity, forward.account(), request)?;
+        for (name, value) in self.identity(sending.identity, forward.account()) {
+            if let (Some(name), Some(value)) = (name, value) {
+                request.insert_header(name.clone(), value.clone())?;
+            }
+        }
         join_cookies(request)?;
         write_trace(sending.request_id, request)?;
         write_forwarded(sending.peer, request)
+    }
+
+    /// Whether the upstream gets what the client has shown the gateway.
+    pub(super) fn forwards_authorization(&self, forward: &Forward) -> bool {
+        self.forward_authorization.get(forward.api().0 as usize).is_some_and(|forward| *forward)
+    }
+
+    /// The identity headers of a request, by name as written; a value that there is not is `None`.
+    pub(super) fn identity<'a>(
+        &'a self,
+        values: Option<&'a IdentityValues>,
+        account: Option<&'a HeaderValue>,
+    ) -> [(Option<&'a Bytes>, Option<&'a HeaderValue>); 4] {
+        let IdentityNames { subject, client, scopes, account: name } = &self.identity;
+        [
+            (subject.as_ref(), values.and_then(|values| values.subject.as_ref())),
+            (client.as_ref(), values.and_then(|values| values.client.as_ref())),
+            (scopes.as_ref(), values.and_then(|values| values.scopes.as_ref())),
+            (name.as_ref(), account),
+        ]
     }
 }
 
@@ -111,25 +135,6 @@ impl IdentityNames {
             account: title(&names.account),
             scopes: title(&names.scopes),
         }
-    }
-
-    fn write(
-        &self,
-        values: Option<&IdentityValues>,
-        account: Option<&HeaderValue>,
-        request: &mut RequestHeader,
-    ) -> pingora::Result<()> {
-        for (name, value) in [
-            (&self.subject, values.and_then(|values| values.subject.as_ref())),
-            (&self.client, values.and_then(|values| values.client.as_ref())),
-            (&self.scopes, values.and_then(|values| values.scopes.as_ref())),
-            (&self.account, account),
-        ] {
-            if let (Some(name), Some(value)) = (name, value) {
-                request.insert_header(name.clone(), value.clone())?;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -167,15 +172,28 @@ fn write_trace(request_id: &HeaderValue, request: &mut RequestHeader) -> pingora
     if !taken_over {
         request.remove_header(&TRACESTATE);
     }
-    request.insert_header("traceparent", parent)?;
+    request.insert_header("traceparent", trace::value_of(&parent))?;
     request.insert_header("X-Request-Id", request_id.clone())
 }
 
 /// Where the request comes from, by the connection or as a trusted proxy has it.
 fn write_forwarded(peer: Peer, request: &mut RequestHeader) -> pingora::Result<()> {
+    let chain = forwarded_for(peer, &request.headers);
+    let scheme = inbound::scheme(&request.headers, peer);
+    let host = forwarded_host(peer, &request.headers).cloned();
+    request.insert_header("X-Forwarded-For", chain)?;
+    request.insert_header("X-Forwarded-Proto", HeaderValue::from_static(scheme))?;
+    match host {
+        Some(host) => request.insert_header("X-Forwarded-Host", host),
+        None => Ok(()),
+    }
+}
+
+/// The peer's address, after the addresses that a trusted one tells of.
+pub(super) fn forwarded_for(peer: Peer, headers: &HeaderMap) -> String {
     let mut chain = String::with_capacity(48);
-    for earlier in request.headers.get_all(&X_FORWARDED_FOR) {
-        // Only a trusted proxy's is still there.
+    // What a stranger tells does not count.
+    for earlier in headers.get_all(&X_FORWARDED_FOR).iter().filter(|_| peer.trusted) {
         chain.push_str(earlier.to_str().unwrap_or("unknown"));
         chain.push_str(", ");
     }
@@ -184,12 +202,10 @@ fn write_forwarded(peer: Peer, request: &mut RequestHeader) -> pingora::Result<(
         Some(address) => write!(chain, "{address}"),
         None => write!(chain, "unknown"),
     };
-    let scheme = inbound::scheme(&request.headers, peer);
-    let host = inbound::told_host(&request.headers, peer).or_else(|| request.headers.get(HOST)).cloned();
-    request.insert_header("X-Forwarded-For", chain)?;
-    request.insert_header("X-Forwarded-Proto", HeaderValue::from_static(scheme))?;
-    match host {
-        Some(host) => request.insert_header("X-Forwarded-Host", host),
-        None => Ok(()),
-    }
+    chain
+}
+
+/// The host that the client asked.
+pub(super) fn forwarded_host(peer: Peer, headers: &HeaderMap) -> Option<&HeaderValue> {
+    inbound::told_host(headers, peer).or_else(|| headers.get(HOST))
 }

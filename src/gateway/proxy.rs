@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::UPGRADE;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -20,14 +19,11 @@ use pingora::{Error, ErrorType, Result};
 use super::context::Context;
 use super::failure::Failure;
 use super::generation::Gateway;
-use super::hygiene;
-use super::inbound;
+use super::head_checks;
 use super::outbound;
 use super::patience;
-use super::trace::REQUEST_ID;
+use super::relay::{prepare, relay};
 
-/// How long a connection may be idle between requests, and how long a piece of a head may take.
-const KEEPALIVE_SECONDS: u64 = 60;
 /// Between two pieces of a request's body.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// For a client to take a piece of an answer.
@@ -58,7 +54,7 @@ impl ProxyHttp for Proxy {
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         bound(session);
-        if !inbound::is_websocket(session.req_header()) {
+        if !head_checks::is_websocket(session.req_header()) {
             // Pingora takes any of these for a request to change protocols, of whatever shape.
             session.req_header_mut().remove_header(&UPGRADE);
         }
@@ -68,7 +64,7 @@ impl ProxyHttp for Proxy {
                 context.answer(session, answer).await;
                 Ok(true)
             }
-            None => Ok(false),
+            None => relay(session, context).await,
         }
     }
 
@@ -130,14 +126,7 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        if response.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req() {
-            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
-        }
-        hygiene::clean_response(response);
-        if !response.status.is_informational() && !response.headers.contains_key(&REQUEST_ID) {
-            response.insert_header("X-Request-Id", context.request_id.clone())?;
-        }
-        Ok(())
+        prepare(response, session, context)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
@@ -165,13 +154,11 @@ impl ProxyHttp for Proxy {
     }
 }
 
-/// Sets what pingora would leave open: it keeps idle connections for ever once a request was read.
+/// Sets what pingora would leave open. How long a connection may be idle is `patience`'s, which bounds
+/// heads too, and so pingora needs no time for that.
 fn bound(session: &mut Session) {
     session.set_read_timeout(Some(READ_TIMEOUT));
     session.set_write_timeout(Some(WRITE_TIMEOUT));
-    if session.get_keepalive().is_some() {
-        session.set_keepalive(Some(KEEPALIVE_SECONDS));
-    }
     // Requests sent at once are answered one after another (RFC 9112 section 9.3.2).
     session.set_pipelining_enabled(true);
 }

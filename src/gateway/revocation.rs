@@ -3,6 +3,9 @@
 //! The form is read and answered here; whether the token is good, and how it stays revoked, is
 //! `issuer`'s.
 
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
@@ -12,13 +15,16 @@ use pingora::proxy::Session;
 use super::answer::refuse;
 use super::form;
 use super::generation::Generation;
-use super::inbound::check_headers;
+use super::head_checks::check_headers;
+use super::inbound::Peer;
 use super::judge::Findings;
 use super::problem::{Answer, Problem, SOON};
 use super::token_error;
 use super::trace::REQUEST_ID;
+use crate::issuer::{Authenticated, NotRevoked};
 use crate::policy::{FormFault, Reason, TokenRequestFault, UnixTime};
-use crate::token::form_parameter;
+use crate::record::{AuditSink, MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
+use crate::token::{Revocation, form_parameter};
 
 /// The longest form that is read, in bytes.
 const LONGEST: usize = 32 * 1024;
@@ -33,14 +39,19 @@ pub(super) fn is_revocation(generation: &Generation, head: &RequestHeader) -> bo
     endpoint.is_some() && head.raw_path().split(|byte| *byte == b'?').next() == endpoint
 }
 
+/// A request to revoke a token, and by whom it is answered.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'r> {
+    pub(super) generation: &'r Generation,
+    pub(super) audit: &'r AuditSink,
+    pub(super) request_id: &'r HeaderValue,
+    pub(super) peer: Peer,
+    pub(super) now: UnixTime,
+}
+
 /// Revokes the token of the form, and answers.
-pub(super) async fn revoke(
-    session: &mut Session,
-    generation: &Generation,
-    request_id: &HeaderValue,
-    now: UnixTime,
-    found: &mut Findings,
-) -> Answer {
+pub(super) async fn revoke(session: &mut Session, asked: &Asked<'_>, found: &mut Findings) -> Answer {
+    let Asked { generation, request_id, now, .. } = *asked;
     let head = session.req_header();
     if head.method != Method::POST {
         found.reason = Some(Reason::MethodNotAllowed);
@@ -62,17 +73,47 @@ pub(super) async fn revoke(
         }
     };
     let revoked = generation.issuers.revoke(&token, &generation.policy, generation.number, now).await;
-    let Ok(caller) = revoked else {
+    asked.record(&revoked);
+    let Ok(revoked) = revoked else {
         // Section 2.2.1: the client must assume that the token is still good.
         found.reason = Some(Reason::IssuerUnavailable);
         let detail = "the token could not be revoked right now, and may still be good";
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Token not revoked", detail);
         return problem.with(RETRY_AFTER, SOON).answer(Reason::IssuerUnavailable.as_str(), request_id);
     };
-    found.caller = caller;
+    found.caller = revoked.map(|(caller, _)| caller);
     found.reason = Some(Reason::Public);
     let headers = [(CACHE_CONTROL, NO_STORE), (REQUEST_ID, request_id.clone())];
     Answer { status: StatusCode::OK, headers: headers.into_iter().collect(), body: Bytes::new() }
+}
+
+impl Asked<'_> {
+    fn record(&self, revoked: &Result<Option<(Arc<Authenticated>, Revocation)>, NotRevoked>) {
+        let (result, found) = match revoked {
+            Ok(Some(found)) => (RevocationResult::Revoked, Some(found)),
+            Ok(None) => (RevocationResult::NoGoodToken, None),
+            Err(_) => (RevocationResult::NotRevoked, None),
+        };
+        let digest = found.and_then(|(_, entry)| entry.digest());
+        let meant = found.map(|(found, entry)| MeantTokens {
+            kind: entry.kind(),
+            issuer: entry.issuer(),
+            subject: found.caller.subject.as_deref(),
+            client: found.caller.client.as_deref(),
+            digest: digest.as_deref(),
+            issued_before: None,
+            expires_at: entry.expires_at().map(|time| time.0),
+        });
+        self.audit.revocation(&RevocationOutcome {
+            time: SystemTime::now(),
+            request_id: self.request_id.to_str().ok(),
+            generation: self.generation.number,
+            by: RevokedBy::Holder,
+            peer: self.peer.address,
+            result,
+            meant,
+        });
+    }
 }
 
 async fn token(session: &mut Session) -> Result<String, FormFault> {

@@ -3,6 +3,7 @@
 //! What a form says is `token`'s, what a client may ask for `policy`'s, and who it is the provider's.
 //! No value of a form goes anywhere but to the provider.
 
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use pingora::proxy::Session;
 
@@ -12,7 +13,10 @@ use super::forward::Forward;
 use super::generation::Generation;
 use super::inbound::{self, Peer};
 use super::judge::Findings;
-use crate::policy::{Denial, Target, TokenEndpointId, TokenRequest, TokenRequestFault};
+use crate::config::TokenEndpoint;
+use crate::policy::{
+    Certificate, ClientId, Denial, Permit, Policy, Target, TokenEndpointId, TokenRequest, TokenRequestFault,
+};
 use crate::token::TokenForm;
 
 /// A request for a token, whose head was judged.
@@ -41,26 +45,55 @@ async fn decide(session: &mut Session, asked: &AskedToken<'_>, found: &mut Findi
     // INVARIANT: policy and settings have the endpoints at the same places.
     let api = policy.token_endpoint(endpoint).ok_or(Denial::RouteUnknown)?.api;
     let settings = generation.settings.token_endpoints.get(endpoint.0 as usize).ok_or(Denial::RouteUnknown)?;
-    let refused = |fault: TokenRequestFault| Denial::TokenRequest { api, fault };
     // INVARIANT: pingora sends a body that was read before only from this buffer, which holds 64 KiB:
     // no form may be larger.
     session.enable_retry_buffering();
-    let body = form::read(session, settings.max_form_bytes).await.map_err(|fault| refused(fault.into()))?;
+    let body = form::read(session, settings.max_form_bytes).await;
+    let body = body.map_err(|fault| Denial::TokenRequest { api, fault: fault.into() })?;
     let head = session.req_header();
     let target = Target::parse(head.raw_path())?;
-    let form = TokenForm::parse(&body, target.query()).map_err(|fault| refused(fault.into()))?;
-    let client = form.client(head.headers.get(AUTHORIZATION)).map_err(refused)?;
-    found.client = policy.listed_client(&client).cloned();
-    let certificate = inbound::certificate(Security::certificate(session.digest()), &head.headers, peer);
+    let certificate = Security::certificate(session.digest());
+    let posted = Posted { body: &body, headers: &head.headers, target: &target, certificate, peer };
+    let (permit, forward) = admit(policy, settings, endpoint, &posted, &mut found.client)?;
+    found.permit(&permit);
+    Ok(forward)
+}
+
+/// A form, and what it came with.
+pub(super) struct Posted<'r> {
+    pub(super) body: &'r [u8],
+    pub(super) headers: &'r HeaderMap,
+    pub(super) target: &'r Target<'r>,
+    /// The certificate that the peer itself has shown.
+    pub(super) certificate: Option<&'r Certificate>,
+    pub(super) peer: Peer,
+}
+
+/// Judges a form; `client` becomes the listed one that it names.
+///
+/// # Errors
+/// Why it may not go to the provider.
+pub(super) fn admit(
+    policy: &Policy,
+    settings: &TokenEndpoint,
+    endpoint: TokenEndpointId,
+    posted: &Posted<'_>,
+    client: &mut Option<ClientId>,
+) -> Result<(Permit<'static>, Forward), Denial> {
+    let api = policy.token_endpoint(endpoint).ok_or(Denial::RouteUnknown)?.api;
+    let refused = |fault: TokenRequestFault| Denial::TokenRequest { api, fault };
+    let form = TokenForm::parse(posted.body, posted.target.query()).map_err(|fault| refused(fault.into()))?;
+    let id = form.client(posted.headers.get(AUTHORIZATION)).map_err(refused)?;
+    *client = policy.listed_client(&id).cloned();
+    let certificate = inbound::certificate(posted.certificate, posted.headers, posted.peer);
     let certificate = certificate.map_err(|fault| refused(fault.into()))?;
     let scopes = form.scopes(settings.scope_syntax).map_err(refused)?;
-    let request = TokenRequest { client: &client, certificate: certificate.as_deref(), scopes: scopes.as_deref() };
+    let request = TokenRequest { client: &id, certificate: certificate.as_deref(), scopes: scopes.as_deref() };
     let admitted = policy.decide_token_request(endpoint, &request)?;
     let form = match &admitted.scopes {
         Some(names) => form.asking_for(names, settings.scope_syntax, |name| policy.is_privilege(name)),
         None => form,
     };
-    let forward = Forward::new(&admitted.permit, &target, policy, None)?.carrying(form.encode());
-    found.permit(&admitted.permit);
-    Ok(forward)
+    let forward = Forward::new(&admitted.permit, posted.target, policy, None)?.carrying(form.encode());
+    Ok((admitted.permit, forward))
 }

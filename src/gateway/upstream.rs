@@ -1,7 +1,7 @@
 //! Which server of an upstream gets a request: each in turn, and the next where one cannot be reached.
 //!
-//! Connections and their reuse are pingora's. Names are resolved when a generation is taken into use
-//! and again every now and then, never while a request waits.
+//! Connections and their reuse are pingora's, but for those that `relay` keeps here. Names are resolved
+//! when a generation is taken into use and again every now and then, never while a request waits.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use pingora::upstreams::peer::HttpPeer;
 
+use super::idle::Idle;
 use crate::config::{ServerAddress, Settings, Upstream};
 use crate::policy::UpstreamId;
 
@@ -31,8 +32,19 @@ pub(super) struct Pool {
     /// What each server's name stands for, in the order of the file.
     resolved: Mutex<Vec<Resolved>>,
     /// All of it, ready to connect to.
-    peers: ArcSwap<Box<[HttpPeer]>>,
+    servers: ArcSwap<Box<[Arc<Server>]>>,
     next: AtomicUsize,
+}
+
+/// One address of a server.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    pub(super) connect_timeout: Duration,
+    pub(super) read_timeout: Duration,
+    pub(super) write_timeout: Duration,
+    pub(super) idle: Idle,
+    peer: HttpPeer,
 }
 
 /// What a server's name stands for.
@@ -62,10 +74,13 @@ impl Upstreams {
         self.0.get(id.0 as usize)
     }
 
-    /// Resolves names again; blocks as long as that takes.
-    pub(super) fn resolve(&self) {
-        for pool in self.0.iter().filter(|pool| pool.upstream.servers.iter().any(is_named)) {
-            pool.resolve();
+    /// Resolves names again and lets idle connections go; blocks as long as that takes.
+    pub(super) fn tend(&self) {
+        for pool in &self.0 {
+            if pool.upstream.servers.iter().any(is_named) {
+                pool.resolve();
+            }
+            pool.servers.load().iter().for_each(|server| server.idle.tend());
         }
     }
 }
@@ -75,7 +90,7 @@ impl Pool {
         let pool = Self {
             resolved: Mutex::new(vec![Resolved::default(); upstream.servers.len()]),
             upstream: upstream.clone(),
-            peers: ArcSwap::default(),
+            servers: ArcSwap::default(),
             next: AtomicUsize::new(0),
         };
         pool.resolve();
@@ -88,16 +103,21 @@ impl Pool {
     }
 
     /// The server to try next; `None` if there is none.
-    pub(super) fn peer(&self, turn: &mut Turn) -> Option<Box<HttpPeer>> {
-        let peers = self.peers.load();
-        let place = turn.first.wrapping_add(turn.tried).checked_rem(peers.len())?;
+    pub(super) fn server(&self, turn: &mut Turn) -> Option<Arc<Server>> {
+        let servers = self.servers.load();
+        let place = turn.first.wrapping_add(turn.tried).checked_rem(servers.len())?;
         turn.tried += 1;
-        peers.get(place).cloned().map(Box::new)
+        servers.get(place).cloned()
+    }
+
+    /// The same, as pingora takes it.
+    pub(super) fn peer(&self, turn: &mut Turn) -> Option<Box<HttpPeer>> {
+        self.server(turn).map(|server| Box::new(server.peer.clone()))
     }
 
     /// Whether there is a server that was not tried.
     pub(super) fn has_more(&self, turn: Turn) -> bool {
-        turn.tried < self.peers.load().len().min(MOST_TRIES)
+        turn.tried < self.servers.load().len().min(MOST_TRIES)
     }
 
     fn resolve(&self) {
@@ -109,8 +129,20 @@ impl Pool {
                 Err(error) => resolved.say_failed(&self.upstream.name, &server.host, &error),
             }
         }
+        let known = self.servers.load();
+        // One that is known stays, with its connections.
+        let server = |address: &SocketAddr| match known.iter().find(|server| server.address == *address) {
+            Some(server) => Arc::clone(server),
+            None => Arc::new(self.server_at(*address)),
+        };
         let addresses = resolved.iter().flat_map(|resolved| &resolved.addresses);
-        self.peers.store(Arc::new(addresses.map(|address| self.peer_at(*address)).collect()));
+        self.servers.store(Arc::new(addresses.map(server).collect()));
+    }
+
+    fn server_at(&self, address: SocketAddr) -> Server {
+        let Upstream { connect_timeout, read_timeout, write_timeout, .. } = self.upstream;
+        let (idle, peer) = (Idle::default(), self.peer_at(address));
+        Server { address, connect_timeout, read_timeout, write_timeout, idle, peer }
     }
 
     fn peer_at(&self, address: SocketAddr) -> HttpPeer {
@@ -122,6 +154,13 @@ impl Pool {
         peer.options.write_timeout = Some(*write_timeout);
         peer.options.idle_timeout = Some(IDLE);
         peer
+    }
+}
+
+impl Turn {
+    /// The server that was tried last is to be tried again.
+    pub(super) fn again(&mut self) {
+        self.tried = self.tried.saturating_sub(1);
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::authenticated::{Authenticated, Evidence, Voucher};
 use super::expired::Found;
-use super::introspect::Introspector;
+use super::introspect::{Introspector, Told};
 use super::keys::{IssuerKeys, KeyStanding, Refetched};
 use super::set::IssuerSet;
 use super::state::IssuerState;
@@ -114,14 +114,15 @@ impl IssuerSet {
     fn judge(&self, found: Arc<Authenticated>, asked: &Asked<'_>) -> Judged<'_> {
         let evidence = &found.evidence;
         let Some(state) = self.state(evidence.issuer) else { return self.outdated(&found, asked) };
-        match &evidence.voucher {
-            Voucher::Answer(good_until) if asked.now < *good_until => {}
-            Voucher::Answer(_) => return self.outdated(&found, asked),
-            Voucher::Key(key, seen) => match state.keys.as_ref().map(|keys| keys.held().check(*key, seen)) {
+        if evidence.voucher.good_until().is_some_and(|until| asked.now >= until) {
+            return self.outdated(&found, asked);
+        }
+        if let Some((key, seen)) = evidence.voucher.key() {
+            match state.keys.as_ref().map(|keys| keys.held().check(key, seen)) {
                 Some(KeyStanding::Good) => {}
                 Some(KeyStanding::Gone) | None => return self.outdated(&found, asked),
                 Some(KeyStanding::Unavailable) => return Judged::Refused(Denial::IssuerUnavailable),
-            },
+            }
         }
         if let Err(fault) = check_times(&found.caller, state.rules(), asked.now) {
             return Judged::Refused(fault.into());
@@ -176,7 +177,7 @@ impl IssuerSet {
         if !could_be_cured(&denial, &jwt, keys) {
             return Err(denial);
         }
-        match keys.refetch(jwt.kid()).await {
+        match keys.refetch(jwt.kid(), state.refetch_interval()).await {
             Refetched::Again => self.verify(asked, &jwt, state, keys).await,
             Refetched::InVain => Err(denial),
             Refetched::Unavailable => Err(Denial::IssuerUnavailable),
@@ -191,6 +192,13 @@ impl IssuerSet {
         state: &'s IssuerState,
         keys: &IssuerKeys,
     ) -> Result<Known<'s>, Denial> {
+        if let Some(introspector) = state.confirming() {
+            return self.confirm(asked, jwt, state, keys, introspector).await;
+        }
+        if !keys.held().may_have(jwt.kid()) {
+            // There is nothing to do twice, and no turn to take: random key ids cost no more than this.
+            return Ok(Known { state, found: Arc::new(self.verify_now(asked, jwt, state, keys)?) });
+        }
         match self.memory.tokens.find_or_turn(asked.token).await {
             Err(turn) => {
                 // INVARIANT: nothing is awaited while the turn is held.
@@ -213,14 +221,41 @@ impl IssuerSet {
         state: &IssuerState,
         keys: &IssuerKeys,
     ) -> Result<Authenticated, Denial> {
+        let (Verified { caller, key }, version) = self.check_signature(asked, jwt, state, keys)?;
+        self.find_good(caller, Voucher::Key(key, AtomicU64::new(version)), state, asked)
+    }
+
+    /// What a JWT says, and the version of the key set that has its key.
+    fn check_signature(
+        &self,
+        asked: &Asked<'_>,
+        jwt: &Jwt<'_>,
+        state: &IssuerState,
+        keys: &IssuerKeys,
+    ) -> Result<(Verified, u64), Denial> {
         let (set, version) = keys.held().at_hand().ok_or(Denial::IssuerUnavailable)?;
-        let Verified { caller, key } = jwt.verify(state.rules(), &set, asked.now).inspect_err(|fault| {
+        let verified = jwt.verify(state.rules(), &set, asked.now).inspect_err(|fault| {
             // Said of a token only once its signature was found good.
             if *fault == TokenFault::Expired {
                 self.memory.expired.put(asked.token, Found { issuer: state.id, keys: version, at: asked.now });
             }
         })?;
-        self.find_good(caller, Voucher::Key(key, AtomicU64::new(version)), state, asked)
+        Ok((verified, version))
+    }
+
+    /// Verifies a JWT, and asks its issuer only about one that is good for all that is known here.
+    async fn confirm<'s>(
+        &'s self,
+        asked: &Asked<'_>,
+        jwt: &Jwt<'_>,
+        state: &'s IssuerState,
+        keys: &IssuerKeys,
+        introspector: &Introspector,
+    ) -> Result<Known<'s>, Denial> {
+        let (Verified { caller, key }, version) = self.check_signature(asked, jwt, state, keys)?;
+        self.check_revoked(&caller, asked, &AtomicU64::new(0))?;
+        let voucher = |good_until| Voucher::KeyAndAnswer(key, AtomicU64::new(version), good_until);
+        self.take_answer(asked, state, introspector.ask(asked.token, Some(&caller), asked.now).await, voucher)
     }
 
     /// Whether the token was verified with these very keys, under the same rules, when it had expired.
@@ -237,7 +272,17 @@ impl IssuerSet {
         state: &'s IssuerState,
         introspector: &Introspector,
     ) -> Result<Known<'s>, Denial> {
-        let told = introspector.ask(asked.token, asked.now).await;
+        self.take_answer(asked, state, introspector.ask(asked.token, None, asked.now).await, Voucher::Answer)
+    }
+
+    /// What an issuer's answer makes of a token.
+    fn take_answer<'s>(
+        &'s self,
+        asked: &Asked<'_>,
+        state: &'s IssuerState,
+        told: Told,
+        voucher: impl FnOnce(UnixTime) -> Voucher,
+    ) -> Result<Known<'s>, Denial> {
         let answer = told.answer.as_ref().map_err(Clone::clone)?;
         // Another request that waited for the same answer may have made of it what is asked here.
         if let Some(found) = self.memory.tokens.find(asked.token)
@@ -245,8 +290,7 @@ impl IssuerSet {
         {
             return Ok(known);
         }
-        let voucher = Voucher::Answer(answer.good_until);
-        let found = Arc::new(self.find_good(answer.caller.clone(), voucher, state, asked)?);
+        let found = Arc::new(self.find_good(answer.caller.clone(), voucher(answer.good_until), state, asked)?);
         if asked.now < answer.good_until {
             self.memory.tokens.put(asked.token, Arc::clone(&found));
         }
@@ -270,9 +314,8 @@ impl IssuerSet {
     fn make(&self, caller: Caller, evidence: Evidence, asked: &Asked<'_>) -> Result<Authenticated, TokenFault> {
         let made = Authenticated::new(caller, asked.policy, evidence)?;
         let defined = made.caller.scopes.iter().filter_map(|name| asked.policy.scope_named(name));
-        for scope in defined.filter_map(|id| asked.policy.scope(id)) {
-            self.around.metrics.scope_seen(&scope.name, made.caller.expires_at);
-        }
+        let names = defined.filter_map(|id| asked.policy.scope(id)).map(|scope| &scope.name);
+        self.around.metrics.token_seen(names, made.caller.client.as_deref(), made.caller.expires_at);
         Ok(made)
     }
 

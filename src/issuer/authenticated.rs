@@ -48,6 +48,26 @@ pub(super) enum Voucher {
     Key(KeyFingerprint, AtomicU64),
     /// An introspection, until then.
     Answer(UnixTime),
+    /// Both.
+    KeyAndAnswer(KeyFingerprint, AtomicU64, UnixTime),
+}
+
+impl Voucher {
+    /// The key that it needs, and the version of the key set that it was last seen in.
+    pub(super) fn key(&self) -> Option<(KeyFingerprint, &AtomicU64)> {
+        match self {
+            Self::Key(key, seen) | Self::KeyAndAnswer(key, seen, _) => Some((*key, seen)),
+            Self::Answer(_) => None,
+        }
+    }
+
+    /// Until when it is good without another question.
+    pub(super) fn good_until(&self) -> Option<UnixTime> {
+        match self {
+            Self::Answer(until) | Self::KeyAndAnswer(_, _, until) => Some(*until),
+            Self::Key(..) => None,
+        }
+    }
 }
 
 impl Evidence {
@@ -57,6 +77,7 @@ impl Evidence {
         let voucher = match &self.voucher {
             Voucher::Key(key, seen) => Voucher::Key(*key, copy(seen)),
             Voucher::Answer(good_until) => Voucher::Answer(*good_until),
+            Voucher::KeyAndAnswer(key, seen, good_until) => Voucher::KeyAndAnswer(*key, copy(seen), *good_until),
         };
         Self { issuer: self.issuer, voucher, generation, not_revoked: copy(&self.not_revoked) }
     }
@@ -97,7 +118,11 @@ impl std::fmt::Debug for Authenticated {
 }
 
 impl IdentityValues {
-    fn new(caller: &Caller, standing: &Standing, policy: &Policy) -> Result<Self, TokenFault> {
+    /// What `policy`, which made the standing, has told of a caller.
+    ///
+    /// # Errors
+    /// [`TokenFault::Malformed`] if something of it can be said in no header.
+    pub fn new(caller: &Caller, standing: &Standing, policy: &Policy) -> Result<Self, TokenFault> {
         let mut scopes = String::new();
         for scope in standing.held().iter().filter_map(|id| policy.scope(id)) {
             if !scopes.is_empty() {

@@ -6,9 +6,6 @@ use super::set::IssuerSet;
 use crate::policy::{Binding, Denial, TokenFault, UnixTime};
 use crate::token::{DpopRules, IssuerRules, Proof, ProofRequest, Scheme, check_binding};
 
-/// What holds a bound token's proof where the issuer's settings say nothing.
-const UNSAID: DpopRules = DpopRules { max_age: 60, nonce: false, required: false };
-
 impl IssuerSet {
     /// Whether what binds the token is shown. A proof is taken last, so that a request that fails for
     /// something else does not use it up.
@@ -22,7 +19,7 @@ impl IssuerSet {
         let scheme = presented.credential.scheme;
         // A proof that nothing asks for proves nothing, and is not looked at.
         let counts = scheme == Scheme::Dpop || binding.proof_key.is_some();
-        let dpop = rules.dpop.unwrap_or(UNSAID);
+        let dpop = rules.dpop.unwrap_or_default();
         let proof = match presented.proof.filter(|_| counts) {
             Some(proof) => Some(self.verify_proof(proof, presented, dpop, rules.leeway, now)?),
             None => None,

@@ -87,7 +87,7 @@ impl Discovery {
     /// The keys are not where the document says: before they are fetched again, so is the document,
     /// unless it was a moment ago.
     pub(super) fn doubt(&mut self) {
-        let soon = self.fetched.map(|fetched| fetched + self.pace.refetch_every);
+        let soon = self.fetched.map(|fetched| fetched + self.pace.metadata_every);
         self.due = self.due.min(soon);
     }
 
@@ -102,7 +102,7 @@ impl Discovery {
                 Ok(self.take(document))
             }
             Err(fault) => {
-                self.due = Some(now + self.pace.refetch_every);
+                self.due = Some(now + self.pace.metadata_every);
                 let Some(known) = self.discovered.load_full() else { return Err(fault) };
                 if !self.failing {
                     tracing::warn!(issuer = %self.issuer, %fault, "the issuer's metadata stays as it was");

@@ -1,4 +1,5 @@
-//! Opaque tokens: their issuer is asked (RFC 7662), once at a time for each token.
+//! Opaque tokens, and JWTs where the file says so: their issuer is asked (RFC 7662), once at a time
+//! for each token.
 //!
 //! Good answers are put in the cache of verified tokens by who asked; bad ones are remembered here,
 //! briefly. Whatever is no answer at all is [`Denial::IssuerUnavailable`], never a pass.
@@ -23,7 +24,7 @@ use super::web::{Web, WebFault, shown};
 use crate::config::Introspection;
 use crate::policy::{Caller, Denial, TokenFault, UnixTime};
 use crate::record::{IntrospectionResult, Metrics};
-use crate::token::{IssuerRules, form_encoded, introspected, is_introspection_answer};
+use crate::token::{IssuerRules, confirmed, form_encoded, introspected, is_introspection_answer};
 
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -131,8 +132,8 @@ impl Introspector {
         Self { asker: Arc::new(asker), flights }
     }
 
-    /// What the issuer says of the token.
-    pub(super) async fn ask(&self, token: &str, now: UnixTime) -> Told {
+    /// What the issuer says of the token, or leaves of what a JWT was `verified` to say.
+    pub(super) async fn ask(&self, token: &str, verified: Option<&Caller>, now: UnixTime) -> Told {
         let subject = sha256(token.as_bytes());
         if let Some((fault, until)) = self.asker.refusals.get(&subject)
             && now < until
@@ -142,8 +143,8 @@ impl Introspector {
         // Refusals are remembered above, and a failure is for those who waited for it.
         let is_old = |answer: &Answer| !answer.as_ref().is_ok_and(|told| now < told.good_until);
         let waiting = self.flights.join(subject, is_old, || {
-            let (asker, token) = (Arc::clone(&self.asker), Box::from(token));
-            async move { asker.ask(subject, token, now).await }
+            let (asker, token, verified) = (Arc::clone(&self.asker), Box::from(token), verified.cloned());
+            async move { asker.ask(subject, token, verified, now).await }
         });
         let Some(mut waiting) = waiting else {
             self.asker.tell(Err(&Failure::Crowded));
@@ -155,14 +156,23 @@ impl Introspector {
 }
 
 impl Asker {
-    async fn ask(self: Arc<Self>, subject: Subject, token: Box<str>, now: UnixTime) -> Answer {
+    async fn ask(
+        self: Arc<Self>,
+        subject: Subject,
+        token: Box<str>,
+        verified: Option<Caller>,
+        now: UnixTime,
+    ) -> Answer {
         let body = match tokio::time::timeout(self.patience, self.exchange(&token)).await {
             Ok(exchanged) => exchanged,
             Err(_) => Err(Failure::Late),
         };
         self.tell(body.as_ref().map(|_| ()));
         let Ok(body) = body else { return Err(Denial::IssuerUnavailable) };
-        let told = introspected(&body, &self.rules, now);
+        let told = match &verified {
+            Some(verified) => confirmed(&body, verified, &self.rules, now),
+            None => introspected(&body, &self.rules, now),
+        };
         self.count(match &told {
             Ok(_) => IntrospectionResult::Active,
             Err(TokenFault::Revoked) => IntrospectionResult::Inactive,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
 
 use super::attempts::Attempts;
 use super::discovery::Discovered;
@@ -23,6 +24,7 @@ pub(super) struct IssuerKeys {
     _refresh: Background,
     _name: Name,
     wanted: Wanted,
+    stale_keys_for: watch::Sender<Duration>,
     held: Arc<HeldKeys>,
     discovered: Discovered,
     unknown: UnknownKids,
@@ -34,7 +36,6 @@ pub(super) struct IssuerKeys {
 pub(super) struct Wanted {
     pub(super) issuer: Arc<str>,
     pub(super) source: KeySource,
-    pub(super) stale_keys_for: Duration,
     pub(super) ca: Option<PathBuf>,
 }
 
@@ -78,14 +79,16 @@ pub(super) fn unique() -> u64 {
 
 impl IssuerKeys {
     /// Begins to fetch. Files are read at once; it blocks as long as that takes.
-    pub(super) fn start(wanted: Wanted, around: &Environment) -> Self {
+    pub(super) fn start(wanted: Wanted, stale_keys_for: Duration, around: &Environment) -> Self {
         let held = Arc::new(HeldKeys::new());
         let discovered = Discovered::default();
-        let refresh = Refresh::new(&wanted, Arc::clone(&held), Arc::clone(&discovered), around);
+        let (stale_keys_for, stale) = watch::channel(stale_keys_for);
+        let refresh = Refresh::new(&wanted, stale, Arc::clone(&held), Arc::clone(&discovered), around);
         Self {
             _refresh: around.spawn(refresh.run()),
             _name: around.name(&wanted.issuer),
             wanted,
+            stale_keys_for,
             held,
             discovered,
             unknown: UnknownKids::new(&around.pace),
@@ -98,6 +101,11 @@ impl IssuerKeys {
         self.wanted == *wanted
     }
 
+    /// How long keys stay in use that are no longer fresh; for those in use too.
+    pub(super) fn keep_stale_for(&self, time: Duration) {
+        self.stale_keys_for.send_if_modified(|current| std::mem::replace(current, time) != time);
+    }
+
     /// What the issuer says of itself, where its keys are discovered.
     pub(super) fn discovered(&self) -> &Discovered {
         &self.discovered
@@ -108,9 +116,9 @@ impl IssuerKeys {
     }
 
     /// Fetches the keys once more because none fits a token with this `kid`, or waits for whoever
-    /// does so already, unless that was done a moment ago.
-    pub(super) async fn refetch(&self, kid: Option<&str>) -> Refetched {
-        let attempt = match self.unknown.ask(kid, &self.held.attempts) {
+    /// does so already, unless one was asked for within the interval `every`.
+    pub(super) async fn refetch(&self, kid: Option<&str>, every: Duration) -> Refetched {
+        let attempt = match self.unknown.ask(kid, every, &self.held.attempts) {
             Asking::Known => return Refetched::InVain,
             Asking::TooSoon if self.held.attempts.last_was_good() => return Refetched::InVain,
             Asking::TooSoon => return Refetched::Unavailable,
@@ -145,9 +153,19 @@ impl HeldKeys {
         self.set.load_full().map(|set| (set, version))
     }
 
+    /// Whether there is a set in use.
+    pub(super) fn are_at_hand(&self) -> bool {
+        self.set.load().is_some()
+    }
+
     /// Whether a key in use has this `kid`.
     pub(super) fn knows(&self, kid: &str) -> bool {
         self.set.load().as_ref().is_some_and(|set| set.knows_kid(kid))
+    }
+
+    /// Whether a token with this `kid` may be signed with a key in use.
+    pub(super) fn may_have(&self, kid: Option<&str>) -> bool {
+        self.set.load().as_ref().is_some_and(|set| set.may_have(kid))
     }
 
     /// Whether there was a good set once.

@@ -20,12 +20,14 @@ pub(super) struct Pace {
     pub(super) usual_life: Duration,
     /// The first wait after a failed fetch; it doubles up to one of the two bounds.
     pub(super) first_backoff: Duration,
-    /// While there never were keys: a provider that comes up is noticed within this.
+    /// While no keys are in use. With the second after which a lost connection attempt is repeated
+    /// (RFC 6298 section 2.1), or `connect` if that is less, a provider that comes up is noticed
+    /// within two, whether connections to it were refused before or not answered.
     pub(super) backoff_without_keys: Duration,
-    /// Once there were keys.
+    /// While there are keys.
     pub(super) backoff_with_keys: Duration,
-    /// Between two fetches that tokens with unknown keys set off.
-    pub(super) refetch_every: Duration,
+    /// Between two fetches of a provider's metadata that are only made because of a failure.
+    pub(super) metadata_every: Duration,
     /// How long a `kid` that a fetch did not bring sets off no other.
     pub(super) unknown_for: Duration,
     /// How long a request waits for a fetch that it set off or joined.
@@ -47,9 +49,9 @@ impl Default for Pace {
             longest_life: Duration::from_secs(60 * 60),
             usual_life: Duration::from_secs(5 * 60),
             first_backoff: Duration::from_millis(250),
-            backoff_without_keys: Duration::from_millis(1500),
+            backoff_without_keys: Duration::from_millis(500),
             backoff_with_keys: Duration::from_secs(60),
-            refetch_every: Duration::from_secs(10),
+            metadata_every: Duration::from_secs(10),
             unknown_for: Duration::from_secs(30),
             refetch_wait: Duration::from_secs(3),
             refusal_for: 5,
@@ -85,7 +87,7 @@ mod tests {
     fn backoff_doubles_up_to_its_bound() {
         let pace = Pace::default();
         let waits = |had_keys| [1, 2, 3, 4, 5, 9, 40].map(|failures| pace.backoff(failures, had_keys).as_millis());
-        assert_eq!(waits(false), [250, 500, 1000, 1500, 1500, 1500, 1500]);
+        assert_eq!(waits(false), [250, 500, 500, 500, 500, 500, 500]);
         assert_eq!(waits(true), [250, 500, 1000, 2000, 4000, 60_000, 60_000]);
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::connections::Trust;
@@ -27,14 +28,15 @@ const LONGEST: usize = 1024 * 1024;
 pub(super) struct Refresh {
     issuer: Arc<str>,
     origin: Origin,
-    stale_keys_for: Duration,
+    /// How long keys stay in use that are no longer fresh; a reload may change it.
+    stale_keys_for: watch::Receiver<Duration>,
     held: Arc<HeldKeys>,
     metrics: Arc<Metrics>,
     pace: Pace,
     /// When the next fetch is due.
     next: Instant,
-    /// When the keys in use are no longer, unless a fetch succeeds before.
-    ends: Option<Instant>,
+    /// Until when the keys in use are fresh; `None` while there are none.
+    fresh_until: Option<Instant>,
     /// In a row.
     failures: u32,
     /// Of the set in use.
@@ -73,16 +75,22 @@ enum Failure {
 
 impl Refresh {
     /// A file is read at once, so that its keys are at hand with the settings that name it.
-    pub(super) fn new(wanted: &Wanted, held: Arc<HeldKeys>, discovered: Discovered, around: &Environment) -> Self {
+    pub(super) fn new(
+        wanted: &Wanted,
+        stale_keys_for: watch::Receiver<Duration>,
+        held: Arc<HeldKeys>,
+        discovered: Discovered,
+        around: &Environment,
+    ) -> Self {
         let mut refresh = Self {
             issuer: Arc::clone(&wanted.issuer),
             origin: Origin::new(wanted, discovered, around),
-            stale_keys_for: wanted.stale_keys_for,
+            stale_keys_for,
             held,
             metrics: Arc::clone(&around.metrics),
             pace: around.pace,
             next: Instant::now(),
-            ends: None,
+            fresh_until: None,
             failures: 0,
             digest: None,
         };
@@ -107,12 +115,14 @@ impl Refresh {
     /// Returns when a fetch is due or asked for.
     async fn wait(&mut self) {
         loop {
-            let ends = self.ends.filter(|ends| *ends < self.next);
+            let ends = self.ends().filter(|ends| *ends < self.next);
             tokio::select! {
                 () = sleep_until(ends.unwrap_or(self.next)) => match ends {
                     Some(_) => self.end_if_due(),
                     None => return,
                 },
+                // Who could change it is gone with the last that uses the keys, and so is this task.
+                Ok(()) = self.stale_keys_for.changed() => self.end_if_due(),
                 () = self.held.attempts.asked() => return,
             }
         }
@@ -163,7 +173,7 @@ impl Refresh {
         }
         let now = Instant::now();
         self.failures = 0;
-        self.ends = now.checked_add(life.saturating_add(self.stale_keys_for));
+        self.fresh_until = Some(now + life);
         self.next = now
             + match &self.origin {
                 Origin::File(_) => self.pace.look,
@@ -182,7 +192,7 @@ impl Refresh {
             tracing::debug!(issuer = %self.issuer, from = %self.origin, %failure, "the issuer's keys still cannot be had");
         }
         self.failures = self.failures.saturating_add(1);
-        let backoff = jittered(self.pace.backoff(self.failures, self.held.ever()), 0.75);
+        let backoff = self.backoff();
         let wait = match &mut self.origin {
             Origin::File(_) => self.pace.look,
             Origin::Url { .. } => backoff,
@@ -195,11 +205,22 @@ impl Refresh {
         self.end_if_due();
     }
 
+    /// While no keys are in use every token of the issuer waits for them: then it is short.
+    fn backoff(&self) -> Duration {
+        jittered(self.pace.backoff(self.failures, self.held.are_at_hand()), 0.75)
+    }
+
+    /// When the keys in use are no longer, unless a fetch succeeds before.
+    fn ends(&self) -> Option<Instant> {
+        self.fresh_until?.checked_add(*self.stale_keys_for.borrow())
+    }
+
     fn end_if_due(&mut self) {
-        if self.ends.is_some_and(|ends| ends <= Instant::now()) {
-            self.ends = None;
+        if self.ends().is_some_and(|ends| ends <= Instant::now()) {
+            self.fresh_until = None;
             self.digest = None;
             self.held.end();
+            self.next = self.next.min(Instant::now() + self.backoff());
             tracing::error!(issuer = %self.issuer, "the issuer's keys are too old and no longer used");
         }
     }
@@ -294,8 +315,9 @@ mod tests {
         let held = Arc::new(HeldKeys::new());
         let day = Duration::from_secs(24 * 60 * 60);
         let source = KeySource::File(path);
-        let wanted = Wanted { issuer: "issuer".into(), source, stale_keys_for: day, ca: None };
-        let refresh = Refresh::new(&wanted, Arc::clone(&held), Discovered::default(), &around);
+        let wanted = Wanted { issuer: "issuer".into(), source, ca: None };
+        let (_settings, stale_keys_for) = watch::channel(day);
+        let refresh = Refresh::new(&wanted, stale_keys_for, Arc::clone(&held), Discovered::default(), &around);
         assert!(held.at_hand().is_some());
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             let _refresh = refresh;

@@ -13,7 +13,7 @@ use super::revoked::{NotAppended, Revoked};
 use super::set::IssuerSet;
 use super::sha256::sha256;
 use crate::policy::{Denial, Policy, UnixTime};
-use crate::token::{Credential, InvalidEntry, Revocation};
+use crate::token::{Credential, Revocation};
 
 /// The secret of those who may revoke any token, kept up with its file as long as this lives.
 pub(super) struct Revokers(Kept<[u8; 32]>);
@@ -35,9 +35,6 @@ pub enum NotRevoked {
 /// Why an entry is not on the list of revoked tokens.
 #[derive(Debug, Error)]
 pub enum NotTaken {
-    /// It is none.
-    #[error("{0}")]
-    Invalid(#[from] InvalidEntry),
     /// It would revoke nothing: no token of that issuer is good.
     #[error("no issuer of the policy is its `iss`")]
     UnknownIssuer,
@@ -73,23 +70,19 @@ impl IssuerSet {
         self.revokers.as_ref().map(|revokers| revokers.know(shown))
     }
 
-    /// Puts an entry on the list of revoked tokens, written as a line of it is (see
-    /// [`Revocation::parse`]); gives the line. Who may do so is to be asked before.
+    /// Puts an entry on the list of revoked tokens. Who may do so is to be asked before.
     ///
     /// # Errors
     /// If it is not on the list then.
-    pub async fn revoke_as(&self, entry: &[u8]) -> Result<String, NotTaken> {
-        let entry = Revocation::parse(entry)?;
+    pub async fn revoke_as(&self, entry: &Revocation) -> Result<(), NotTaken> {
         if self.issued_by(entry.issuer()).is_none() {
             return Err(NotTaken::UnknownIssuer);
         }
-        let line = entry.to_line();
         let list = self.revoked().ok_or(NotRevoked::NoList)?;
-        list.append(entry).await.map_err(NotRevoked::from)?;
-        Ok(line)
+        Ok(list.append(entry.clone()).await.map_err(NotRevoked::from)?)
     }
 
-    /// Revokes a token for whoever has it, and tells whose it was. Only a token that is good can be
+    /// Revokes a token for whoever has it, and tells whose it was and how it is named. Only a token that is good can be
     /// revoked; that one is not is no error (RFC 7009 section 2.2), and gives `None`. What a token is
     /// bound to need not be shown: who has it without that should not have it.
     ///
@@ -101,7 +94,7 @@ impl IssuerSet {
         policy: &Policy,
         generation: u64,
         now: UnixTime,
-    ) -> Result<Option<Arc<Authenticated>>, NotRevoked> {
+    ) -> Result<Option<(Arc<Authenticated>, Revocation)>, NotRevoked> {
         let list = self.revoked().ok_or(NotRevoked::NoList)?;
         let Some(Credential { token, .. }) = Credential::bearer(token) else { return Ok(None) };
         let found = match self.know(token, policy, generation, now).await {
@@ -109,8 +102,9 @@ impl IssuerSet {
             Err(Denial::Token(_)) => return Ok(None),
             Err(_) => return Err(NotRevoked::Unverified),
         };
-        list.append(Revocation::of(&found.caller, token)).await?;
-        Ok(Some(found))
+        let entry = Revocation::of(&found.caller, token);
+        list.append(entry.clone()).await?;
+        Ok(Some((found, entry)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! One issuer at work: its rules, its keys, its introspection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::environment::Environment;
 use super::introspect::Introspector;
@@ -26,11 +27,17 @@ impl IssuerState {
             let wanted = Wanted {
                 issuer: Arc::clone(&settings.rules.issuer),
                 source: source.clone(),
-                stale_keys_for: settings.stale_keys_for,
                 ca: settings.ca_file.clone(),
             };
             let same = earlier.iter().filter_map(|state| state.keys.as_ref()).find(|keys| keys.are_of(&wanted));
-            same.cloned().unwrap_or_else(|| Arc::new(IssuerKeys::start(wanted, around)))
+            let stale_for = settings.stale_keys_for;
+            match same {
+                Some(keys) => {
+                    keys.keep_stale_for(stale_for);
+                    Arc::clone(keys)
+                }
+                None => Arc::new(IssuerKeys::start(wanted, stale_for, around)),
+            }
         });
         let introspection = settings.introspection.as_ref().map(|introspection| {
             let discovered = keys.as_ref().map(|keys| Arc::clone(keys.discovered())).unwrap_or_default();
@@ -47,6 +54,17 @@ impl IssuerState {
     /// What its tokens must be.
     pub(super) fn rules(&self) -> &IssuerRules {
         &self.settings.rules
+    }
+
+    /// How far apart fetches are that tokens with unknown keys set off.
+    pub(super) fn refetch_interval(&self) -> Duration {
+        self.settings.refetch_interval
+    }
+
+    /// Who is asked about its JWTs too, once they were verified.
+    pub(super) fn confirming(&self) -> Option<&Introspector> {
+        let jwts = self.settings.introspection.as_ref().is_some_and(|introspection| introspection.jwts);
+        self.introspection.as_ref().filter(|_| jwts)
     }
 
     /// Whether it has had keys, or needs none.

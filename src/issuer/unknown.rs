@@ -13,7 +13,6 @@ use super::pace::Pace;
 
 /// What was asked for of late, for one issuer.
 pub(super) struct UnknownKids {
-    every: Duration,
     remembered_for: Duration,
     hasher: DefaultHashBuilder,
     memory: Mutex<Memory>,
@@ -42,16 +41,12 @@ const MOST: usize = 1024;
 
 impl UnknownKids {
     pub(super) fn new(pace: &Pace) -> Self {
-        Self {
-            every: pace.refetch_every,
-            remembered_for: pace.unknown_for,
-            hasher: DefaultHashBuilder::default(),
-            memory: Mutex::default(),
-        }
+        Self { remembered_for: pace.unknown_for, hasher: DefaultHashBuilder::default(), memory: Mutex::default() }
     }
 
-    /// What a token with this `kid` may do; a fetch that it may set off is asked for.
-    pub(super) fn ask(&self, kid: Option<&str>, attempts: &Attempts) -> Asking {
+    /// What a token with this `kid` may do; a fetch that it may set off is asked for, at least so long
+    /// after the last one as `every` says.
+    pub(super) fn ask(&self, kid: Option<&str>, every: Duration, attempts: &Attempts) -> Asking {
         let now = Instant::now();
         let mut memory = self.memory();
         if memory.unknown.get(&self.hash(kid)).is_some_and(|until| now < *until) {
@@ -59,7 +54,7 @@ impl UnknownKids {
         }
         match memory.last {
             Some((_, attempt)) if !attempts.has_ended(attempt) => Asking::Attempt(attempt),
-            Some((at, _)) if now.saturating_duration_since(at) < self.every => Asking::TooSoon,
+            Some((at, _)) if now.saturating_duration_since(at) < every => Asking::TooSoon,
             Some(_) | None => {
                 let attempt = attempts.ask();
                 memory.last = Some((now, attempt));
@@ -93,6 +88,8 @@ impl UnknownKids {
 mod tests {
     use super::*;
 
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+
     fn fetch(attempts: &Attempts) {
         attempts.begin();
         attempts.end(true);
@@ -103,26 +100,26 @@ mod tests {
         let (unknown, attempts) = (UnknownKids::new(&Pace::default()), Attempts::new());
         fetch(&attempts);
         for kid in 0..1000 {
-            assert_eq!(unknown.ask(Some(&kid.to_string()), &attempts), Asking::Attempt(2), "{kid}");
+            assert_eq!(unknown.ask(Some(&kid.to_string()), HOUR, &attempts), Asking::Attempt(2), "{kid}");
         }
         fetch(&attempts);
         for kid in 1000..2000 {
-            assert_eq!(unknown.ask(Some(&kid.to_string()), &attempts), Asking::TooSoon, "{kid}");
+            assert_eq!(unknown.ask(Some(&kid.to_string()), HOUR, &attempts), Asking::TooSoon, "{kid}");
         }
     }
 
     #[test]
     fn after_the_interval_only_a_kid_that_is_not_remembered_sets_off_a_fetch() {
-        let (unknown, attempts) =
-            (UnknownKids::new(&Pace { refetch_every: Duration::ZERO, ..Pace::default() }), Attempts::new());
+        let (unknown, attempts) = (UnknownKids::new(&Pace::default()), Attempts::new());
+        let ask = |kid| unknown.ask(kid, Duration::ZERO, &attempts);
         fetch(&attempts);
-        assert_eq!(unknown.ask(Some("a"), &attempts), Asking::Attempt(2));
+        assert_eq!(ask(Some("a")), Asking::Attempt(2));
         fetch(&attempts);
         unknown.remember(Some("a"));
-        assert_eq!(unknown.ask(Some("a"), &attempts), Asking::Known);
-        assert_eq!(unknown.ask(None, &attempts), Asking::Attempt(3));
+        assert_eq!(ask(Some("a")), Asking::Known);
+        assert_eq!(ask(None), Asking::Attempt(3));
         fetch(&attempts);
-        assert_eq!(unknown.ask(Some("b"), &attempts), Asking::Attempt(4));
+        assert_eq!(ask(Some("b")), Asking::Attempt(4));
     }
 
     #[test]

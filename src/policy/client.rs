@@ -85,6 +85,11 @@ impl Clients {
         Some(Listed { place, client: self.at(place)? })
     }
 
+    /// In the order of the file.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Client> {
+        self.list.iter()
+    }
+
     pub(super) fn at(&self, place: u32) -> Option<&Client> {
         self.list.get(place as usize)
     }

@@ -1,5 +1,7 @@
 //! A policy, indexed: made once for each generation, then only read.
 
+use std::ops::Range;
+
 use hashbrown::HashMap;
 use http::header::HeaderName;
 use thiserror::Error;
@@ -10,9 +12,9 @@ use super::denial::ScopeIds;
 use super::index::{Index, account_headers};
 use super::trie::{NodeId, Trie};
 use super::{
-    AccountSource, AccountWhenAbsent, ApiId, ApiName, BasePath, ClientSpec, InsufficientScopeStatus, Marks, MethodSet,
-    PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId, TokenEndpoint, UndefinedScopes,
-    UnregisteredClients, UpstreamId,
+    AccountSource, AccountWhenAbsent, ApiId, ApiName, BasePath, ClientSpec, ExceptionId, InsufficientScopeStatus,
+    Marks, MethodSet, PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId, TokenEndpoint,
+    UndefinedScopes, UnregisteredClients, UpstreamId,
 };
 
 /// The compiled, immutable whole of what decisions depend on.
@@ -24,13 +26,15 @@ pub struct Policy {
     pub(super) bases: Bases,
     pub(super) entries: Trie<Entry>,
     pub(super) exceptions: Trie<Exception>,
+    /// What exceptions are written like, by their numbers.
+    pub(super) excepted: Box<[(ScopeId, Service)]>,
     names: HashMap<Box<str>, ScopeId>,
     account_headers: Box<[HeaderName]>,
     pub(super) token_endpoints: Box<[TokenEndpoint]>,
     pub(super) clients: Option<Clients>,
     pub(super) unregistered_clients: UnregisteredClients,
     pub(super) undefined_scopes: UndefinedScopes,
-    scope_names: ScopeNames,
+    pub(super) scope_names: ScopeNames,
 }
 
 /// Why a spec cannot be indexed.
@@ -74,14 +78,19 @@ pub struct Api {
     pub upstream: UpstreamId,
     /// The status of a missing scope.
     pub insufficient_scope_status: InsufficientScopeStatus,
-    pub(super) account: Box<[AccountSource]>,
-    pub(super) account_when_absent: AccountWhenAbsent,
+    /// Where requests name their account; all that are present must agree.
+    pub account: Box<[AccountSource]>,
+    /// What a request that names no account comes to.
+    pub account_when_absent: AccountWhenAbsent,
     /// Its required scopes, in the order of the file.
     pub required: ScopeIds,
-    pub(super) hosts: Box<[Box<str>]>,
+    /// The hosts that it is for, lower case; empty: every host.
+    pub hosts: Box<[Box<str>]>,
     pub(super) entries: NodeId,
     /// `None` where no scope has any.
     pub(super) exceptions: Option<NodeId>,
+    /// The numbers of its services, which follow each other.
+    pub(super) services: Range<u32>,
 }
 
 /// A scope or privilege, compiled.
@@ -124,6 +133,7 @@ pub(super) enum Effect {
 pub(super) struct Exception {
     pub(super) methods: MethodSet,
     pub(super) scope: ScopeId,
+    pub(super) id: ExceptionId,
 }
 
 impl Policy {
@@ -147,6 +157,7 @@ impl Policy {
             bases: Bases::new(&bases)?,
             entries: index.entries.build(),
             exceptions: index.exceptions.build(),
+            excepted: index.excepted.into(),
             names: index.names,
             account_headers,
             token_endpoints,
@@ -248,7 +259,8 @@ impl Policy {
 
 impl Api {
     /// Whether requests to this host are for it; a host of the file without a port is any port's.
-    pub(super) fn admits_host(&self, host: &str) -> bool {
+    #[must_use]
+    pub fn admits_host(&self, host: &str) -> bool {
         self.hosts.is_empty() || self.names_host(host)
     }
 

@@ -12,7 +12,7 @@ use super::route::{Candidate, Match, Named};
 use super::standing::ClientStanding;
 use super::{
     AccountSource, AccountWhenAbsent, ApiId, Basis, Certificate, Denial, Identity, MethodSet, Permit, Policy, Reach,
-    Request, Route, Standing, TokenEndpoint, TokenEndpointId,
+    Request, Route, ScopeId, Standing, TokenEndpoint, TokenEndpointId,
 };
 
 impl Policy {
@@ -52,7 +52,11 @@ impl Policy {
     }
 
     /// Step 8.
-    fn check_client(&self, standing: &Standing, certificate: Option<&Certificate>) -> Result<ClientType, Denial> {
+    pub(super) fn check_client(
+        &self,
+        standing: &Standing,
+        certificate: Option<&Certificate>,
+    ) -> Result<ClientType, Denial> {
         match standing.client {
             ClientStanding::Unlisted => Ok(ClientType::Confidential),
             ClientStanding::Unknown => Err(Denial::ClientUnknown),
@@ -98,10 +102,10 @@ fn no_service(route: &Route<'_, '_>) -> Denial {
 }
 
 /// Who asks for what.
-struct Asking<'a, 'r> {
-    standing: &'a Standing,
-    client_type: ClientType,
-    request: &'a Request<'r>,
+pub(super) struct Asking<'a, 'r> {
+    pub(super) standing: &'a Standing,
+    pub(super) client_type: ClientType,
+    pub(super) request: &'a Request<'r>,
 }
 
 impl<'r> Asking<'_, 'r> {
@@ -134,7 +138,7 @@ impl<'r> Asking<'_, 'r> {
     fn held<'c, 'p>(&self, candidate: &'c Candidate<'r, 'p>, wanted: Reach) -> impl Iterator<Item = &'c Match<'p>> {
         candidate.matches.iter().filter(move |found| match found.entry.effect {
             Effect::Grant { scope, reach, .. } => {
-                reach == wanted && found.takes(self.request.method) && self.standing.held.contains(scope)
+                reach == wanted && found.takes(self.request.method) && self.holds(scope)
             }
             Effect::Public => false,
         })
@@ -156,8 +160,17 @@ impl<'r> Asking<'_, 'r> {
         scopes
     }
 
+    pub(super) fn holds(&self, scope: ScopeId) -> bool {
+        self.standing.held.contains(scope)
+    }
+
     /// Steps 13 and 14 for one grant.
-    fn decide_grant(&self, api: ApiId, candidate: &Candidate<'r, '_>, found: &Match<'_>) -> Result<Permit<'r>, Denial> {
+    pub(super) fn decide_grant(
+        &self,
+        api: ApiId,
+        candidate: &Candidate<'r, '_>,
+        found: &Match<'_>,
+    ) -> Result<Permit<'r>, Denial> {
         let Effect::Grant { reach, confidential_only, .. } = found.entry.effect else {
             return Err(Denial::ScopeInsufficient { api, alternatives: ScopeIds::new() });
         };

@@ -217,6 +217,32 @@ pub enum TokenFault {
 }
 
 impl Denial {
+    /// The scopes for want of which it refuses: all of them, or one, would have done.
+    #[must_use]
+    pub fn wanted_scopes(&self) -> &[ScopeId] {
+        match self {
+            Self::ScopeRequired { missing: wanted, .. } | Self::ScopeInsufficient { alternatives: wanted, .. } => {
+                wanted
+            }
+            Self::PathAmbiguous(_)
+            | Self::HeaderAmbiguous(_)
+            | Self::TokenMissing
+            | Self::Token(_)
+            | Self::IssuerUnavailable
+            | Self::ClientUnknown
+            | Self::ClientAccountMismatch
+            | Self::CertificateMismatch
+            | Self::ScopeUndefined
+            | Self::RouteUnknown
+            | Self::MethodNotAllowed { .. }
+            | Self::ClientTypeRejected { .. }
+            | Self::AccountMissing { .. }
+            | Self::AccountAmbiguous { .. }
+            | Self::AccountForbidden { .. }
+            | Self::TokenRequest { .. } => &[],
+        }
+    }
+
     /// The api that the refusal is about, where one was found.
     #[must_use]
     pub fn api(&self) -> Option<ApiId> {

@@ -7,8 +7,8 @@ use super::compile::{Api, Effect, Entry, Exception, Scope, Unindexable};
 use super::denial::ScopeIds;
 use super::trie::{NodeId, TrieBuilder};
 use super::{
-    AccountSource, ApiId, ApiSpec, BasePath, Marks, ScopeId, ScopeNames, ScopeSpec, Service, ServiceId, TokenEndpoint,
-    TokenEndpointSpec,
+    AccountSource, ApiId, ApiSpec, BasePath, ExceptionId, Marks, ScopeId, ScopeNames, ScopeSpec, Service, ServiceId,
+    TokenEndpoint, TokenEndpointSpec,
 };
 
 /// What grows while the apis are gone through.
@@ -18,6 +18,7 @@ pub(super) struct Index {
     pub(super) services: Vec<Service>,
     pub(super) entries: TrieBuilder<Entry>,
     pub(super) exceptions: TrieBuilder<Exception>,
+    pub(super) excepted: Vec<(ScopeId, Service)>,
     pub(super) names: HashMap<Box<str>, ScopeId>,
     pub(super) scope_names: ScopeNames,
 }
@@ -38,6 +39,7 @@ impl Index {
             services: vec![],
             entries: TrieBuilder::new(),
             exceptions: TrieBuilder::new(),
+            excepted: vec![],
             names: HashMap::new(),
             scope_names,
         }
@@ -45,6 +47,7 @@ impl Index {
 
     pub(super) fn add_api(&mut self, spec: ApiSpec) -> Result<(), Unindexable> {
         let id = ApiId(count(self.apis.len())?);
+        let first = count(self.services.len())?;
         let base = spec.base_path;
         let entries = self.entries.root().ok_or(Unindexable::TooMany)?;
         let exceptions = if spec.scopes.iter().all(|scope| scope.except.is_empty()) {
@@ -76,6 +79,7 @@ impl Index {
             hosts: spec.hosts.into(),
             entries,
             exceptions,
+            services: first..count(self.services.len())?,
         });
         Ok(())
     }
@@ -111,7 +115,7 @@ impl Index {
             self.add_entry(root, account, service, Effect::Grant { scope, reach: spec.reach, confidential_only })?;
         }
         for service in spec.except {
-            self.add_exception(root, scope, &service)?;
+            self.add_exception(root, scope, service)?;
         }
         for privilege in spec.privileges {
             let id = self.name_scope(Scope {
@@ -169,11 +173,13 @@ impl Index {
     }
 
     /// Exceptions are kept by their readings: a scope must not grant what some server takes for them.
-    fn add_exception(&mut self, root: Root<'_>, scope: ScopeId, service: &Service) -> Result<(), Unindexable> {
-        check_base(root, service)?;
-        let exception = Exception { methods: service.methods(), scope };
+    fn add_exception(&mut self, root: Root<'_>, scope: ScopeId, service: Service) -> Result<(), Unindexable> {
+        check_base(root, &service)?;
+        let exception = Exception { methods: service.methods(), scope, id: ExceptionId(count(self.excepted.len())?) };
         let (node, skip) = (root.exceptions.ok_or(Unindexable::TooMany)?, root.base.segments().len());
-        self.exceptions.insert(node, skip, &service.pattern().readings(), exception).ok_or(Unindexable::TooMany)
+        self.exceptions.insert(node, skip, &service.pattern().readings(), exception).ok_or(Unindexable::TooMany)?;
+        self.excepted.push((scope, service));
+        Ok(())
     }
 }
 

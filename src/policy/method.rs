@@ -99,6 +99,17 @@ impl MethodSet {
         Self(self.0 & !other.0)
     }
 
+    /// As a service lists them: `GET,POST`, or `*` for every method; `* but GET` where most are in it.
+    #[must_use]
+    pub fn listed(self) -> String {
+        let joined = |set: Self| set.names().collect::<Vec<_>>().join(",");
+        match (self, self.0 & OTHER) {
+            (Self::ALL, _) => "*".to_owned(),
+            (_, 0) => joined(self),
+            (_, _) => format!("* but {}", joined(Self::ALL.without(self))),
+        }
+    }
+
     /// Its known methods by name; those that have none here are left out.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         KNOWN.iter().enumerate().filter(move |(place, _)| self.0 & (1 << place) != 0).map(|(_, name)| *name)
@@ -129,6 +140,17 @@ mod tests {
     fn every_takes_unknown_methods_but_never_connect_or_trace() {
         for (method, taken) in [("GET", true), ("BREW", true), ("brew", true), ("CONNECT", false), ("TRACE", false)] {
             check(method, taken);
+        }
+    }
+
+    #[test]
+    fn methods_are_listed_as_a_service_has_them() {
+        let get = MethodSet::of_request("GET");
+        let both = get.or(MethodSet::of_request("POST"));
+        for (set, listed) in
+            [(MethodSet::ALL, "*"), (both, "GET,POST"), (MethodSet::ALL.without(both), "* but GET,POST")]
+        {
+            assert_eq!(set.listed(), listed);
         }
     }
 

@@ -15,8 +15,10 @@ mod compile;
 mod decision;
 mod denial;
 mod index;
+mod listing;
 mod method;
 mod name;
+mod overlap;
 mod pattern;
 mod percent;
 mod permit;
@@ -26,8 +28,10 @@ mod scope_set;
 mod spec;
 mod standing;
 mod target;
+mod token_decision;
 mod token_endpoint;
 mod token_request;
+mod trace;
 mod trie;
 
 pub use account::{Account, AccountSource, AccountWhenAbsent, NamedAccount};
@@ -35,18 +39,21 @@ pub use caller::{Binding, Caller, UnixTime};
 pub use client::{Certificate, CertificateRule, ClientType};
 pub use compile::{Api, Policy, Scope, Unindexable, is_host};
 pub use denial::{Denial, HeaderFault, PathFault, Reason, ScopeIds, TokenFault};
+pub use listing::{ListedClient, ListedException, Listing, Role};
 pub use method::MethodSet;
 pub use name::{ApiName, ClientId, InvalidName, ScopeName};
 pub use pattern::{BasePath, InvalidPattern, Pattern, Segment, Service};
 pub use permit::{Basis, Injection, Permit};
-pub use request::{Identity, Request};
+pub use request::{Identity, Request, has_browser_headers};
 pub use route::Route;
 pub use scope_set::ScopeSet;
 pub use spec::{
-    ApiId, ApiSpec, ClientSpec, InsufficientScopeStatus, Marks, PolicySpec, PrivilegeSpec, Reach, ScopeId, ScopeNames,
-    ScopeSpec, ServiceId, TokenEndpointId, TokenEndpointSpec, UndefinedScopes, UnregisteredClients, UpstreamId,
+    ApiId, ApiSpec, ClientSpec, ExceptionId, InsufficientScopeStatus, Marks, PolicySpec, PrivilegeSpec, Reach, ScopeId,
+    ScopeNames, ScopeSpec, ServiceId, TokenEndpointId, TokenEndpointSpec, UndefinedScopes, UnregisteredClients,
+    UpstreamId,
 };
 pub use standing::Standing;
 pub use target::Target;
 pub use token_endpoint::TokenEndpoint;
 pub use token_request::{AdmittedTokenRequest, FormFault, TokenRequest, TokenRequestFault};
+pub use trace::{Considered, Fate};

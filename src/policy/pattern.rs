@@ -183,7 +183,8 @@ impl Pattern {
     }
 
     /// The pattern of every path that some server would take for one of its own.
-    pub(super) fn readings(&self) -> Self {
+    #[must_use]
+    pub fn readings(&self) -> Self {
         let read = |segment: &Segment| match segment {
             Segment::Literal(text) => Segment::Literal(reading(text).into()),
             Segment::Any | Segment::Capture(_) => Segment::Any,

@@ -59,8 +59,14 @@ impl Request<'_> {
     /// every browser sends.
     #[must_use]
     pub fn is_from_browser(&self) -> bool {
-        self.headers.contains_key(ORIGIN) || SEC_FETCH.iter().any(|name| self.headers.contains_key(name))
+        has_browser_headers(self.headers)
     }
+}
+
+/// Whether these are the headers of a request that a browser made.
+#[must_use]
+pub fn has_browser_headers(headers: &HeaderMap) -> bool {
+    headers.contains_key(ORIGIN) || SEC_FETCH.iter().any(|name| headers.contains_key(name))
 }
 
 /// Refuses headers that could mean something else to the upstream, whatever the route.

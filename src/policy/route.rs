@@ -107,7 +107,7 @@ impl Policy {
         Ok(Route { request, candidates, public })
     }
 
-    fn candidate<'r, 'p>(
+    pub(super) fn candidate<'r, 'p>(
         &'p self,
         id: ApiId,
         api: &'p Api,

@@ -42,6 +42,15 @@ impl Standing {
         &self.held
     }
 
+    /// The client's place in the list of clients, where it is on it.
+    #[must_use]
+    pub fn client_place(&self) -> Option<u32> {
+        match self.client {
+            ClientStanding::Listed(place) | ClientStanding::AccountMismatch(place) => Some(place),
+            ClientStanding::Unlisted | ClientStanding::Unknown => None,
+        }
+    }
+
     /// The accounts that count as the caller's own.
     #[must_use]
     pub fn accounts(&self) -> &[Account] {

@@ -88,8 +88,9 @@ impl<'r> Target<'r> {
         self.path.get(..end)
     }
 
-    /// What the least exact of servers reads in the segment at that place.
-    pub(super) fn reading(&self, place: usize) -> Option<Cow<'_, str>> {
+    /// What the least exact of servers reads in the segment at that place: exceptions are compared by it.
+    #[must_use]
+    pub fn reading(&self, place: usize) -> Option<Cow<'_, str>> {
         self.segment(place).map(reading)
     }
 

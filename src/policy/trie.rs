@@ -136,6 +136,11 @@ impl<E> TrieBuilder<E> {
 }
 
 impl<E> Trie<E> {
+    /// Every entry, in no order that means anything.
+    pub(super) fn entries(&self) -> &[E] {
+        &self.entries
+    }
+
     /// Shows `found` every entry whose pattern matches a path from segment `depth` on.
     // Its depth is that of the deepest pattern, which `Pattern` bounds.
     pub(super) fn walk<'t, S: AsRef<str>>(

@@ -9,9 +9,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use super::queue::{Queue, Writing};
-use super::{Metrics, Outcome, line};
+use super::{Metrics, Outcome, RegistryChange, RevocationOutcome, change_line, line, revocation};
 
 /// How many lines may wait; at some 500 bytes each.
 const QUEUE: usize = 32_768;
@@ -69,6 +70,16 @@ impl AuditSink {
     /// Queues the outcome's line.
     pub(super) fn write(&self, outcome: &Outcome<'_>) {
         self.queue.put(|line| line::append(outcome, line));
+    }
+
+    /// Queues the line of a change to the registry.
+    pub fn write_change(&self, change: &RegistryChange<'_>) {
+        self.queue.put(|line| change_line::append(change, SystemTime::now(), line));
+    }
+
+    /// Queues the line of a request to revoke tokens; it never blocks.
+    pub fn revocation(&self, outcome: &RevocationOutcome<'_>) {
+        self.queue.put(|line| revocation::append(outcome, line));
     }
 
     fn start(

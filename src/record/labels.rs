@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use prometheus::{Histogram, IntCounter};
 
+use super::denials::Denied;
+use super::usage::Usage;
 use super::{Metrics, Outcome};
 use crate::policy::{ApiName, Policy, Reason, ScopeName};
 
@@ -17,6 +19,7 @@ pub struct Labels {
     apis: Box<[Series]>,
     no_api: Series,
     decision_seconds: Histogram,
+    usage: Usage,
     names: Names,
 }
 
@@ -45,6 +48,7 @@ impl Labels {
             apis: metrics.take_into_use(&names),
             no_api: metrics.series(""),
             decision_seconds: metrics.decision_seconds(),
+            usage: metrics.usage(policy),
             metrics: Arc::clone(metrics),
             names,
         }
@@ -55,6 +59,10 @@ impl Labels {
         series.count(outcome.reason);
         series.request_seconds.observe(outcome.request_time.as_secs_f64());
         self.decision_seconds.observe(outcome.decision_time.as_secs_f64());
+        self.usage.count(outcome);
+        if !matches!(outcome.reason, Reason::Public | Reason::Granted) {
+            self.metrics.denied(Denied::new(outcome, &self.names));
+        }
     }
 }
 
@@ -69,6 +77,8 @@ impl Series {
 
 impl Drop for Labels {
     fn drop(&mut self) {
+        // Before the names are released, so that what only this policy had is forgotten.
+        drop(std::mem::take(&mut self.usage));
         self.metrics.release(&self.names);
     }
 }
@@ -125,9 +135,7 @@ mod tests {
         let (old, new) = (policy_of(&["kept", "left"]), policy_of(&["kept", "came"]));
         let before = Labels::new(&metrics, &old);
         before.count(&outcome(&old));
-        for scope in old.scopes() {
-            metrics.scope_seen(&scope.name, UnixTime(5));
-        }
+        metrics.token_seen(old.scopes().iter().map(|scope| &scope.name), None, UnixTime(5));
         let after = Labels::new(&metrics, &new);
         assert!(has("kept") && has("left") && has("came") && has("left.read"));
         drop(before);

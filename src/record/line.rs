@@ -6,8 +6,8 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
-use super::{HeldScopes, Outcome};
-use crate::policy::Reason;
+use super::{HeldScopes, Outcome, Seen};
+use crate::policy::{AccountSource, Reason};
 
 /// Appends the outcome's line to `line`, with its final newline.
 pub(crate) fn append(outcome: &Outcome<'_>, line: &mut Vec<u8>) {
@@ -30,7 +30,39 @@ pub(crate) fn append(outcome: &Outcome<'_>, line: &mut Vec<u8>) {
     optional(",\"upstream_error\":", outcome.upstream_error, line);
     number(",\"microseconds\":", microseconds(outcome.decision_time), line);
     number(",\"duration_microseconds\":", microseconds(outcome.request_time), line);
+    seen(&outcome.seen, line);
     line.extend_from_slice(b"}\n");
+}
+
+/// What it takes to judge the request again.
+fn seen(seen: &Seen<'_>, line: &mut Vec<u8>) {
+    optional(",\"api\":", seen.api, line);
+    list(",\"account_sources\":", seen.account_sources.iter(), line, |source, line| {
+        let (kind, name) = match source {
+            AccountSource::Path(name) => ("path:", &**name),
+            AccountSource::Query(name) => ("query:", &**name),
+            AccountSource::Header(name) => ("header:", name.as_str()),
+        };
+        quoted_pair(kind, name, line);
+    });
+    flag(",\"injected\":", seen.injected, line);
+    optional(",\"host\":", seen.host, line);
+    flag(",\"browser\":", seen.browser, line);
+    list(",\"token_scopes\":", seen.token_scopes.into_iter().flatten(), line, |scope, line| quoted(scope, line));
+    list(",\"token_accounts\":", seen.token_accounts.into_iter().flatten(), line, |account, line| {
+        quoted(account.as_str(), line);
+    });
+    line.extend_from_slice(b",\"certificate\":");
+    match seen.certificate {
+        None => line.extend_from_slice(b"null"),
+        Some(certificate) => {
+            line.extend_from_slice(b"{\"sha256\":\"");
+            certificate.sha256.iter().for_each(|byte| line.extend_from_slice(&[hex(byte >> 4), hex(*byte)]));
+            text("\",\"subject\":", &certificate.subject, line);
+            list(",\"san_dns\":", certificate.san_dns.iter(), line, |name, line| quoted(name, line));
+            line.push(b'}');
+        }
+    }
 }
 
 /// Whether a decision of this reason allows.
@@ -68,7 +100,7 @@ pub(super) fn decision(reason: Reason) -> &'static str {
 }
 
 /// RFC 3339 in UTC with six digits of a second; `null` beyond the year 9999.
-fn time(time: SystemTime, line: &mut Vec<u8>) {
+pub(super) fn time(time: SystemTime, line: &mut Vec<u8>) {
     thread_local! {
         /// The second that the last line of this thread was of, and its text.
         static LAST: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
@@ -95,12 +127,12 @@ fn time(time: SystemTime, line: &mut Vec<u8>) {
 }
 
 /// `before` is what stands before the value: a comma and the member's name.
-fn text(before: &str, value: &str, line: &mut Vec<u8>) {
+pub(super) fn text(before: &str, value: &str, line: &mut Vec<u8>) {
     line.extend_from_slice(before.as_bytes());
     quoted(value, line);
 }
 
-fn optional(before: &str, value: Option<&str>, line: &mut Vec<u8>) {
+pub(super) fn optional(before: &str, value: Option<&str>, line: &mut Vec<u8>) {
     line.extend_from_slice(before.as_bytes());
     match value {
         Some(value) => quoted(value, line),
@@ -110,15 +142,40 @@ fn optional(before: &str, value: Option<&str>, line: &mut Vec<u8>) {
 
 /// An array; empty where no token was good.
 fn names(before: &str, scopes: Option<HeldScopes<'_>>, line: &mut Vec<u8>) {
+    list(before, scopes.into_iter().flat_map(HeldScopes::names), line, quoted);
+}
+
+fn list<T>(before: &str, items: impl Iterator<Item = T>, line: &mut Vec<u8>, write: impl Fn(T, &mut Vec<u8>)) {
     line.extend_from_slice(before.as_bytes());
     line.push(b'[');
-    for (place, name) in scopes.into_iter().flat_map(HeldScopes::names).enumerate() {
+    for (place, item) in items.enumerate() {
         if place > 0 {
             line.push(b',');
         }
-        quoted(name, line);
+        write(item, line);
     }
     line.push(b']');
+}
+
+fn flag(before: &str, value: bool, line: &mut Vec<u8>) {
+    line.extend_from_slice(before.as_bytes());
+    line.extend_from_slice(if value { b"true" } else { b"false" });
+}
+
+/// Both texts as one.
+fn quoted_pair(one: &str, other: &str, line: &mut Vec<u8>) {
+    quoted(one, line);
+    line.pop();
+    let middle = line.len();
+    quoted(other, line);
+    line.remove(middle);
+}
+
+pub(super) fn number_or_null(before: &str, value: Option<u64>, line: &mut Vec<u8>) {
+    match value {
+        Some(value) => number(before, value, line),
+        None => optional(before, None, line),
+    }
 }
 
 fn number(before: &str, value: u64, line: &mut Vec<u8>) {
@@ -157,16 +214,20 @@ const fn is_escaped(byte: u8) -> bool {
 }
 
 fn escaped(byte: u8, line: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| DIGITS.get(usize::from(value & 0xf)).copied().unwrap_or(b'0');
     match byte {
         b'"' | b'\\' => line.extend_from_slice(&[b'\\', byte]),
         b'\n' => line.extend_from_slice(b"\\n"),
         b'\r' => line.extend_from_slice(b"\\r"),
         b'\t' => line.extend_from_slice(b"\\t"),
-        0..0x20 => line.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte)]),
+        0..0x20 => line.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte)]),
         0x20.. => line.push(byte),
     }
+}
+
+/// The digit of the lower half of a byte.
+fn hex(value: u8) -> u8 {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    DIGITS.get(usize::from(value & 0xf)).copied().unwrap_or(b'0')
 }
 
 fn microseconds(time: Duration) -> u64 {
@@ -202,7 +263,9 @@ mod tests {
                 r#""client":"acme-integration","subject":"s-1","account":"acme","#,
                 r#""scopes":["orders.read","orders.write"],"granted_by":"orders.read","#,
                 r#""service":"GET /orders/{account}/**","method":"GET","path":"/orders/acme/1","#,
-                r#""status":200,"upstream_error":null,"microseconds":2,"duration_microseconds":4321}"#,
+                r#""status":200,"upstream_error":null,"microseconds":2,"duration_microseconds":4321,"#,
+                r#""api":"orders","account_sources":[],"injected":false,"host":"api.example","browser":false,"#,
+                r#""token_scopes":[],"token_accounts":[],"certificate":null}"#,
                 "\n"
             )
         );

@@ -14,11 +14,13 @@ use prometheus::{
 use thiserror::Error;
 
 use super::audit::Dropped;
+use super::denials::{Denials, Denied};
 use super::labels::{Names, Series};
 use super::line::decision;
 use super::register::Register;
 use super::result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
-use crate::policy::{ApiName, Reason, ScopeName, UnixTime};
+use super::usage::{Usage, UsageBook, Used};
+use crate::policy::{ApiName, ClientId, Policy, Reason, ScopeName, UnixTime};
 
 /// Every metric of the process.
 pub struct Metrics {
@@ -33,8 +35,11 @@ pub struct Metrics {
     introspections: IntCounterVec,
     issuer_keys_age: GaugeVec,
     scope_last_expiry: IntGaugeVec,
+    deprecated_uses: IntCounterVec,
     audit_dropped: IntCounter,
     state: Mutex<State>,
+    usage: UsageBook,
+    denials: Denials,
 }
 
 /// The registry refused a metric: two have one name, which is a mistake of this program.
@@ -47,15 +52,7 @@ pub struct MetricsUnmade(#[from] prometheus::Error);
 struct State {
     keys_fetched: HashMap<Box<str>, SystemTime>,
     apis: HashMap<ApiName, usize>,
-    scopes: HashMap<ScopeName, ScopeUse>,
     dropped: Option<Dropped>,
-}
-
-/// How many policies have a scope, and the greatest expiry seen.
-#[derive(Default)]
-struct ScopeUse {
-    policies: usize,
-    last_expiry: Option<UnixTime>,
 }
 
 const DECISIONS: &str = "Requests, by api (empty where none was found), decision and reason code.";
@@ -68,6 +65,7 @@ const FETCHES: &str = "Fetches of an issuer's keys, by what became of them.";
 const INTROSPECTIONS: &str = "Questions about tokens to their issuer, by what became of them.";
 const KEYS_AGE: &str = "Time since an issuer's keys were last fetched and found good, in seconds.";
 const SCOPE_EXPIRY: &str = "Latest expiry among the good tokens seen with a scope, in Unix time (seconds).";
+const DEPRECATED_USES: &str = "Requests that a deprecated scope let through.";
 const AUDIT_DROPPED: &str = "Audit lines lost because the queue was full or they could not be written.";
 const BUILD: &str = "Always 1; the label is the version that runs.";
 
@@ -102,7 +100,10 @@ impl Metrics {
             issuer_keys_age: register.gauges("issuer_keys_age_seconds", KEYS_AGE, "issuer")?,
             scope_last_expiry: register.numbers("scope_last_expiry_seconds", SCOPE_EXPIRY, "scope")?,
             audit_dropped: register.counter("audit_dropped_total", AUDIT_DROPPED)?,
+            deprecated_uses: register.counters("deprecated_scope_uses_total", DEPRECATED_USES, &["scope"])?,
             state: Mutex::default(),
+            usage: UsageBook::default(),
+            denials: Denials::default(),
             registry: register.registry(),
         };
         Ok(Arc::new(metrics))
@@ -119,11 +120,13 @@ impl Metrics {
             let age = now.duration_since(*at).unwrap_or_default();
             self.issuer_keys_age.with_label_values(&[issuer]).set(age.as_secs_f64());
         }
-        for (scope, seen) in &state.scopes {
-            if let Some(UnixTime(expiry)) = seen.last_expiry {
-                let expiry = i64::try_from(expiry).unwrap_or(i64::MAX);
-                self.scope_last_expiry.with_label_values(&[scope.as_str()]).set(expiry);
-            }
+        for (scope, UnixTime(expiry)) in self.usage.last_expiries() {
+            let expiry = i64::try_from(expiry).unwrap_or(i64::MAX);
+            self.scope_last_expiry.with_label_values(&[scope.as_str()]).set(expiry);
+        }
+        for (scope, uses) in self.usage.deprecated_uses() {
+            let counter = self.deprecated_uses.with_label_values(&[scope.as_str()]);
+            counter.inc_by(uses.saturating_sub(counter.get()));
         }
         if let Some(dropped) = &state.dropped {
             self.audit_dropped.inc_by(dropped.count().saturating_sub(self.audit_dropped.get()));
@@ -185,11 +188,39 @@ impl Metrics {
         }
     }
 
-    /// A good token carries the scope until then. Scopes that no policy has are passed over.
-    pub fn scope_seen(&self, scope: &ScopeName, expires_at: UnixTime) {
-        if let Some(seen) = self.state().scopes.get_mut(scope) {
-            seen.last_expiry = seen.last_expiry.max(Some(expires_at));
-        }
+    /// A good token of this client carries these scopes until then. Scopes and clients that no policy
+    /// has are passed over.
+    pub fn token_seen<'a>(
+        &self,
+        scopes: impl Iterator<Item = &'a ScopeName>,
+        client: Option<&str>,
+        expires_at: UnixTime,
+    ) {
+        self.usage.token_seen(scopes, client, expires_at);
+    }
+
+    /// What a scope or privilege was used for; `None` if no policy in use has it.
+    pub fn scope_usage(&self, scope: &ScopeName) -> Option<Used> {
+        self.usage.scope(scope)
+    }
+
+    /// What a client of the list was used for; `None` if no policy in use has it.
+    pub fn client_usage(&self, client: &ClientId) -> Option<Used> {
+        self.usage.client(client)
+    }
+
+    /// The clients of the list whose tokens were seen to carry the scope, and until when.
+    pub fn scope_holders(&self, scope: &ScopeName) -> Vec<(ClientId, UnixTime)> {
+        self.usage.holders(scope)
+    }
+
+    /// The last refusals, the newest first.
+    pub fn denials(&self) -> Vec<Arc<Denied>> {
+        self.denials.list()
+    }
+
+    pub(super) fn denied(&self, denied: Denied) {
+        self.denials.put(denied);
     }
 
     pub(super) fn count_dropped(&self, dropped: Dropped) {
@@ -213,9 +244,6 @@ impl Metrics {
     /// taken it into use.
     pub(super) fn take_into_use(&self, names: &Names) -> Box<[Series]> {
         let mut state = self.state();
-        for scope in &names.scopes {
-            state.scopes.entry(scope.clone()).or_default().policies += 1;
-        }
         for api in &names.apis {
             *state.apis.entry(api.clone()).or_default() += 1;
         }
@@ -235,15 +263,16 @@ impl Metrics {
                 }
             }
         }
-        for scope in &names.scopes {
-            if let Some(seen) = state.scopes.get_mut(scope) {
-                seen.policies -= 1;
-                if seen.policies == 0 {
-                    state.scopes.remove(scope);
-                    let _ = self.scope_last_expiry.remove_label_values(&[scope.as_str()]);
-                }
-            }
+        // That there was no such series is as good.
+        for scope in self.usage.forget_unused() {
+            let _ = self.scope_last_expiry.remove_label_values(&[scope.as_str()]);
+            let _ = self.deprecated_uses.remove_label_values(&[scope.as_str()]);
         }
+    }
+
+    /// The counters of a policy's names.
+    pub(super) fn usage(&self, policy: &Policy) -> Usage {
+        self.usage.adopt(policy)
     }
 
     fn remove_series(&self, api: &str) {
@@ -283,9 +312,9 @@ mod tests {
         metrics.policy_generation(3);
         metrics.policy_reload(ReloadResult::Refused);
         let scope = ScopeName::parse("orders.read").unwrap();
-        metrics.scope_seen(&scope, UnixTime(1_700_000_000));
-        metrics.scope_seen(&scope, UnixTime(1_600_000_000));
-        metrics.scope_seen(&ScopeName::parse("nobody.knows").unwrap(), UnixTime(1));
+        metrics.token_seen([&scope].into_iter(), None, UnixTime(1_700_000_000));
+        metrics.token_seen([&scope].into_iter(), Some("nobody"), UnixTime(1_600_000_000));
+        metrics.token_seen([&ScopeName::parse("nobody.knows").unwrap()].into_iter(), None, UnixTime(1));
         let text = metrics.render().unwrap();
         for sample in [
             "scopegate_decisions_total{api=\"orders\",decision=\"deny\",reason=\"scope_insufficient\"} 0\n",

@@ -4,19 +4,29 @@
 //! labels a series comes from `gateway.yaml`, never from a request.
 
 mod audit;
+mod change_line;
+mod denials;
 mod labels;
 mod line;
 mod metrics;
 mod outcome;
 mod queue;
+mod read;
 mod register;
 mod result;
+mod revocation;
+mod usage;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use line::append as audit_line;
 
 pub use audit::{AuditGuard, AuditSink};
+pub use change_line::RegistryChange;
+pub use denials::Denied;
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};
-pub use outcome::{HeldScopes, Outcome, record};
+pub use outcome::{HeldScopes, Outcome, Seen, record};
+pub use read::{AuditLine, NoAuditLine, PresentedCertificate};
 pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
+pub use revocation::{MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
+pub use usage::Used;

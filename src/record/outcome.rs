@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use super::{AuditSink, Labels};
-use crate::policy::{ApiId, Policy, Reason, ScopeSet};
+use crate::policy::{Account, AccountSource, ApiId, Certificate, Policy, Reason, ScopeId, ScopeSet};
 
 /// What became of one request: all that metrics and the audit line say of it.
 #[derive(Debug, Clone)]
@@ -29,8 +29,14 @@ pub struct Outcome<'a> {
     pub account: Option<Cow<'a, str>>,
     /// The scopes and privileges held; `None` without a good token.
     pub scopes: Option<HeldScopes<'a>>,
+    /// The client's place in the list of clients, where it is on it.
+    pub client_place: Option<u32>,
     /// The scope or privilege that granted.
     pub granted_by: Option<&'a str>,
+    /// The same, by its number.
+    pub granting: Option<ScopeId>,
+    /// The scopes for want of which the request was refused: all, or one of them, would have done.
+    pub wanted: &'a [ScopeId],
     /// The service that matched, as the file writes it.
     pub service: Option<&'a str>,
     /// As sent.
@@ -45,6 +51,29 @@ pub struct Outcome<'a> {
     pub decision_time: Duration,
     /// From the request's head to the end of the answer.
     pub request_time: Duration,
+    /// What the decision looked at besides, so that another policy can judge the request again.
+    pub seen: Seen<'a>,
+}
+
+/// What a decision looks at beside what else is told of it.
+#[derive(Debug, Clone, Default)]
+pub struct Seen<'a> {
+    /// The api's name, where one was found.
+    pub api: Option<&'a str>,
+    /// Where that api's requests name their account.
+    pub account_sources: &'a [AccountSource],
+    /// Whether the account was written in, the request naming none.
+    pub injected: bool,
+    /// The `Host`, as sent.
+    pub host: Option<&'a str>,
+    /// Whether a browser sent it.
+    pub browser: bool,
+    /// The scopes that the token carries, of whatever policy.
+    pub token_scopes: Option<&'a [Box<str>]>,
+    /// The accounts that the token names.
+    pub token_accounts: Option<&'a [Account]>,
+    /// The client's TLS certificate, if it was looked at.
+    pub certificate: Option<&'a Certificate>,
 }
 
 /// The scopes that a caller holds, in the words of the policy that gave them their numbers.
@@ -90,8 +119,12 @@ pub(super) mod tests {
         }
     }
 
-    /// Apis of these names, each with the scopes `NAME.read` and `NAME.write`.
     pub(crate) fn policy_of(apis: &[&str]) -> Policy {
+        Policy::compile(spec_of(apis)).unwrap()
+    }
+
+    /// Apis of these names, each with the scopes `NAME.read` and `NAME.write`.
+    pub(crate) fn spec_of(apis: &[&str]) -> PolicySpec {
         let api = |name: &&str| ApiSpec {
             name: ApiName::parse(name).unwrap(),
             display_name: None,
@@ -104,7 +137,7 @@ pub(super) mod tests {
             public: vec![],
             scopes: vec![scope(&format!("{name}.read")), scope(&format!("{name}.write"))],
         };
-        Policy::compile(PolicySpec { apis: apis.iter().map(api).collect(), ..PolicySpec::default() }).unwrap()
+        PolicySpec { apis: apis.iter().map(api).collect(), ..PolicySpec::default() }
     }
 
     pub(crate) fn policy() -> Policy {
@@ -124,7 +157,10 @@ pub(super) mod tests {
             subject: Some("s-1"),
             account: Some(Cow::Borrowed("acme")),
             scopes: None,
+            client_place: None,
             granted_by: policy.scopes().first().map(|scope| scope.name.as_str()),
+            granting: Some(ScopeId(0)),
+            wanted: &[],
             service: Some("GET /orders/{account}/**"),
             method: "GET",
             path: "/orders/acme/1",
@@ -132,6 +168,7 @@ pub(super) mod tests {
             upstream_error: None,
             decision_time: Duration::from_nanos(2_900),
             request_time: Duration::from_micros(4_321),
+            seen: Seen { api: Some("orders"), host: Some("api.example"), ..Seen::default() },
         }
     }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 
 use super::look::{Look, watch_directory};
 use super::{NotLoaded, Status};
 use crate::config::{SourceFile, compile};
-use crate::gateway::{Gateway, NeedsRestart, Replaced};
+use crate::gateway::{Gateway, NotReplaced, Replaced};
 use crate::record::ReloadResult;
 
 /// How often the file is looked at, whatever the directory's watch says.
@@ -38,6 +38,8 @@ pub(super) struct Watch {
     seen: Option<Look>,
     /// What it was then.
     considered: Considered,
+    /// When what was refused may be good: tokens that keep scopes in the file expire.
+    again_at: Option<SystemTime>,
 }
 
 /// What was last made of the file.
@@ -55,13 +57,13 @@ enum Refused {
     #[error(transparent)]
     NotLoaded(#[from] NotLoaded),
     #[error(transparent)]
-    NeedsRestart(#[from] NeedsRestart),
+    NotReplaced(#[from] NotReplaced),
 }
 
 impl Watch {
     pub(super) fn new(gateway: Arc<Gateway>, status: Arc<Status>) -> Self {
         // The file may have changed since it was read at start: the first look reads it.
-        Self { gateway, status, seen: None, considered: Considered::InForce }
+        Self { gateway, status, seen: None, considered: Considered::InForce, again_at: None }
     }
 
     pub(super) fn run(mut self, woken: &Receiver<Wake>, wake: Sender<Wake>) {
@@ -86,7 +88,8 @@ impl Watch {
     fn look(&mut self) {
         let path = &self.status.source;
         let mut look = Look::at(path);
-        if look.is_some() && look == self.seen && look.as_ref().is_some_and(Look::is_settled) {
+        let is_same = look.is_some() && look == self.seen && look.as_ref().is_some_and(Look::is_settled);
+        if is_same && !self.is_due() {
             return;
         }
         if look != self.seen {
@@ -105,10 +108,10 @@ impl Watch {
 
     fn read(&mut self, asked: bool) {
         let file = SourceFile::read(&self.status.source);
-        let sha256 = file.as_ref().ok().map(|file| sha256(file.source().text));
+        let sha256 = file.as_ref().ok().map(SourceFile::sha256);
         let in_force = sha256 == Some(self.gateway.current().sha256);
         let considered = if in_force { Considered::InForce } else { Considered::Refused(sha256) };
-        if considered == self.considered {
+        if considered == self.considered && (in_force || !self.is_due()) {
             if asked {
                 self.say_same(&considered);
             }
@@ -122,7 +125,12 @@ impl Watch {
             Err(error) => Err(NotLoaded::from(error).into()),
         };
         self.considered = if replaced.is_ok() { Considered::InForce } else { considered };
+        self.again_at = replaced.as_ref().err().and_then(Refused::until);
         self.conclude(replaced);
+    }
+
+    fn is_due(&self) -> bool {
+        self.again_at.is_some_and(|at| at <= SystemTime::now())
     }
 
     fn conclude(&self, replaced: Result<Replaced, Refused>) {
@@ -167,6 +175,16 @@ impl Watch {
 }
 
 impl Refused {
+    /// When it may be refused no more, without anybody doing anything.
+    fn until(&self) -> Option<SystemTime> {
+        match self {
+            Self::NotReplaced(NotReplaced::StillCarried(carried)) => {
+                carried.until().and_then(|until| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(until.0)))
+            }
+            Self::NotLoaded(_) | Self::NotReplaced(NotReplaced::NeedsRestart(_)) => None,
+        }
+    }
+
     /// One line for each problem.
     fn log(&self) {
         match self {
@@ -176,15 +194,14 @@ impl Refused {
                 }
             }
             Self::NotLoaded(NotLoaded::Unreadable(error)) => tracing::error!("{error}"),
-            Self::NeedsRestart(error) => tracing::error!("{error}"),
+            Self::NotReplaced(NotReplaced::NeedsRestart(error)) => tracing::error!("{error}"),
+            Self::NotReplaced(NotReplaced::StillCarried(error)) => {
+                for scope in error.scopes() {
+                    tracing::error!("{scope}");
+                }
+            }
         }
     }
-}
-
-fn sha256(text: &str) -> [u8; 32] {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-    // INVARIANT: a SHA-256 digest has 32 bytes.
-    digest.as_ref().try_into().unwrap_or_default()
 }
 
 #[cfg(test)]

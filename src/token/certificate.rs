@@ -13,7 +13,7 @@ use x509_parser::extensions::GeneralName;
 use crate::policy::Certificate;
 
 use super::sha256::sha256;
-use super::{distinguished_name, forwarded};
+use super::{distinguished_name, forwarded, pem};
 
 /// Why a certificate cannot be read; each is a refusal, never the absence of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -21,6 +21,9 @@ pub enum InvalidCertificate {
     /// It is not exactly one X.509 certificate in DER.
     #[error("the certificate is not one X.509 certificate in DER")]
     Der,
+    /// It is not PEM with a certificate in it.
+    #[error("this is not PEM with a certificate in it")]
+    Pem,
     /// RFC 9440 section 2.2: not one byte sequence between colons.
     #[error("the Client-Cert header is not one certificate in base64 between colons")]
     ClientCert,
@@ -53,6 +56,18 @@ pub fn certificate_from_der(der: &[u8]) -> Result<Certificate, InvalidCertificat
         }
     }
     Ok(Certificate { sha256: sha256(&[der]), subject, san_dns: san_dns.into() })
+}
+
+/// The first certificate of a PEM text: of a chain, the one that it is about.
+///
+/// # Errors
+/// [`InvalidCertificate::Pem`] if there is none, [`InvalidCertificate::Der`] if it cannot be read.
+pub fn certificate_from_pem(text: &str) -> Result<Certificate, InvalidCertificate> {
+    let block = pem::blocks(text).find_map(|block| match block {
+        Ok(block) => (block.label == "CERTIFICATE").then_some(Ok(block)),
+        Err(_) => Some(Err(InvalidCertificate::Pem)),
+    });
+    certificate_from_der(&block.ok_or(InvalidCertificate::Pem)??.der)
 }
 
 /// The certificate that a trusted proxy's headers name: RFC 9440's `Client-Cert`, else Envoy's
@@ -94,7 +109,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::token::{base64url, pem};
+    use crate::token::base64url;
 
     /// Made with openssl, to have in its subject whatever needs an escape.
     const ACME: &str = "\
@@ -163,6 +178,18 @@ S6qy28Y=
             map.append(*name, value.parse().unwrap());
         }
         certificate_from_header(&map)
+    }
+
+    #[test]
+    fn a_pem_chain_is_its_first_certificate() {
+        let key = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+        let chain = format!("{key}{ACME}{OTHER}");
+        assert_eq!(certificate_from_pem(&chain).unwrap(), certificate_from_der(&der(ACME)).unwrap());
+        for none in ["", key, "-----BEGIN CERTIFICATE-----\n", "no PEM"] {
+            assert_eq!(certificate_from_pem(none), Err(InvalidCertificate::Pem), "{none}");
+        }
+        let cut = "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n";
+        assert_eq!(certificate_from_pem(cut), Err(InvalidCertificate::Der));
     }
 
     #[test]

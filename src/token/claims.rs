@@ -86,7 +86,7 @@ impl Claims {
 }
 
 /// The claim at the first of the paths that leads to one.
-fn first<'c>(claims: &'c Object, paths: &[ClaimPath]) -> Result<Option<&'c Json>, TokenFault> {
+pub(super) fn first<'c>(claims: &'c Object, paths: &[ClaimPath]) -> Result<Option<&'c Json>, TokenFault> {
     paths.iter().find_map(|path| at(claims, &path.0).transpose()).transpose()
 }
 

@@ -59,6 +59,16 @@ impl<'t> Jwt<'t> {
         self.jws.header.kid.as_deref()
     }
 
+    /// Its `alg`, as it claims, if it is one that is supported.
+    pub fn claimed_algorithm(&self) -> Option<Algorithm> {
+        self.jws.header.algorithm
+    }
+
+    /// Its `typ`, as it claims: in lower case and without `application/`.
+    pub fn claimed_type(&self) -> Option<&str> {
+        self.jws.header.typ.as_deref()
+    }
+
     /// `alg` and `typ`: what can be said of it before keys are at hand.
     ///
     /// # Errors

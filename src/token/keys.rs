@@ -194,6 +194,11 @@ impl KeySet {
         self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
     }
 
+    /// Whether a token with this `kid` may be signed with a key of it, as far as can be told by names.
+    pub fn may_have(&self, kid: Option<&str>) -> bool {
+        kid.is_none_or(|kid| self.keys.iter().any(|key| key.kid.as_deref().is_none_or(|own| own == kid)))
+    }
+
     /// The key that the token is signed with.
     ///
     /// A token's `kid` selects the keys of that `kid` and those that have none, as PEM keys do; a

@@ -108,11 +108,12 @@ impl Revocation {
         Ok(Self { named: Named { by, issuer, name }, revoked })
     }
 
-    /// The entry that revokes one token, which says what `caller` has: by its `jti` if it has one.
+    /// The entry that revokes one token, which says what `caller` has: by its `jti` if it has one. An
+    /// opaque token that is its own `jti` is not written down.
     pub fn of(caller: &Caller, token: &str) -> Self {
         let (by, name) = match &caller.token_id {
-            Some(id) => (By::Id, id.clone()),
-            None => (By::Digest, token_digest(token)),
+            Some(id) if **id != *token => (By::Id, id.clone()),
+            Some(_) | None => (By::Digest, token_digest(token)),
         };
         let revoked = Revoked { issued_before: None, expires_at: Some(caller.expires_at) };
         Self { named: Named { by, issuer: (*caller.issuer).into(), name }, revoked }
@@ -121,6 +122,42 @@ impl Revocation {
     /// Whose tokens are meant.
     pub fn issuer(&self) -> &str {
         &self.named.issuer
+    }
+
+    /// By what it names tokens, as its line does.
+    pub fn kind(&self) -> &'static str {
+        let Named { by, .. } = &self.named;
+        MEMBERS.iter().find(|(_, known)| known == by).map_or("", |(name, _)| name)
+    }
+
+    /// The subject all of whose tokens are meant, if one is.
+    pub fn subject(&self) -> Option<&str> {
+        (self.named.by == By::Subject).then_some(&*self.named.name)
+    }
+
+    /// The client all of whose tokens are meant, if one is.
+    pub fn client(&self) -> Option<&str> {
+        (self.named.by == By::Client).then_some(&*self.named.name)
+    }
+
+    /// Where a single token is meant: the SHA-256, in hexadecimal digits, of its `jti`, which an opaque
+    /// token may be, or of the token itself.
+    pub fn digest(&self) -> Option<Box<str>> {
+        match self.named.by {
+            By::Id => Some(hexadecimal(&sha256(&[self.named.name.as_bytes()]))),
+            By::Digest => Some(self.named.name.clone()),
+            By::Subject | By::Client => None,
+        }
+    }
+
+    /// Tokens issued at this time and later are not meant; `None` if all are.
+    pub fn issued_before(&self) -> Option<UnixTime> {
+        self.revoked.issued_before
+    }
+
+    /// When the last token that is meant expires; `None` if that is not known.
+    pub fn expires_at(&self) -> Option<UnixTime> {
+        self.revoked.expires_at
     }
 
     /// The entry as a line of the list has it, without the line's end.
@@ -182,7 +219,11 @@ pub(super) fn token_digest(token: &str) -> Box<str> {
         Some((signed, _)) if signed.split('.').count() == 2 => signed,
         Some(_) | None => token,
     };
-    let digits = sha256(&[signed.as_bytes()]).into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    hexadecimal(&sha256(&[signed.as_bytes()]))
+}
+
+fn hexadecimal(bytes: &[u8]) -> Box<str> {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect::<String>().into()
 }
 
@@ -300,11 +341,27 @@ mod tests {
     fn a_token_is_named_by_its_id_or_else_by_its_digest() {
         let line = Revocation::of(&caller(Some("t-1")), "a.b.c").to_line();
         assert_eq!(line, r#"{"jti":"t-1","iss":"https://a.example","exp":5000}"#);
+        assert_eq!(Revocation::of(&caller(Some("opaque")), "opaque"), Revocation::of(&caller(None), "opaque"));
         let entry = Revocation::of(&caller(None), "opaque");
         assert_eq!(entry.named.by, By::Digest);
         // As `printf opaque | sha256sum` has it.
         assert_eq!(&*entry.named.name, "6d229884c1268bb0ab32d8da315d0fe52f9147228bd830a37bc9fb28a954940d");
         assert_eq!(entry.issuer(), "https://a.example");
+    }
+
+    #[test]
+    fn what_is_told_of_an_entry_is_no_token() {
+        let opaque = "6d229884c1268bb0ab32d8da315d0fe52f9147228bd830a37bc9fb28a954940d";
+        for (line, told) in [
+            (r#"{"jti":"opaque","iss":"i"}"#.to_owned(), ("jti", None, None, Some(opaque))),
+            (format!(r#"{{"token_sha256":"{opaque}","iss":"i"}}"#), ("token_sha256", None, None, Some(opaque))),
+            (r#"{"sub":"a","iss":"i","issued_before":1}"#.to_owned(), ("sub", Some("a"), None, None)),
+            (r#"{"client_id":"a","iss":"i","issued_before":1}"#.to_owned(), ("client_id", None, Some("a"), None)),
+        ] {
+            let entry = Revocation::parse(line.as_bytes()).unwrap();
+            let digest = entry.digest();
+            assert_eq!((entry.kind(), entry.subject(), entry.client(), digest.as_deref()), told, "{line}");
+        }
     }
 
     #[test]

@@ -73,3 +73,10 @@ pub struct DpopRules {
     /// Whether tokens that are not bound are refused.
     pub required: bool,
 }
+
+/// What holds a bound token's proof where the file says nothing.
+impl Default for DpopRules {
+    fn default() -> Self {
+        Self { max_age: 60, nonce: false, required: false }
+    }
+}

@@ -29,6 +29,25 @@ fn a_thousand_random_kids_make_at_most_two_fetches_in_ten_seconds_and_good_token
     let good = provider.token(Wanted::default());
     check("a good token", &gateway.get(TARGET, &good), 200, "");
     let quiet = latencies(&gateway, &good, &|answered| answered < REQUESTS);
+    // As many requests that are refused for want of a token: what they cost a good one is their number.
+    let without = || check("no token", &gateway.ask("GET", TARGET, &[]), 401, "token_missing");
+    let (others, beside_others) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let beside_others = thread::scope(|scope| {
+        let beside = scope.spawn(|| latencies(&gateway, &good, &|_| !beside_others.load(Ordering::Relaxed)));
+        let flood: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    while others.fetch_add(1, Ordering::Relaxed) < REQUESTS {
+                        without();
+                    }
+                })
+            })
+            .collect();
+        let flooded = flood.into_iter().all(|thread| thread.join().is_ok());
+        beside_others.store(true, Ordering::Relaxed);
+        assert!(flooded, "a request without a token was not refused as it should be");
+        beside.join().unwrap()
+    });
     provider.slow("/jwks", u64::try_from(SLOW.as_millis()).unwrap());
     let before = provider.requests("/jwks");
 
@@ -63,7 +82,9 @@ fn a_thousand_random_kids_make_at_most_two_fetches_in_ten_seconds_and_good_token
     let fetches = provider.requests("/jwks") - before;
     println!("{REQUESTS} requests with random key ids in {passed:?}: {at_once} fetches, each of which took {SLOW:?}");
     println!("{} such requests in {:?}: {fetches} fetches", asked.into_inner(), begun.elapsed());
-    println!("a good token without them: {}; beside them: {}", shown(&quiet), shown(&flooded));
+    println!("a good token by itself: {}", shown(&quiet));
+    println!("a good token beside as many requests without a token: {}", shown(&beside_others));
+    println!("a good token beside random key ids: {}", shown(&flooded));
     assert!((1..=2).contains(&fetches), "{fetches} fetches");
     assert!(*flooded.last().unwrap() < SLOW / 2, "a good token has waited: {}", shown(&flooded));
 }

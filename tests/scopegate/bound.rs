@@ -210,3 +210,64 @@ fn a_proof_names_the_https_url_of_a_listener_with_tls() {
     let good = proof("https", "3");
     assert_eq!(http2.get("/data/x", &[("authorization", &authorization), ("dpop", &good)]).status, 200);
 }
+
+/// Clients who ask for tokens, one of them with its certificate.
+const TOKENS: &str = r#"
+clients:
+  - { id: acme-integration, scopes: [data-read], certificate: { sha256: "ACME" } }
+  - { id: globex-integration, scopes: [data-read], certificate: { san_dns: globex.example.com } }
+  - { id: nobody-asks }
+apis:
+  - name: login
+    upstream: backend
+    token_endpoint: { service: "POST /oauth/token", upstream: backend }
+    scopes:
+      - name: data-read
+"#;
+
+#[test]
+fn a_token_is_asked_for_with_the_certificate_of_the_clients_entry() {
+    let clients = Authority::new("clients");
+    let acme = clients.issue("acme", &[]);
+    let globex = clients.issue("globex", &["globex.example.com"]);
+    let hex: String = acme.sha256().iter().map(|byte| format!("{byte:02x}")).collect();
+    let stage = Stage::start(&TOKENS.replace("ACME", &hex), clients);
+    let told = format!(":{}:", STANDARD.encode(&acme.certificate));
+    let cases = [
+        ("acme-integration", Some(&acme), "", 200),
+        ("acme-integration", None, "", 401),
+        ("acme-integration", Some(&globex), "", 401),
+        ("globex-integration", Some(&globex), "", 200),
+        ("globex-integration", Some(&acme), "", 401),
+        ("globex-integration", None, "", 401),
+        ("nobody-asks", None, "", 200),
+        ("nobody-asks", Some(&acme), "", 200),
+        // What a peer that nobody trusts tells of certificates counts for nothing.
+        ("acme-integration", None, &*told, 401),
+    ];
+    for (client, shown, told, status) in cases {
+        let before = stage.gateway.upstream.count();
+        let form = format!("grant_type=client_credentials&client_id={client}&client_secret=s3cret");
+        let told = if told.is_empty() { String::new() } else { format!("Client-Cert: {told}\r\n") };
+        let request = format!(
+            "POST /oauth/token HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: {}\r\n{told}\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}",
+            form.len()
+        );
+        let mut connection = TlsClient::new(&stage.root, shown).connect(stage.gateway.address).unwrap().connection;
+        connection.write(request.as_bytes());
+        let response = connection.read_response().expect("an answer");
+        assert_eq!(response.status, status, "{client}: {response:?}");
+        let forwarded = stage.gateway.upstream.count() - before;
+        assert_eq!(forwarded, usize::from(status == 200), "{client}");
+        if status == 200 {
+            assert_eq!(stage.gateway.upstream.last().body, form.as_bytes());
+        } else {
+            assert_eq!(response.json()["error"], "invalid_client");
+            assert!(response.header("www-authenticate").is_some_and(|value| value.starts_with("Basic ")));
+        }
+    }
+    let lines = stage.gateway.audit(cases.len());
+    let refused = lines.iter().filter(|line| line["reason"] == "certificate_mismatch").count();
+    assert_eq!(refused, cases.iter().filter(|case| case.3 == 401).count(), "{lines:?}");
+}

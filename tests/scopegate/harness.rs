@@ -76,6 +76,7 @@ impl Gateway {
         std::fs::write(folder.path().join("jwks.json"), Signer::shared().jwks().to_string()).unwrap();
         let (address, admin) = (free_address(), free_address());
         let text = document(address, listener, admin, &upstream.address.to_string(), policy);
+        crate::schema::check(&text);
         std::fs::write(folder.path().join("gateway.yaml"), text).unwrap();
         let process = Process::start_logging(level, folder.path(), &["serve", "--config", "gateway.yaml"]);
         Self { address, admin, upstream, folder, listener: listener.to_owned(), process }
@@ -123,6 +124,43 @@ impl Gateway {
         let mut connection = Connection::open(self.admin);
         connection.write(format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n").as_bytes());
         connection.read_response().expect("an answer")
+    }
+
+    /// A request to the admin address, on a connection of its own.
+    pub(crate) fn ask_admin(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        self.try_ask_admin(method, target, headers, body).expect("an answer")
+    }
+
+    /// The same; `None` if the gateway has gone.
+    pub(crate) fn try_ask_admin(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Option<Response> {
+        let mut text = format!("{method} {target} HTTP/1.1\r\nHost: admin\r\nContent-Length: {}\r\n", body.len());
+        for (name, value) in headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        let stream = TcpStream::connect(self.admin).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut connection = Connection::over(stream);
+        connection.try_write(&[format!("{text}\r\n").as_bytes(), body].concat());
+        connection.read_response()
+    }
+
+    /// SIGKILL, from any thread.
+    pub(crate) fn kill(&self) {
+        let status = Command::new("kill").args(["-KILL", &self.process.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Another process in the place of one that was killed.
+    pub(crate) fn restart(&mut self) {
+        let _ = self.process.child.wait();
+        self.process = Process::start(self.folder.path(), &["serve", "--config", "gateway.yaml"]);
+        self.wait_until_ready();
     }
 
     /// `/policy` once it says what is awaited.
@@ -441,8 +479,11 @@ fn document(address: SocketAddr, listener: &str, admin: SocketAddr, upstream: &s
     } else {
         format!("upstreams:\n  backend:\n    servers: [\"{upstream}\"]\n")
     };
+    // A policy may say more of the admin address than where it is.
+    let policy = policy.replace("$ADMIN", &admin.to_string());
+    let admin = if policy.contains("\nadmin:") { String::new() } else { format!("admin:\n  address: {admin}\n") };
     format!(
-        "version: 1\nthreads: 2\nlisteners:\n  - {{ address: \"{address}\", {listener} }}\nadmin:\n  address: {admin}\naudit: {{ file: audit.jsonl }}\n\
+        "version: 1\nthreads: 2\nlisteners:\n  - {{ address: \"{address}\", {listener} }}\n{admin}audit: {{ file: audit.jsonl }}\n\
          {upstreams}{issuers}{}\n",
         policy.trim_start_matches('\n')
     )

@@ -1,5 +1,7 @@
 //! Random policies, requests and callers: the compiled policy answers as the reference does.
 
+mod considered;
+mod differences;
 mod draw;
 
 use std::collections::BTreeSet;

@@ -54,7 +54,7 @@ apis:
 
 /// What is sent and what must come back.
 pub(crate) struct Case {
-    reason: Reason,
+    pub(crate) reason: Reason,
     pub(crate) request: Request,
     status: u16,
     /// `WWW-Authenticate`, in full; `None`: there is none.
@@ -282,31 +282,31 @@ fn over(mut claims: Value, name: &str, value: &str) -> Value {
     claims
 }
 
-fn token(claims: Value) -> String {
+pub(crate) fn token(claims: Value) -> String {
     Signer::shared().token(claims)
 }
 
-fn plain(method: &'static str, target: &'static str) -> Request {
+pub(crate) fn plain(method: &'static str, target: &'static str) -> Request {
     Request { method, target, headers: vec![] }
 }
 
-fn get(target: &'static str, token: String) -> Request {
+pub(crate) fn get(target: &'static str, token: String) -> Request {
     plain("GET", target).and("Authorization", &format!("Bearer {token}"))
 }
 
 impl Request {
-    fn and(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn and(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    fn with_method(mut self, method: &'static str) -> Self {
+    pub(crate) fn with_method(mut self, method: &'static str) -> Self {
         self.method = method;
         self
     }
 }
 
-fn send(gateway: &Gateway, request: &Request) -> Response {
+pub(crate) fn send(gateway: &Gateway, request: &Request) -> Response {
     let headers: Vec<_> = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     gateway.ask(request.method, request.target, &headers)
 }

@@ -78,7 +78,8 @@ fn revocation_is_recorded_and_nothing_of_it_goes_to_the_upstream() {
         connection.write(posted("/oauth/revoke?a=b", &[("Content-Type", FORM)], &body).as_bytes());
         assert_eq!(connection.read_response().unwrap().status, 200);
     }
-    let lines = gateway.audit(2);
+    let lines = gateway.audit(4);
+    let (revocations, lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line["event"] == "revocation");
     let shown = |name: &str| [lines[0][name].clone(), lines[1][name].clone()];
     assert_eq!(shown("path"), ["/oauth/revoke", "/oauth/revoke"]);
     assert_eq!(shown("status"), [200, 200]);
@@ -86,6 +87,18 @@ fn revocation_is_recorded_and_nothing_of_it_goes_to_the_upstream() {
     assert_eq!(shown("subject"), [json!("alice"), Value::Null]);
     assert!(!gateway.log().contains(&one) && !list(&gateway).contains(&one));
     assert_eq!(gateway.upstream.seen().len(), 0);
+    // And what was revoked has a line of its own, which names no token.
+    let told = |name: &str| [revocations[0][name].clone(), revocations[1][name].clone()];
+    assert_eq!(told("by"), ["holder", "holder"]);
+    assert_eq!(told("peer"), ["127.0.0.1", "127.0.0.1"]);
+    assert_eq!(told("result"), ["revoked", "no_good_token"]);
+    assert_eq!(told("kind"), [json!("jti"), Value::Null]);
+    assert_eq!(told("subject"), [json!("alice"), Value::Null]);
+    assert_eq!(told("request_id"), shown("request_id"));
+    assert_eq!(told("digest")[0].as_str().unwrap().len(), 64);
+    let audit = fs::read_to_string(gateway.folder.path().join("audit.jsonl")).unwrap();
+    let parts: Vec<_> = one.split('.').collect();
+    assert!(parts.iter().all(|part| !audit.contains(part)), "{audit}");
 }
 
 #[test]
@@ -204,10 +217,33 @@ fn any_token_is_revoked_on_the_admin_address_with_the_secret_that_the_file_names
     assert_eq!(call("a secret of the admins", &unknown).status, 422);
     assert_eq!(gateway.get("/data/x", &alice).status, 200);
     let answer = call("a secret of the admins", &entry);
-    assert_eq!((answer.status, answer.json()), (201, entry));
+    assert_eq!((answer.status, answer.json()), (201, entry.clone()));
     assert_eq!(gateway.get("/data/x", &alice).reason(), "token_revoked");
     // Those that were issued since are good.
     let since = token(json!({ "sub": "alice", "iat": now() + 1 }));
     assert_eq!(gateway.get("/data/x", &since).status, 200);
     assert!(!gateway.log().contains("a secret of the admins"));
+    let revocations = |line: &&Value| line["event"] == "revocation";
+    // As many as there were calls since the file names a secret.
+    let lines =
+        wait_for("the lines", || Some(gateway.audit(5)).filter(|it| it.iter().filter(revocations).count() == 4));
+    let told: Vec<_> =
+        lines.iter().filter(revocations).map(|line| [&line["result"], &line["kind"], &line["subject"]]).collect();
+    let nothing = [&Value::Null, &Value::Null];
+    let expected =
+        [json!("unauthorized"), json!("rejected"), json!("revoked"), json!("jti"), json!("sub"), json!("alice")];
+    let [unauthorized, rejected, revoked, jti, sub, alice] = &expected;
+    assert_eq!(
+        told,
+        [
+            [unauthorized, nothing[0], nothing[1]],
+            [rejected, nothing[0], nothing[1]],
+            [rejected, jti, nothing[1]],
+            [revoked, sub, alice],
+        ]
+    );
+    let last = lines.iter().rfind(revocations).unwrap();
+    assert_eq!([&last["by"], &last["peer"], &last["issuer"]], ["admin", "127.0.0.1", issuer]);
+    assert_eq!(last["issued_before"], entry["issued_before"]);
+    assert!(!fs::read_to_string(gateway.folder.path().join("audit.jsonl")).unwrap().contains("a secret of the admins"));
 }

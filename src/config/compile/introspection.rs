@@ -17,6 +17,8 @@ use crate::token::AssertionAlgorithm;
 pub(super) struct Context<'a> {
     /// Its name, if it is known.
     pub(super) issuer: Option<&'a str>,
+    /// Whether it has keys, good or not.
+    pub(super) has_keys: bool,
     /// Whether the endpoint can be discovered.
     pub(super) discovers: bool,
     pub(super) directory: &'a Path,
@@ -36,10 +38,19 @@ pub(super) fn introspection(
     let cache = at.key("cache_for");
     let text = optional(take(&mut document.cache_for), cache, findings);
     let cache_for = parsed(text, cache, findings, values::duration).unwrap_or(Duration::from_secs(30));
+    let jwts = jwts(take(&mut document.jwts), context, at.key("jwts"), findings);
     let authentication = authentication(document, context.directory, at, findings)?;
-    let introspection = Introspection { url: url?, client_id: client_id?, authentication, cache_for };
+    let introspection = Introspection { url: url?, client_id: client_id?, authentication, cache_for, jwts };
     check_certificate_is_shown(&introspection, context, at, findings);
     Some(introspection)
+}
+
+fn jwts(entry: Entry<bool>, context: Context<'_>, at: At<'_>, findings: &mut Findings) -> bool {
+    if entry.is_there() && !context.has_keys {
+        let finding = Finding::at_key(at, "`jwts` goes with `keys`, which are missing");
+        findings.add(finding.help("remove it: without keys the issuer is asked about every token"));
+    }
+    optional(entry, at, findings).unwrap_or(false)
 }
 
 /// `Some(None)`: it is discovered.

@@ -47,6 +47,11 @@ const SYMMETRIC: [(&str, Algorithm); 3] =
 
 const LONGEST_LEEWAY: u64 = 5 * 60;
 
+/// Whoever makes up key ids could have a provider asked more often than the first, and a new key would
+/// be noticed later than the second.
+const SHORTEST_REFETCH: Duration = Duration::from_secs(1);
+const LONGEST_REFETCH: Duration = Duration::from_secs(10 * 60);
+
 pub(super) fn issuers(list: List<document::Issuer>, at: At<'_>, directory: &Path, findings: &mut Findings) -> Issuers {
     let any = match &list {
         Entry::Given(entries) => !entries.is_empty(),
@@ -113,9 +118,10 @@ fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings
         Entry::Absent | Entry::Empty | Entry::Faulty => None,
     };
     let issuer = name.as_deref();
+    let has_keys = !matches!(document.keys, Entry::Absent);
     let keys = keys::keys(take(&mut document.keys), issuer, at.key("keys"), directory, findings);
     let discovers = keys == Some(KeySource::Discover);
-    let context = introspection::Context { issuer, discovers, directory };
+    let context = introspection::Context { issuer, has_keys, discovers, directory };
     let here = at.key("introspection");
     let introspection = introspection::introspection(take(&mut document.introspection), context, here, findings);
     let ca = at.key("ca_file");
@@ -124,10 +130,14 @@ fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings
     let stale = at.key("stale_keys_for");
     let stale_keys_for = optional(take(&mut document.stale_keys_for), stale, findings);
     let stale_keys_for = parsed(stale_keys_for, stale, findings, values::duration);
+    let refetch = at.key("refetch_interval");
+    let refetch_interval = optional(take(&mut document.refetch_interval), refetch, findings);
+    let refetch_interval = parsed(refetch_interval, refetch, findings, refetch_interval_of);
     Some(Issuer {
         rules: Arc::new(rules(document, at, findings)?),
         keys,
         stale_keys_for: stale_keys_for.unwrap_or(Duration::from_secs(24 * 60 * 60)),
+        refetch_interval: refetch_interval.unwrap_or(Duration::from_secs(10)),
         ca_file,
         introspection,
     })
@@ -174,6 +184,20 @@ fn leeway_seconds(text: &str) -> Result<u64, Wrong> {
     }
 }
 
+fn refetch_interval_of(text: &str) -> Result<Duration, Wrong> {
+    match values::duration(text)? {
+        short if short < SHORTEST_REFETCH => Err(Wrong::new(
+            format!("{} lets whoever makes up key ids have the provider asked again and again", Quoted(text)),
+            "write `1s` or more; `10s` is what it is if it is left out",
+        )),
+        long if long > LONGEST_REFETCH => Err(Wrong::new(
+            format!("{} is long for a provider's new key to go unnoticed", Quoted(text)),
+            "10 minutes are the most; `10s` is what it is if it is left out",
+        )),
+        interval => Ok(interval),
+    }
+}
+
 fn algorithms(list: List<String>, at: At<'_>, findings: &mut Findings) -> Box<[Algorithm]> {
     if !list.is_there() {
         optional(list, at, findings);
@@ -193,6 +217,11 @@ fn algorithms(list: List<String>, at: At<'_>, findings: &mut Findings) -> Box<[A
         findings.add(finding.help("keep one kind: with both, a public key could be taken for a secret"));
     }
     algorithms.into()
+}
+
+/// Those that are supported, by name.
+pub(in crate::config) fn algorithm_names() -> impl Iterator<Item = &'static str> {
+    ASYMMETRIC.iter().chain(&SYMMETRIC).map(|(name, _)| *name)
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, Wrong> {

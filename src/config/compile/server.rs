@@ -5,21 +5,31 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
+use super::issuers::Issuers;
 use super::take::{Firsts, Wrong, at_least_one, checked, items, optional, parsed, required};
-use super::{tls, values};
+use super::{access, tls, values};
 use crate::config::document;
 use crate::config::entry::{Entry, List};
-use crate::config::finding::{At, Finding, Findings};
+use crate::config::finding::{At, Findings};
 use crate::config::{Admin, Listener};
 
 /// More than any machine has cores for.
-const MOST_THREADS: u64 = 1024;
+pub(in crate::config) const MOST_THREADS: u64 = 1024;
 
 /// Where the gateway listens.
 #[derive(Debug)]
 pub(super) struct Addresses {
     pub(super) listeners: Vec<Listener>,
     pub(super) admin: Option<Admin>,
+}
+
+/// What addresses are read by.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// What relative paths are relative to.
+    pub(super) directory: &'a Path,
+    /// The issuers of the file, as far as they could be read.
+    pub(super) issuers: &'a Issuers,
 }
 
 pub(super) fn check_version(entry: Entry<u64>, at: At<'_>, findings: &mut Findings) {
@@ -46,9 +56,10 @@ pub(super) fn addresses(
     listeners: List<document::Listener>,
     admin: Entry<document::Admin>,
     root: At<'_>,
-    directory: &Path,
+    known: Known<'_>,
     findings: &mut Findings,
 ) -> Addresses {
+    let Known { directory, issuers } = known;
     let at = root.key("listeners");
     let mut firsts = Firsts::new();
     let mut note = |address: SocketAddr, at: At<'_>, findings: &mut Findings| {
@@ -68,12 +79,13 @@ pub(super) fn addresses(
     let at = root.key("admin");
     let admin = optional(admin, at, findings).and_then(|document| {
         let (address, token) = (at.key("address"), at.key("revocations_token_file"));
+        let access = access::access(document.access, at.key("access"), issuers, findings);
         let file = optional(document.revocations_token_file, token, findings);
         let revocations_token_file = parsed(file, token, findings, |file| values::file(file, directory));
         let text = required(document.address, address, "write `address: 127.0.0.1:9901`", findings);
         let found = parsed(text, address, findings, values::socket_address)?;
         note(found, address, findings);
-        Some(Admin { address: found, revocations_token_file })
+        Some(Admin { address: found, revocations_token_file, access })
     });
     Addresses { listeners: list, admin }
 }
@@ -87,11 +99,9 @@ fn listener(document: document::Listener, at: At<'_>, directory: &Path, findings
     Some(Listener { address: address?, http2, tls })
 }
 
-pub(super) fn refuse_removal_guard(entry: Entry<bool>, at: At<'_>, findings: &mut Findings) {
-    if optional(entry, at, findings) == Some(true) {
-        let finding = Finding::at_key(at, "`removal_guard: true` is not supported yet");
-        findings.add(finding.help("remove the key"));
-    }
+/// Whether a reload that drops a scope in use is refused.
+pub(super) fn removal_guard(entry: Entry<bool>, at: At<'_>, findings: &mut Findings) -> bool {
+    optional(entry, at, findings).unwrap_or(false)
 }
 
 pub(super) fn trusted_proxies(list: List<String>, at: At<'_>, findings: &mut Findings) -> Vec<IpNet> {

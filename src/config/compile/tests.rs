@@ -9,7 +9,7 @@ use jsonwebtoken::Algorithm;
 use crate::config::entry::Entry;
 use crate::config::finding::Findings;
 use crate::config::{
-    Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
+    Access, Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
     Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream, reading,
     yaml,
 };
@@ -49,7 +49,7 @@ fn the_settings_are_what_the_file_says() {
             Listener { address: "0.0.0.0:8080".parse().unwrap(), http2: false, tls: None },
             Listener { address: "[::1]:8081".parse().unwrap(), http2: true, tls: Some(tls()) },
         ],
-        admin: Some(Admin { address: "127.0.0.1:9901".parse().unwrap(), revocations_token_file: None }),
+        admin: Some(Admin { address: "127.0.0.1:9901".parse().unwrap(), revocations_token_file: None, access: None }),
         upstreams: vec![
             Upstream {
                 name: "integration".into(),
@@ -82,6 +82,7 @@ fn the_settings_are_what_the_file_says() {
         }),
         trusted_proxies: ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"].map(|net| net.parse().unwrap()).into(),
         audit: Audit { file: Some("/etc/scopegate/audit.jsonl".into()) },
+        removal_guard: false,
     };
     assert_eq!(settings, expected);
 }
@@ -113,12 +114,14 @@ fn login() -> Issuer {
         rules: Arc::new(rules),
         keys: Some(KeySource::Url("https://login.example.com/jwks".into())),
         stale_keys_for: Duration::from_secs(3600),
+        refetch_interval: Duration::from_secs(10),
         ca_file: None,
         introspection: Some(Introspection {
             url: Some("https://login.example.com/introspect".into()),
             client_id: "gateway".into(),
             authentication: ClientAuthentication::Secret { file: "/etc/scopegate/secrets/idp".into() },
             cache_for: Duration::from_secs(15),
+            jwts: false,
         }),
     }
 }
@@ -142,6 +145,7 @@ fn legacy() -> Issuer {
         rules: Arc::new(rules),
         keys: Some(KeySource::File(PathBuf::from("/etc/keys/legacy.json"))),
         stale_keys_for: Duration::from_secs(24 * 3600),
+        refetch_interval: Duration::from_secs(10),
         ca_file: None,
         introspection: None,
     }
@@ -167,6 +171,24 @@ fn keys_and_the_introspection_endpoint_can_be_discovered() {
     assert_eq!(issuer.keys, Some(KeySource::Discover));
     assert_eq!(issuer.ca_file.as_deref(), Some(Path::new("/etc/scopegate/tls/ca.pem")));
     assert_eq!(issuer.introspection.as_ref().unwrap().url, None);
+}
+
+#[test]
+fn an_issuer_with_keys_may_be_asked_about_jwts_too() {
+    for jwts in [true, false] {
+        let settings = with(&[("cache_for: 15s", &format!("jwts: {jwts}"))]);
+        assert_eq!(settings.issuers[0].introspection.as_ref().unwrap().jwts, jwts);
+    }
+}
+
+#[test]
+fn unknown_keys_are_asked_for_as_often_as_the_file_says() {
+    for (text, expected) in
+        [("1s", Duration::from_secs(1)), ("2500ms", Duration::from_millis(2500)), ("10m", Duration::from_secs(600))]
+    {
+        let settings = with(&[("stale_keys_for: 1h", &format!("refetch_interval: {text}"))]);
+        assert_eq!(settings.issuers[0].refetch_interval, expected);
+    }
 }
 
 #[test]
@@ -340,4 +362,21 @@ fn every_asymmetric_algorithm_is_the_default() {
     );
     let names: Vec<_> = rules.list[0].rules.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect();
     assert_eq!(names, ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]);
+}
+
+#[test]
+fn access_to_the_registry_has_default_scopes() {
+    let issuers = "issuers: [{ issuer: a, audiences: [b], keys: { file: c } }]";
+    for (keys, view, manage) in [("", "scopegate:view", "scopegate:manage"), (", view: v, manage: m", "v", "m")] {
+        let rest = "upstreams: { u: { servers: [\"[::1]:3\"] } }\napis: [{ name: n, upstream: u, public: [/] }]";
+        let text = format!(
+            "version: 1\n{rest}\nlisteners: [{{ address: \"[::1]:1\" }}]\n{issuers}\nremoval_guard: true\n\
+             admin: {{ address: \"[::1]:2\", access: {{ issuer: a{keys} }} }}"
+        );
+        let (_, settings) = meaning(&text);
+        assert!(settings.removal_guard);
+        let name = |name| ScopeName::parse(name).unwrap();
+        let expected = Access { issuer: "a".into(), view: name(view), manage: name(manage) };
+        assert_eq!(settings.admin.unwrap().access, Some(expected));
+    }
 }

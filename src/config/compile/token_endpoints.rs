@@ -37,9 +37,9 @@ struct Taken {
 }
 
 /// What a form may have if the file does not say.
-const USUAL_FORM: usize = 32 * 1024;
+pub(in crate::config) const USUAL_FORM: usize = 32 * 1024;
 /// Pingora keeps this much of a body to send it again.
-const LARGEST_FORM: usize = 64 * 1024;
+pub(in crate::config) const LARGEST_FORM: usize = 64 * 1024;
 
 pub(super) fn token_endpoint(
     entry: Entry<document::TokenEndpoint>,

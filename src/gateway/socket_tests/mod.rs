@@ -3,6 +3,7 @@
 //! What a decision is, and what each refusal looks like, is tested where it is made.
 
 mod framing;
+mod relay;
 mod slow;
 mod stage;
 
@@ -11,7 +12,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-use super::{NeedsRestart, Replaced};
+use super::{NeedsRestart, NotReplaced, Replaced};
 use stage::{Backend, OK, PATIENCE, Stage, configuration, head, reason};
 
 #[test]
@@ -237,10 +238,13 @@ fn another_configuration_takes_the_place_whole_or_not_at_all() {
     assert_eq!(stage.gateway.replace(configuration(1, &[])), Ok(Replaced::Unchanged));
     let mut moved = configuration(2, &[]);
     moved.settings.threads = 3;
-    moved.settings.admin =
-        Some(crate::config::Admin { address: "127.0.0.1:1".parse().unwrap(), revocations_token_file: None });
+    moved.settings.admin = Some(crate::config::Admin {
+        address: "127.0.0.1:1".parse().unwrap(),
+        revocations_token_file: None,
+        access: None,
+    });
     let refused = stage.gateway.replace(moved).unwrap_err();
-    assert_eq!(refused, NeedsRestart { keys: vec!["`threads`", "`admin`"] });
+    assert_eq!(refused, NotReplaced::from(NeedsRestart { keys: vec!["`threads`", "`admin`"] }));
     assert_eq!(
         format!("{refused}"),
         "`threads`, `admin` cannot change while the gateway runs; restart it to take the change into use"

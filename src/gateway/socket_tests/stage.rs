@@ -115,6 +115,7 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
         revocations: None,
         trusted_proxies: vec![],
         audit: Audit { file: None },
+        removal_guard: false,
     };
     let policy = Policy::compile(PolicySpec { apis: vec![api], ..PolicySpec::default() }).unwrap();
     Configuration { policy, settings, sha256: [version; 32] }

@@ -30,11 +30,13 @@ impl Asked {
             client_id: "gate&way".into(),
             authentication: ClientAuthentication::PrivateKey { file, algorithm, key_id: Some("k-1".into()) },
             cache_for: Duration::ZERO,
+            jwts: false,
         };
         let issuer = config::Issuer {
             rules: Arc::new(rules()),
             keys: None,
             stale_keys_for: Duration::ZERO,
+            refetch_interval: Duration::ZERO,
             ca_file: None,
             introspection: Some(introspection),
         };

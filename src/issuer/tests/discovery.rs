@@ -105,7 +105,7 @@ async fn a_redirect_is_not_followed() {
 async fn a_bad_document_never_replaces_a_good_one() {
     let told = Told::new("").await;
     told.provider.says_at(OPENID, told.document(&json!({})));
-    let world = World::ready(Pace { refetch_every: Duration::ZERO, ..quick() }, vec![told.settings()]).await;
+    let world = World::ready(Pace { metadata_every: Duration::ZERO, ..quick() }, vec![told.settings()]).await;
     let stranger = Key::new("a");
     told.provider.says_at("/evil", Says::ok(jwks(&[&stranger])));
     let evil = json!({ "jwks_uri": told.provider.url_of("/evil") });
@@ -136,7 +136,7 @@ async fn a_bad_document_never_replaces_a_good_one() {
 async fn keys_that_move_are_followed_and_the_old_ones_end() {
     let told = Told::new("").await;
     told.provider.says_at(OPENID, told.document(&json!({})));
-    let world = World::ready(Pace { refetch_every: Duration::ZERO, ..quick() }, vec![told.settings()]).await;
+    let world = World::ready(Pace { metadata_every: Duration::ZERO, ..quick() }, vec![told.settings()]).await;
     let old = told.token(&json!({}));
     world.ask(&old).await.unwrap();
     let new = Key::new("new");
@@ -179,6 +179,22 @@ async fn a_provider_that_comes_up_later_is_discovered_within_two_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_provider_whose_packets_were_lost_is_discovered_within_two_seconds_of_its_return() {
+    check_noticed(async || {
+        let provider = Provider::silent(Says::not_found()).await;
+        let key = Key::new("a");
+        let issuer = provider.url_of("/realms/acme");
+        let told = Told { provider, key, issuer };
+        told.provider.says_at("/jwks", Says::ok(jwks(&[&told.key])));
+        // At the second place that is looked at.
+        told.provider.says_at(&format!("{OAUTH}/realms/acme"), told.document(&json!({})));
+        let (world, token) = (Arc::new(World::new(unhurried(), vec![told.settings()])), told.token(&json!({})));
+        (told.provider, world, token)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_introspection_endpoint_is_discovered_with_the_keys() {
     let told = Told::new("").await;
     let directory = tempfile::tempdir().unwrap();
@@ -189,11 +205,12 @@ async fn the_introspection_endpoint_is_discovered_with_the_keys() {
         client_id: "gateway".into(),
         authentication: ClientAuthentication::Secret { file: secret },
         cache_for: Duration::ZERO,
+        jwts: false,
     };
     let issuer = config::Issuer { introspection: Some(introspection), ..told.settings() };
     let active = with(with(claims(), &json!({ "active": true })), &json!({ "iss": told.issuer }));
     told.provider.says_at("/introspect", Says::ok(active.to_string()));
-    let world = World::new(Pace { refetch_every: Duration::ZERO, ..quick() }, vec![issuer]);
+    let world = World::new(Pace { metadata_every: Duration::ZERO, ..quick() }, vec![issuer]);
     // Nobody knows yet where to ask.
     unavailable(world.ask("opaque").await);
     told.provider.says_at(OPENID, told.document(&json!({})));

@@ -30,7 +30,11 @@ impl Asked {
     }
 
     async fn caching(says: Says, cache_for: Duration) -> Self {
-        let provider = Provider::start(says).await;
+        let pace = Pace { look: quick().look, exchange: Duration::from_millis(500), ..unhurried() };
+        Self::at(Provider::start(says).await, cache_for, pace)
+    }
+
+    fn at(provider: Provider, cache_for: Duration, pace: Pace) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let secret = directory.path().join("secret");
         fs::write(&secret, "s3 cret\n").unwrap();
@@ -39,15 +43,16 @@ impl Asked {
             client_id: "gate:way".into(),
             authentication: ClientAuthentication::Secret { file: secret },
             cache_for,
+            jwts: false,
         };
         let issuer = config::Issuer {
             rules: Arc::new(rules()),
             keys: None,
             stale_keys_for: Duration::ZERO,
+            refetch_interval: Duration::ZERO,
             ca_file: None,
             introspection: Some(introspection),
         };
-        let pace = Pace { look: quick().look, exchange: Duration::from_millis(500), ..unhurried() };
         let world = Arc::new(World::new(pace, vec![issuer]));
         assert!(world.set.are_ready(), "it needs no keys");
         Self { provider, world, directory }
@@ -170,6 +175,20 @@ async fn a_provider_that_is_slow_or_gone_is_unavailable_in_time() {
     unavailable(in_time("an answer", asked.world.ask("another")).await);
     asked.provider.run().await;
     asked.world.ask("opaque").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_whose_packets_were_lost_is_asked_within_two_seconds_of_its_return() {
+    check_noticed(async || {
+        let provider = Provider::silent(active(&json!({}))).await;
+        let Asked { provider, world, directory } = Asked::at(provider, Duration::ZERO, unhurried());
+        // The secret was read, and the questions that wait are those of this token.
+        drop(directory);
+        let asking = Arc::clone(&world);
+        tokio::spawn(async move { asking.ask("opaque").await.map(drop) });
+        (provider, world, "opaque".to_owned())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,5 @@
 //! Keys from a URL: rotation, outage, bad answers, and who may set off a fetch.
 
-use std::time::Instant;
-
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,6 +48,48 @@ async fn a_provider_that_comes_up_after_the_gateway_is_noticed_within_two_second
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fetches_for_unknown_kids_are_as_far_apart_as_the_file_says() {
+    let key = Key::new("a");
+    let provider = Provider::start(Says::ok(jwks(&[&key]))).await;
+    let every = |interval| config::Issuer { refetch_interval: interval, ..with_keys_at(provider.url()) };
+    let world = World::ready(unhurried(), vec![every(Duration::from_secs(2))]).await;
+    let ask = async |kid: &str| refused(world.ask(&key.token_of_kid(kid, &json!({}))).await, TokenFault::KeyUnknown);
+    let begun = Instant::now();
+    ask("1").await;
+    for kid in 2..50 {
+        ask(&kid.to_string()).await;
+    }
+    assert_eq!(provider.asked(), 2);
+    let mut kid = 50;
+    while provider.asked() == 2 {
+        ask(&kid.to_string()).await;
+        kid += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let passed = begun.elapsed();
+    assert!((Duration::from_secs(2)..Duration::from_secs(4)).contains(&passed), "{passed:?}");
+    // Another interval counts at once and costs no keys.
+    let next = world.issuers.adopt(&settings(vec![every(Duration::from_secs(600))]));
+    assert!(next.are_ready());
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let token = key.token_of_kid("x", &json!({}));
+    refused(next.authenticate(&bearer(&token), &world.policy, 2, NOW).await, TokenFault::KeyUnknown);
+    assert_eq!(provider.asked(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_whose_packets_were_lost_is_noticed_within_two_seconds_of_its_return() {
+    let key = Key::new("a");
+    let token = key.token(&json!({}));
+    check_noticed(async || {
+        let provider = Provider::silent(Says::ok(jwks(&[&key]))).await;
+        let world = Arc::new(World::new(unhurried(), vec![with_keys_at(provider.url())]));
+        (provider, world, token.clone())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_stay_in_use_and_ready_while_the_provider_is_down() {
     let key = Key::new("a");
     let mut provider = Provider::start(Says::ok(jwks(&[&key]))).await;
@@ -84,6 +124,23 @@ async fn keys_end_when_they_are_too_old_and_their_cached_tokens_with_them() {
     assert!(world.set.are_ready(), "readiness does not go back");
     provider.run().await;
     eventually("keys again", async || world.ask(&token).await.is_ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_keys_have_ended_their_return_is_noticed_as_soon_as_at_the_start() {
+    let key = Key::new("a");
+    let mut provider = Provider::start(Says::ok(jwks(&[&key]))).await;
+    let issuer = config::Issuer { stale_keys_for: Duration::from_millis(50), ..with_keys_at(provider.url()) };
+    let pace = Pace { backoff_without_keys: unhurried().backoff_without_keys, ..quick() };
+    let pace = Pace { first_backoff: Duration::from_secs(60), backoff_with_keys: Duration::from_secs(60), ..pace };
+    let world = World::ready(pace, vec![issuer]).await;
+    provider.stop().await;
+    let token = key.token(&json!({}));
+    eventually("the end", async || world.ask(&token).await.is_err()).await;
+    provider.run().await;
+    let up = Instant::now();
+    eventually("keys again", async || world.ask(&token).await.is_ok()).await;
+    assert!(up.elapsed() < Duration::from_secs(2), "{:?}", up.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

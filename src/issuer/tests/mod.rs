@@ -1,7 +1,9 @@
 //! The issuers against providers on real sockets and files that change.
 
+mod answers;
 mod binding;
 mod cache;
+mod confirmation;
 mod credentials;
 mod discovery;
 mod files;
@@ -17,10 +19,11 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use self::provider::{Provider, Says};
 use super::keys::HeldKeys;
@@ -138,6 +141,32 @@ async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     in_time(what, asking).await;
 }
 
+/// Whether a provider that answered nobody who connected is noticed soon enough once it has come up:
+/// at once, and right after the second packet of an attempt was lost, of the first and of later ones.
+async fn check_noticed(start: impl AsyncFn() -> (Provider, Arc<World>, String)) {
+    let mut trials = JoinSet::new();
+    for up_after in [10, 1100, 1500, 3400, 3600, 5200] {
+        let (mut provider, world, token) = start().await;
+        trials.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(up_after)).await;
+            assert_eq!(provider.asked(), 0);
+            provider.run().await;
+            let up = Instant::now();
+            let asking = async {
+                while world.ask(&token).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            };
+            in_time("a good answer", asking).await;
+            (up_after, up.elapsed())
+        });
+    }
+    for (up_after, noticed) in trials.join_all().await {
+        println!("up after {up_after} ms, noticed {noticed:?} later");
+        assert!(noticed < Duration::from_secs(2), "{up_after}: {noticed:?}");
+    }
+}
+
 async fn in_time<T>(what: &str, happening: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, happening).await.unwrap_or_else(|_| panic!("in vain: {what}"))
 }
@@ -177,6 +206,7 @@ fn of_source(source: KeySource) -> config::Issuer {
         rules: Arc::new(rules()),
         keys: Some(source),
         stale_keys_for: Duration::from_secs(24 * 60 * 60),
+        refetch_interval: Duration::from_secs(10),
         ca_file: None,
         introspection: None,
     }
@@ -222,5 +252,6 @@ fn settings(issuers: Vec<config::Issuer>) -> Settings {
         revocations: None,
         trusted_proxies: vec![],
         audit: Audit { file: None },
+        removal_guard: false,
     }
 }

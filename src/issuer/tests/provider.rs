@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 /// The provider; it stops when this is dropped.
@@ -18,6 +20,14 @@ pub(super) struct Provider {
     /// If it speaks TLS.
     tls: Option<TlsAcceptor>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    /// Before it runs, if connections to it are neither accepted nor refused.
+    silent: Option<Silent>,
+}
+
+/// A listener whose queue is full, so that who connects gets no answer at all, and who fills it.
+struct Silent {
+    listener: TcpListener,
+    _filled_by: Vec<TcpStream>,
 }
 
 /// What it says to a question.
@@ -84,11 +94,30 @@ impl Provider {
             held: watch::Sender::new(false),
             questions: watch::Sender::new(Vec::new()),
         };
-        Self { address: listener.local_addr().unwrap(), script: Arc::new(script), tls: None, running: None }
+        let address = listener.local_addr().unwrap();
+        Self { address, script: Arc::new(script), tls: None, running: None, silent: None }
+    }
+
+    /// One that answers nobody who connects, as if every packet were lost, until it runs.
+    pub(super) async fn silent(says: Says) -> Self {
+        let provider = Self::stopped(says).await;
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(provider.address).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let mut filled_by = Vec::new();
+        let connect = || timeout(Duration::from_millis(100), TcpStream::connect(provider.address));
+        while let Ok(connected) = connect().await {
+            filled_by.push(connected.unwrap());
+        }
+        Self { silent: Some(Silent { listener, _filled_by: filled_by }), ..provider }
     }
 
     pub(super) async fn run(&mut self) {
-        let listener = TcpListener::bind(self.address).await.unwrap();
+        let listener = match self.silent.take() {
+            Some(silent) => silent.listener,
+            None => TcpListener::bind(self.address).await.unwrap(),
+        };
         let (stop, mut stopped) = oneshot::channel();
         let (script, tls) = (Arc::clone(&self.script), self.tls.clone());
         let task = tokio::spawn(async move {

@@ -80,3 +80,52 @@ async fn many_reloads_leave_nothing_behind() {
     assert_eq!(world.issuers.at_work.lock().unwrap().states.len(), 1);
     assert_eq!(provider.asked(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_kept_where_only_times_change_though_the_provider_is_away() {
+    let key = Key::new("a");
+    let mut provider = Provider::start(Says::ok(jwks(&[&key]))).await;
+    let short = config::Issuer { stale_keys_for: Duration::from_millis(500), ..with_keys_at(provider.url()) };
+    let world = World::ready(quick(), vec![short]).await;
+    let token = key.token(&json!({}));
+    let found = world.ask(&token).await.unwrap();
+    provider.stop().await;
+    // Whoever has this much time left makes the keys last.
+    let long = config::Issuer { refetch_interval: Duration::from_secs(60), ..with_keys_at(provider.url()) };
+    let next = world.issuers.adopt(&settings(vec![long]));
+    assert!(next.are_ready());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let ask = async |token: &str| next.authenticate(&bearer(token), &world.policy, 2, NOW).await;
+    assert_eq!(ask(&token).await.unwrap().caller, found.caller);
+    ask(&key.token(&json!({ "jti": "t-2" }))).await.unwrap();
+    // And to keep them no longer ends them at once.
+    let none = config::Issuer { stale_keys_for: Duration::ZERO, ..with_keys_at(provider.url()) };
+    let last = world.issuers.adopt(&settings(vec![none]));
+    let asked = async || last.authenticate(&bearer(&token), &world.policy, 3, NOW).await;
+    eventually("the end of the keys", async || asked().await.is_err()).await;
+    unavailable(asked().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_that_a_reload_adds_is_there_within_two_seconds_of_its_provider_and_delays_no_other() {
+    const ADDED: &str = "https://added.example.com";
+    let key = Key::new("a");
+    let first = Provider::start(Says::ok(jwks(&[&key]))).await;
+    let mut second = Provider::silent(Says::ok(jwks(&[&key]))).await;
+    let world = World::ready(unhurried(), vec![with_keys_at(first.url())]).await;
+    let added = IssuerRules { issuer: ADDED.into(), ..rules() };
+    let added = config::Issuer { rules: Arc::new(added), ..with_keys_at(second.url()) };
+    let next = world.issuers.adopt(&settings(vec![with_keys_at(first.url()), added]));
+    let (of_first, of_added) = (key.token(&json!({})), key.token(&json!({ "iss": ADDED })));
+    let ask = async |token: &str| next.authenticate(&bearer(token), &world.policy, 2, NOW).await;
+    ask(&of_first).await.unwrap();
+    unavailable(ask(&of_added).await);
+    assert!(!next.are_ready());
+    in_time("two attempts", next.states[1].keys.as_ref().unwrap().held().attempts.end_of(2)).await;
+    second.run().await;
+    let up = std::time::Instant::now();
+    eventually("a good answer", async || ask(&of_added).await.is_ok()).await;
+    assert!(up.elapsed() < Duration::from_secs(2), "{:?}", up.elapsed());
+    assert!(next.are_ready());
+    assert_eq!(first.asked(), 1);
+}

@@ -141,11 +141,13 @@ fn asking(provider: &Provider, authority: &Authority) -> config::Issuer {
             key_file: authority.path("client.key"),
         },
         cache_for: Duration::ZERO,
+        jwts: false,
     };
     let issuer = config::Issuer {
         rules: Arc::new(rules()),
         keys: None,
         stale_keys_for: Duration::ZERO,
+        refetch_interval: Duration::ZERO,
         ca_file: None,
         introspection: Some(introspection),
     };

@@ -162,3 +162,21 @@ fn a_proof_that_another_server_was_shown_is_no_proof_here() {
     assert_eq!(gateway.upstream.count(), 0);
     assert_eq!(holder.ask(&gateway, &[&holder.proof(&json!({}), &json!({}))]).0, 200);
 }
+
+#[test]
+fn a_proof_for_the_very_address_that_the_request_came_to_is_one() {
+    let gateway = Gateway::start(POLICY);
+    let holder = Holder::new();
+    for (host, status) in [
+        (gateway.address.to_string(), 200),
+        (format!("localhost:{}", gateway.address.port()), 200),
+        ("127.0.0.1:1".to_owned(), 401),
+    ] {
+        let proof = holder.proof(&json!({}), &json!({ "htu": format!("http://{host}/data/acme/x") }));
+        let request = format!(
+            "GET /data/acme/x HTTP/1.1\r\nHost: {host}\r\nAuthorization: DPoP {}\r\nDPoP: {proof}\r\n\r\n",
+            holder.token
+        );
+        assert_eq!(gateway.send(request.as_bytes()).status, status, "{host}");
+    }
+}

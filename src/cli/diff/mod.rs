@@ -1,0 +1,111 @@
+//! `scopegate diff OLD NEW`: what a change of the file newly allows and denies.
+
+mod markdown;
+mod text;
+mod words;
+mod written;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::paint::Paint;
+use super::{Exit, file};
+use crate::config::Configuration;
+use crate::workbench::diff::{Difference, Direction, SettingChange, settings};
+
+/// What `diff` takes.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The policy file in force.
+    old: PathBuf,
+    /// The one that is to take its place.
+    new: PathBuf,
+    /// How to print what differs.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Exit with 1 if anything differs in who may do what or in a setting.
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// How the difference is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    #[value(alias = "text")]
+    Human,
+    /// For programs.
+    Json,
+    /// For pull requests.
+    Markdown,
+}
+
+/// What differs, and how it is to be shown.
+struct View {
+    difference: Difference,
+    settings: Vec<SettingChange>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Exit {
+    let (old, new) = match (file::configuration(&arguments.old), file::configuration(&arguments.new)) {
+        (Ok(old), Ok(new)) => (old, new),
+        (Err(exit), _) | (_, Err(exit)) => return exit,
+    };
+    let view = match view(&old, &new) {
+        Ok(view) => view,
+        Err(exit) => return exit,
+    };
+    let out = io::stdout();
+    let paint = Paint { styled: super::is_styled(out.is_terminal()) };
+    // Whoever closed the output has no use for the rest.
+    let _ = out.lock().write_all(view.printed(arguments.format, paint).as_bytes());
+    if arguments.exit_code && !view.is_empty() { Exit::Bad } else { Exit::Good }
+}
+
+fn view(old: &Configuration, new: &Configuration) -> Result<View, Exit> {
+    let difference = Difference::new(&old.policy, &new.policy).map_err(|error| file::unusable(&error))?;
+    Ok(View { difference, settings: settings(old, new) })
+}
+
+impl View {
+    fn is_empty(&self) -> bool {
+        self.difference.is_empty() && self.difference.without_effect.is_empty() && self.settings.is_empty()
+    }
+
+    fn printed(&self, format: Format, paint: Paint) -> String {
+        match format {
+            Format::Human => text::text(self, paint),
+            Format::Json => written::json(self),
+            Format::Markdown => markdown::markdown(self),
+        }
+    }
+
+    /// How many lines say that something is newly allowed, and no longer.
+    fn counts(&self) -> (usize, usize) {
+        let Difference { access, clients, tokens, .. } = &self.difference;
+        let all = access.iter().map(|line| line.direction);
+        let all = all.chain(clients.iter().map(|line| line.direction)).chain(tokens.iter().map(|line| line.direction));
+        let (allowed, denied): (Vec<_>, Vec<_>) = all.partition(|direction| *direction == Direction::Allowed);
+        (allowed.len(), denied.len())
+    }
+
+    /// One line that says it all.
+    fn summary(&self) -> String {
+        let (allowed, denied) = self.counts();
+        let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        if self.is_empty() {
+            return "No difference: whoever may do something may do it under both.".to_owned();
+        }
+        format!(
+            "{} that allow{} more, {} that den{} more, {}.",
+            count(allowed, "change"),
+            if allowed == 1 { "s" } else { "" },
+            count(denied, "change"),
+            if denied == 1 { "ies" } else { "y" },
+            count(self.settings.len(), "other setting"),
+        )
+    }
+}

@@ -1,0 +1,260 @@
+//! The short way of a usual request to its upstream and back, within pingora's phase that may answer.
+//!
+//! A `GET` without a body needs nothing of what makes pingora's own way long: two directions at once,
+//! connected by queues, and a task for each idle connection. What is unusual goes that way; so does an
+//! answer that is not plain, whose connection pingora's client then reads from its first byte. A
+//! request that was not answered because its connection was old is left to pingora too.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http::StatusCode;
+use pingora::http::ResponseHeader;
+use pingora::protocols::Stream;
+use pingora::protocols::http::HttpTask;
+use pingora::protocols::http::v1::client::HttpSession;
+use pingora::proxy::Session;
+use pingora::time::timeout;
+use pingora::{Error, ErrorType, Result};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+use super::connection::Connection;
+use super::context::Context;
+use super::failure::Failure;
+use super::head::is_usual;
+use super::hygiene;
+use super::reply::{self, Plain, Reply};
+use super::trace::REQUEST_ID;
+use super::upstream::Server;
+
+/// What is read of an answer at first, and what at a time of a long one.
+const FIRST_READ: usize = 4096;
+const READ: usize = 32 * 1024;
+
+/// An exchange under way.
+struct Exchange<'r> {
+    session: &'r mut Session,
+    context: &'r mut Context,
+    server: &'r Server,
+    connection: Box<Connection>,
+    /// Whether the client was heard to send its next request already.
+    is_pipelined: bool,
+}
+
+/// Whether the request was answered; if not, pingora is to forward it.
+///
+/// # Errors
+/// If it can be answered neither here nor there.
+pub(super) async fn relay(session: &mut Session, context: &mut Context) -> Result<bool> {
+    if session.as_downstream().as_http1().is_none() || !is_usual(session.req_header()) || !session.is_body_empty() {
+        return Ok(false);
+    }
+    let Some(head) = context.head(session.req_header()) else { return Ok(false) };
+    let Some(server) = context.turn().and_then(|(pool, turn)| pool.server(turn)) else { return Ok(false) };
+    let (connection, reused) = match server.idle.take() {
+        Some(connection) => (connection, true),
+        None => match connect(&server).await {
+            Ok(connection) => (connection, false),
+            Err(error) => {
+                context.failure = Some(Failure::UpstreamUnavailable);
+                // Another server may be reached.
+                let more = context.turn().is_some_and(|(pool, turn)| pool.has_more(*turn));
+                return if more { Ok(false) } else { Err(error) };
+            }
+        },
+    };
+    context.failure = None;
+    let mut exchange = Exchange { session, context, server: &server, connection, is_pipelined: false };
+    let reply = match exchange.ask(&head).await {
+        Ok(reply) => reply,
+        // The server has closed it meanwhile, and has not begun to answer.
+        Err(error) if reused && error.retry() => {
+            if let Some((_, turn)) = exchange.context.turn() {
+                turn.again();
+            }
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    };
+    match reply {
+        Ok(plain) => exchange.tell(plain).await?,
+        Err(read) => exchange.tell_odd(read).await?,
+    }
+    Ok(true)
+}
+
+/// Makes of an upstream's answer the one to tell on.
+///
+/// # Errors
+/// If it must not be told on.
+pub(super) fn prepare(response: &mut ResponseHeader, session: &Session, context: &Context) -> Result<()> {
+    if response.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req() {
+        return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+    }
+    hygiene::clean_response(response);
+    if !response.status.is_informational() && !response.headers.contains_key(&REQUEST_ID) {
+        response.insert_header("X-Request-Id", context.request_id.clone())?;
+    }
+    Ok(())
+}
+
+impl Exchange<'_> {
+    /// Sends the request; the answer, or what was read of one that is not plain.
+    async fn ask(&mut self, head: &[u8]) -> Result<std::result::Result<Plain, BytesMut>> {
+        let socket = socket(&self.connection)?;
+        within(self.server.write_timeout, ErrorType::WriteTimedout, send(socket, head)).await?;
+        let mut read = BytesMut::with_capacity(FIRST_READ);
+        loop {
+            let received = self.receive(&mut read).await;
+            let received = received.and_then(|length| if length > 0 { Ok(length) } else { closed() });
+            received.map_err(|mut error| {
+                // What was answered in part was asked.
+                if !read.is_empty() {
+                    error.set_retry(false);
+                }
+                error
+            })?;
+            match reply::parse(&mut read) {
+                Reply::Plain(plain) => return Ok(Ok(plain)),
+                Reply::Odd => return Ok(Err(read)),
+                Reply::Partial => read.reserve(FIRST_READ),
+            }
+        }
+    }
+
+    /// Tells a plain answer on, and keeps the connection.
+    async fn tell(mut self, plain: Plain) -> Result<()> {
+        let Plain { mut head, body, mut rest, mut is_overrun } = plain;
+        prepare(&mut head, self.session, self.context)?;
+        let downstream = &mut self.session.downstream_session;
+        downstream.write_response_header(head).await.map_err(Error::into_down)?;
+        downstream.write_response_body(body, rest == 0).await.map_err(Error::into_down)?;
+        while rest > 0 {
+            let mut read = BytesMut::with_capacity(READ.min(rest));
+            let length = self.receive(&mut read).await?;
+            if length == 0 {
+                return closed();
+            }
+            is_overrun |= length > rest;
+            read.truncate(rest);
+            rest = rest.saturating_sub(length);
+            let downstream = &mut self.session.downstream_session;
+            downstream.write_response_body(read.freeze(), rest == 0).await.map_err(Error::into_down)?;
+        }
+        if !is_overrun {
+            self.server.idle.give(self.connection);
+        }
+        Ok(())
+    }
+
+    /// Has pingora's client read the answer, from its first byte.
+    async fn tell_odd(mut self, read: BytesMut) -> Result<()> {
+        self.connection.unread(read.freeze());
+        let mut client = HttpSession::new(self.connection as Stream);
+        client.read_timeout = Some(self.server.read_timeout);
+        loop {
+            let task = {
+                let mut task = std::pin::pin!(client.read_response_task());
+                loop {
+                    tokio::select! {
+                        task = &mut task => break task.map_err(Error::into_up)?,
+                        next = self.session.downstream_session.read_body_or_idle(true), if !self.is_pipelined => {
+                            next.map_err(Error::into_down)?;
+                            self.is_pipelined = true;
+                        }
+                    }
+                }
+            };
+            let is_last = task.is_end();
+            match task {
+                HttpTask::Header(mut head, _) => {
+                    prepare(&mut head, self.session, self.context)?;
+                    let written = self.session.downstream_session.write_response_header(head).await;
+                    written.map_err(Error::into_down)?;
+                }
+                HttpTask::Body(body, _) => {
+                    let body = body.unwrap_or_default();
+                    let written = self.session.downstream_session.write_response_body(body, is_last).await;
+                    written.map_err(Error::into_down)?;
+                }
+                HttpTask::Done | HttpTask::Trailer(_) => {}
+                HttpTask::UpgradedBody(..) => return Err(Error::new_up(ErrorType::InvalidHTTPHeader)),
+                HttpTask::Failed(error) => return Err(error.into_up()),
+            }
+            if is_last {
+                break;
+            }
+        }
+        client.respect_keepalive();
+        if let Some(stream) = client.reuse().await
+            && let Ok(connection) = stream.into_any().downcast()
+        {
+            self.server.idle.give(connection);
+        }
+        Ok(())
+    }
+
+    /// Waits for what the server says next and appends it, as far as there is room; its length, 0 at the
+    /// connection's end. It gives up where the client does.
+    async fn receive(&mut self, to: &mut BytesMut) -> Result<usize> {
+        // Not by the socket's own calls, after which the system would be asked once more for nothing.
+        let read = self.connection.read_buf(to);
+        let mut read = std::pin::pin!(within(self.server.read_timeout, ErrorType::ReadTimedout, read));
+        loop {
+            tokio::select! {
+                biased;
+                read = &mut read => return read,
+                // Pingora takes what comes for the next request, and an end for the client's.
+                next = self.session.downstream_session.read_body_or_idle(true), if !self.is_pipelined => {
+                    next.map_err(Error::into_down)?;
+                    self.is_pipelined = true;
+                }
+            }
+        }
+    }
+}
+
+/// A new connection.
+async fn connect(server: &Server) -> Result<Box<Connection>> {
+    let connected = timeout(server.connect_timeout, TcpStream::connect(server.address)).await;
+    let connected = connected.map_err(|_| Error::new_up(ErrorType::ConnectTimedout))?;
+    let stream = connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+    let stream = stream.map_err(|error| Error::because(ErrorType::ConnectError, "connecting", error).into_up())?;
+    Ok(Box::new(Connection::plain(stream, server.address)))
+}
+
+/// The server has closed the connection.
+fn closed<T>() -> Result<T> {
+    let mut error = Error::new_up(ErrorType::ConnectionClosed);
+    error.set_retry(true);
+    Err(error)
+}
+
+/// Connections of this module have no TLS.
+fn socket(connection: &Connection) -> Result<&TcpStream> {
+    connection.socket().ok_or_else(|| Error::new_in(ErrorType::InternalError))
+}
+
+async fn send(socket: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match socket.try_write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// An error of the connection itself may be tried again on another, if it was used before.
+async fn within<T>(time: Duration, late: ErrorType, what: impl Future<Output = io::Result<T>>) -> Result<T> {
+    let done = timeout(time, what).await.map_err(|_| Error::new_up(late))?;
+    done.map_err(|error| {
+        let mut error = Error::because(ErrorType::ConnectionClosed, "exchanging", error).into_up();
+        error.set_retry(true);
+        error
+    })
+}
