@@ -149,7 +149,7 @@ fn bytes_that_nobody_asked_for_are_nobodys_answer() {
     let long =
         format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: {}\r\n\r\n2\r\nhi\r\n0\r\n\r\n", "y".repeat(7000));
     let poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
-    for (answer, extra) in [(OK, poison), (OK, "x"), (&long, poison)] {
+    for (answer, extra) in [(OK, poison), (OK, "x"), (&*long, poison)] {
         let mut client = stage.connect();
         client.send(ASK);
         let mut upstream = accept(&listener);
