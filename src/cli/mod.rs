@@ -81,6 +81,7 @@ pub enum Exit {
 pub enum Format {
     /// For people.
     #[default]
+    #[value(alias = "human")]
     Text,
     /// For programs.
     Json,

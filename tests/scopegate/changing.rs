@@ -78,8 +78,7 @@ fn a_difference_is_told_with_its_clients_and_an_example() {
     let told = run(&files, &["diff", "a.yaml", "b.yaml", "--exit-code"]);
     assert_eq!((told.code, &*told.err), (1, ""));
     for part in [
-        "Newly allowed\n  + api orders, high risk: by orders_write\n      DELETE /orders/*  (any account)\n",
-        "      PUT /orders/*  (any account",
+        "Newly allowed\n  + api orders, high risk: by orders_write\n      PUT,DELETE /orders/*  (any account)\n",
         "    because `accounts` differs\n    for idle\n",
         "No longer allowed\n  - api orders: by orders_all\n      GET /orders/** but /orders/*/items",
         "Settings\n  issuer https://issuer.example: audiences: https://b is new (can let more in)\n",

@@ -27,6 +27,7 @@ fn handing_over() -> Command {
 fn start() -> Gateway {
     let mut gateway = Gateway::start(POLICY);
     gateway.signal("KILL");
+    wait_for("its end", || (!gateway.is_running()).then_some(()));
     drop(gateway.start_again(handing_over()));
     gateway.wait_until_ready();
     gateway
@@ -150,6 +151,7 @@ fn a_killed_process_is_started_again_and_its_audit_file_goes_on() {
     let load = Load::start(CLIENTS, gateway.address, GET);
     let_run(&gateway, 300);
     gateway.signal("KILL");
+    wait_for("its end", || (!gateway.is_running()).then_some(()));
     drop(gateway.start_again(scopegate(&["serve"])));
     gateway.wait_until_ready();
     let_run(&gateway, 300);

@@ -95,14 +95,14 @@ fn reaches(way: &Way<'_>, other: &Way<'_>) -> bool {
         (None, Some(_)) => false,
         (Some(asks), Some(other)) => other.admits_kind_of(asks),
     };
-    admits && !way.methods.and(other.methods).is_empty() && way.shape.meet(&other.shape).is_some()
+    admits && !way.methods.and(other.methods).is_empty() && way.shape.meets(&other.shape)
 }
 
 pub(super) fn shapes<'w>(way: &'w Way<'_>, relevant: &[&'w Way<'_>]) -> Vec<&'w Shape> {
     let excepts = way.excepts.iter().map(|(shape, _)| shape);
     let others =
         relevant.iter().flat_map(|way| std::iter::once(&way.shape).chain(way.excepts.iter().map(|(shape, _)| shape)));
-    let mut shapes: Vec<&Shape> = excepts.chain(others).filter(|shape| shape.meet(&way.shape).is_some()).collect();
+    let mut shapes: Vec<&Shape> = excepts.chain(others).filter(|shape| shape.meets(&way.shape)).collect();
     shapes.sort();
     shapes.dedup();
     shapes

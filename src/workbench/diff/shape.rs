@@ -2,6 +2,7 @@
 //!
 //! A service's literal is one spelling; an exception's is every spelling that some server reads as it.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use smallvec::SmallVec;
@@ -79,6 +80,35 @@ impl Shape {
                 Part::Spelled(read) => *read == piece.read,
                 Part::Any => true,
             })
+    }
+
+    /// Whether it takes every path that `other` does, as can be told part by part.
+    pub(super) fn contains(&self, other: &Self) -> bool {
+        let (own, others) = (self.parts.len(), other.parts.len());
+        (own == others && (self.rest || !other.rest) || own < others && self.rest)
+            && self.parts.iter().zip(&other.parts).all(|(own, other)| match (own, other) {
+                (Part::Any, _) => true,
+                (Part::Literal(own), Part::Literal(other)) | (Part::Spelled(own), Part::Spelled(other)) => own == other,
+                (Part::Spelled(own), Part::Literal(other)) => *own == read(other),
+                (Part::Literal(_), Part::Spelled(_) | Part::Any) | (Part::Spelled(_), Part::Any) => false,
+            })
+    }
+
+    /// Whether some path is taken by both.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        let agree = self.parts.iter().zip(&other.parts).all(|(own, other)| match (own, other) {
+            (Part::Any, _) | (_, Part::Any) => true,
+            (Part::Literal(own), Part::Literal(other)) | (Part::Spelled(own), Part::Spelled(other)) => own == other,
+            (Part::Literal(text), Part::Spelled(spelled)) | (Part::Spelled(spelled), Part::Literal(text)) => {
+                read(text) == *spelled
+            }
+        });
+        agree
+            && match self.parts.len().cmp(&other.parts.len()) {
+                Ordering::Equal => true,
+                Ordering::Less => self.rest,
+                Ordering::Greater => other.rest,
+            }
     }
 
     /// The paths of both; `None` if there are none.
@@ -206,8 +236,11 @@ mod tests {
     #[track_caller]
     fn check(one: &str, other: &str, expected: Option<&str>) {
         for (one, other) in [(one, other), (other, one)] {
-            let met = shape(one).meet(&shape(other)).map(|shape| shape.to_string());
-            assert_eq!(met.as_deref(), expected, "{one} {other}");
+            let (one_shape, other_shape) = (shape(one), shape(other));
+            let met = one_shape.meet(&other_shape);
+            assert_eq!(met.as_ref().map(ToString::to_string).as_deref(), expected, "{one} {other}");
+            assert_eq!(one_shape.meets(&other_shape), expected.is_some(), "{one} {other}");
+            assert_eq!(one_shape.contains(&other_shape), met.as_ref() == Some(&other_shape), "{one} {other}");
         }
     }
 

@@ -82,7 +82,7 @@ impl<'p> Ways<'p> {
                     let asks = Asks { scope, needs, names, confidential_only, reach, places, outside, injects };
                     let mut excepts = excepts.get(&scope).cloned().unwrap_or_default();
                     let shape = Shape::of(pattern);
-                    excepts.retain(|(other, _)| other.meet(&shape).is_some());
+                    excepts.retain(|(other, _)| other.meets(&shape));
                     (Some(asks), excepts)
                 }
             };
@@ -168,9 +168,9 @@ impl Way<'_> {
     pub(super) fn covers(&self, other: &Way<'_>) -> bool {
         let hosts = |way: &Way<'_>| -> BTreeSet<Box<str>> { way.api.hosts.iter().cloned().collect() };
         let (own, others) = (hosts(self), hosts(other));
-        let counts = |except: &&(Shape, MethodSet)| except.0.meet(&other.shape).is_some();
-        let alike = self.shape.meet(&other.shape).as_ref() == Some(&other.shape)
-            && other.methods.without(self.methods).is_empty()
+        let counts = |except: &&(Shape, MethodSet)| except.0.meets(&other.shape);
+        let alike = other.methods.without(self.methods).is_empty()
+            && self.shape.contains(&other.shape)
             && self.excepts.iter().filter(counts).all(|except| other.excepts.contains(except))
             && (own.is_empty() || !others.is_empty() && others.is_subset(&own));
         alike
