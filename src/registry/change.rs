@@ -98,6 +98,16 @@ impl Target {
         }
     }
 
+    /// The scopes that go with it, given its entry.
+    pub(super) fn scopes(&self, entry: Option<&Value>) -> Vec<String> {
+        let of_api = || entry.and_then(|entry| entry.get("scopes")?.as_sequence()).into_iter().flatten();
+        match self {
+            Self::Scope(name) => vec![name.clone()],
+            Self::Api(_) => of_api().filter_map(|scope| scope.get("name")?.as_str().map(str::to_owned)).collect(),
+            Self::Client(_) => Vec::new(),
+        }
+    }
+
     /// Where it is.
     pub(super) fn find(&self, file: &Value) -> Option<Vec<Step>> {
         match self {
