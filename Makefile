@@ -2,10 +2,11 @@
 
 .DEFAULT_GOAL := help
 CARGO := cargo
+SOAK_SECONDS ?= 600
 # So that a rustup that is installed but not on the PATH is found.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test test-diff test-idp test-secret fuzz fuzz-check deny advisories release lint schema man bench bench-check compare scale setup
+.PHONY: help run test test-diff test-idp test-secret soak fuzz fuzz-check deny advisories release lint schema man bench bench-check compare scale setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +24,9 @@ test-idp: setup ## the gateway against a certified identity provider; needs Node
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.20 or later first" >&2; exit 1; }
 	npm ci --prefix tests/idp --loglevel=error
 	$(CARGO) test --test idp -- --nocapture
+
+soak: release ## ten minutes of everything at once on the optimised binary: memory, descriptors and latency are flat
+	SOAK_SECONDS=$(SOAK_SECONDS) SCOPEGATE_BINARY=$(CURDIR)/target/release/scopegate $(CARGO) test --test soak -- --nocapture
 
 test-secret: setup ## ways around proxies, tried before nginx, Apache and Node.js; needs Node.js and Debian
 	@command -v node >/dev/null || { echo "node is missing: install Node.js 20.20 or later first" >&2; exit 1; }
@@ -71,24 +75,30 @@ schema: setup ## the JSON Schemas of gateway.yaml and its tests, for editors
 man: setup ## a manual page for each command, in target/man
 	$(CARGO) run --quiet -- man target/man
 
-bench: setup ## instruction counts (needs valgrind), then timings
-	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
+bench: setup callgrind ## instruction counts, then timings
 	$(CARGO) bench --bench instructions
 	$(CARGO) bench --bench policy --bench token
 
-bench-check: setup ## instruction counts against the recorded ones (needs valgrind)
-	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
+bench-check: setup callgrind ## instruction counts against the recorded ones
 	python3 benches/check_instructions.py
 
 compare: setup ## CPU time a request against nginx, HAProxy, Envoy and an empty Pingora, into docs/performance.md
 	python3 benches/compare/compare.py
 
-counts: ## instructions and allocations a request, beside an empty Pingora's (needs valgrind, and `make compare` once)
+counts: callgrind ## instructions and allocations a request, beside an empty Pingora's; needs `make compare` once
 	python3 benches/compare/counts.py
 
 scale: release ## time and memory of policies of 10 to 100,000 services, and of tokens and idle connections
 	benches/scale.sh
 	python3 benches/compare/scale.py
+
+callgrind:
+	@command -v valgrind >/dev/null || { \
+		echo "valgrind is missing: installing Debian's package valgrind"; \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq valgrind; \
+		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq valgrind; fi; } \
+		|| { echo "valgrind could not be installed: install it, then try again" >&2; exit 1; }
+	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
 
 # zlib-ng, which pingora's compression links, is built with cmake.
 setup:

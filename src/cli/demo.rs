@@ -15,7 +15,7 @@ use super::running::Running;
 use super::serve::{END, Signals, control_runtime, fail, is_styled, log_to_stderr, until_end};
 use crate::config::Configuration;
 use crate::demo::{RequiredScopes, Stage, Tour, required_scopes};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Sockets};
 use crate::reload::{NotLoaded, load};
 
 /// How long the gateway may take to get the issuers' keys.
@@ -73,7 +73,7 @@ impl Arguments {
             Ok(stage) => stage,
             Err(error) => return fail(Exit::Unusable, &format!("{error}\n")),
         };
-        let running = match Running::start(&self.config, configuration, runtime.handle()) {
+        let running = match Running::start(&self.config, configuration, runtime.handle(), Sockets::default(), None) {
             Ok(running) => running,
             Err(error) => return fail(Exit::Unusable, &format!("{error}\n")),
         };
@@ -92,7 +92,7 @@ impl Arguments {
             return if tour.is_as_expected() { Exit::Good } else { Exit::Bad };
         }
         say(&to_paste(&tour, &stage, &self.config));
-        until_end(runtime, signals, running);
+        until_end(runtime, signals, running, None);
         Exit::Good
     }
 

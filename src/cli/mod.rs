@@ -4,9 +4,12 @@ mod audit_log;
 mod check;
 mod completions;
 mod demo;
+mod descriptors;
 mod diff;
 mod explain;
 mod file;
+mod handover;
+mod import;
 mod paint;
 mod replay;
 mod review;
@@ -14,6 +17,7 @@ mod running;
 mod schema;
 mod scopes;
 mod serve;
+mod supervisor;
 mod test;
 
 use std::ffi::OsStr;
@@ -51,6 +55,8 @@ pub enum Command {
     Review(review::Arguments),
     /// Show which scopes and privileges grant each endpoint.
     Scopes(scopes::Arguments),
+    /// Make a gateway.yaml of a document that describes an API.
+    Import(import::Arguments),
     /// Print the JSON Schema of gateway.yaml, for editors that complete and check it.
     Schema(schema::Arguments),
     /// Print what a shell needs to complete commands.
@@ -75,6 +81,7 @@ pub enum Exit {
 pub enum Format {
     /// For people.
     #[default]
+    #[value(alias = "human")]
     Text,
     /// For programs.
     Json,
@@ -93,6 +100,7 @@ impl Command {
             Self::Replay(arguments) => replay::run(&arguments),
             Self::Review(arguments) => review::run(&arguments),
             Self::Scopes(arguments) => scopes::run(&arguments),
+            Self::Import(arguments) => import::run(&arguments),
             Self::Schema(arguments) => schema::run(&arguments),
             Self::Completions(arguments) => completions::run(&arguments),
             Self::Man(arguments) => completions::man(&arguments),

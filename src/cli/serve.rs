@@ -2,21 +2,28 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use thiserror::Error;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
-use super::Exit;
-use super::running::Running;
+use super::running::{CannotRun, Running};
+use super::{Exit, descriptors, handover, supervisor};
+use crate::config::Configuration;
+use crate::gateway::Sockets;
 use crate::reload::{NotLoaded, load};
 
 /// How long requests that are under way may take to end once the process is told to.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a process that takes over may wait for its issuers' keys.
+const READY: Duration = Duration::from_secs(30);
 /// How long tasks that serve no requests may take to end.
 pub(super) const END: Duration = Duration::from_secs(1);
 
@@ -26,6 +33,11 @@ pub struct Arguments {
     /// The policy file; it is read again whenever it changes.
     #[arg(long, value_name = "FILE", default_value = "gateway.yaml")]
     config: PathBuf,
+
+    /// A Unix socket by which the next process takes over: start it with the same path, and no request is
+    /// lost.
+    #[arg(long, value_name = "PATH")]
+    handover: Option<PathBuf>,
 }
 
 /// Serves until SIGTERM, which lets requests under way end, or SIGINT, which does not; SIGHUP
@@ -46,8 +58,9 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
         Ok(started) => started,
         Err(error) => return fail(Exit::Bad, &format!("cannot start: {error}\n")),
     };
-    let running = match Running::start(&arguments.config, configuration, runtime.handle()) {
-        Ok(running) => running,
+    descriptors::raise(&configuration.settings.limits);
+    let (running, relieved) = match start(arguments, configuration, &runtime) {
+        Ok(started) => started,
         Err(error) => return fail(Exit::Bad, &format!("{error}\n")),
     };
     tracing::info!(
@@ -56,10 +69,64 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
         file = %arguments.config.display(),
         "serving"
     );
-    until_end(&runtime, signals, running);
+    supervisor::tell_ready();
+    until_end(&runtime, signals, running, relieved);
     runtime.shutdown_timeout(END);
     Exit::Good
 }
+
+/// A gateway at work, on the sockets of whoever had them before, and the word that it is relieved.
+fn start(
+    arguments: &Arguments,
+    configuration: Configuration,
+    runtime: &Runtime,
+) -> Result<(Running, Option<Relieved>), CannotStart> {
+    let predecessor = match &arguments.handover {
+        Some(path) => handover::predecessor(path).map_err(CannotStart::Handover)?,
+        None => None,
+    };
+    let mut sockets = supervisor::sockets().map_err(CannotStart::Sockets)?;
+    let mut ready_within = None;
+    let mut predecessor = predecessor;
+    if let Some(predecessor) = &mut predecessor {
+        sockets.append(&mut predecessor.sockets);
+        ready_within = Some(READY);
+    }
+    let handle = runtime.handle();
+    let sockets = Sockets::inherited(sockets);
+    let running = Running::start(&arguments.config, configuration, handle, sockets, ready_within)?;
+    for address in running.sockets().unused() {
+        tracing::warn!(%address, "a socket was passed on that no listener of the file has");
+    }
+    let relieved = match &arguments.handover {
+        Some(path) => {
+            let sockets = running.sockets().copies().map_err(CannotStart::Handover)?;
+            Some(handover::wait(path, sockets).map_err(CannotStart::Handover)?)
+        }
+        None => None,
+    };
+    if let Some(predecessor) = predecessor
+        && let Err(error) = predecessor.relieve()
+    {
+        tracing::warn!(%error, "the process before has ended by itself");
+    }
+    Ok((running, relieved))
+}
+
+/// Why a process cannot serve.
+#[derive(Debug, Error)]
+enum CannotStart {
+    #[error(transparent)]
+    Run(#[from] CannotRun),
+    #[error("cannot take over or be taken over from: {0}")]
+    Handover(io::Error),
+    #[error("a socket that was passed on cannot be used: {0}")]
+    Sockets(io::Error),
+}
+
+/// Told once another process serves.
+type Relieved = oneshot::Receiver<()>;
+
 /// The signals that a gateway listens to.
 pub(super) struct Signals {
     terminate: Signal,
@@ -84,10 +151,21 @@ impl Signals {
         })
     }
 
-    /// The next that ends the process.
-    async fn end(&mut self, refresh: impl Fn()) -> End {
+    /// The next that ends the process, or the word that it is relieved.
+    async fn end(&mut self, refresh: impl Fn(), relieved: Option<Relieved>) -> End {
+        let mut relieved = pin!(async {
+            let told = match relieved {
+                Some(relieved) => relieved.await.is_ok(),
+                None => false,
+            };
+            // Where nobody can say so any more, nobody will.
+            if !told {
+                std::future::pending::<()>().await;
+            }
+        });
         loop {
             tokio::select! {
+                () = &mut relieved => return End::Graceful,
                 _ = self.terminate.recv() => return End::Graceful,
                 _ = self.interrupt.recv() => return End::Fast,
                 _ = self.hang_up.recv() => refresh(),
@@ -97,13 +175,14 @@ impl Signals {
 }
 
 /// A second signal cuts the grace short.
-pub(super) fn until_end(runtime: &Runtime, mut signals: Signals, running: Running) {
-    let end = runtime.block_on(signals.end(|| running.refresh()));
+pub(super) fn until_end(runtime: &Runtime, mut signals: Signals, running: Running, relieved: Option<Relieved>) {
+    let end = runtime.block_on(signals.end(|| running.refresh(), relieved));
+    supervisor::tell_ending();
     tracing::info!(?end, "ending");
     let hurry = Arc::new(AtomicBool::new(end == End::Fast));
     let told = Arc::clone(&hurry);
     runtime.spawn(async move {
-        signals.end(|| {}).await;
+        signals.end(|| {}, None).await;
         told.store(true, Ordering::Relaxed);
     });
     let deadline = Instant::now() + GRACE;

@@ -13,6 +13,7 @@ mod headers;
 mod introspection;
 mod issuers;
 mod keys;
+mod limits;
 mod names;
 mod revocations;
 mod scopes;
@@ -33,6 +34,7 @@ use aws_lc_rs::digest;
 pub use expectations::expectations;
 pub(super) use expectations::is_of_a_token;
 pub(super) use issuers::algorithm_names;
+pub(super) use limits::{FASTEST, LARGEST_HEAD, MOST_AT_ONCE, MOST_HEADERS, MOST_RESETS, MOST_STREAMS, SMALLEST_HEAD};
 pub(super) use server::MOST_THREADS;
 pub(super) use token_endpoints::{LARGEST_FORM, USUAL_FORM};
 
@@ -94,7 +96,8 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
     server::check_version(document.version, root.key("version"), findings);
     let has_revocations = document.revocations.is_there();
     let upstreams = upstreams::upstreams(document.upstreams, root.key("upstreams"), findings);
-    let issuers = issuers::issuers(document.issuers, root.key("issuers"), directory, findings);
+    let limits = limits::limits(document.limits, root.key("limits"), findings);
+    let issuers = issuers::issuers(document.issuers, limits.token, root.key("issuers"), directory, findings);
     let known = server::Known { directory, issuers: &issuers };
     let addresses = server::addresses(document.listeners, document.admin, root, known, findings);
     revocations::check_admin(addresses.admin.as_ref(), has_revocations, root.key("admin"), findings);
@@ -115,11 +118,13 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
         threads: server::threads(document.threads, root.key("threads"), findings),
         listeners: addresses.listeners,
         admin: addresses.admin,
+        limits,
         upstreams: upstreams.list,
         issuers: issuers.list,
         token_endpoints: apis.token_endpoints.settings,
         identity_headers: headers::identity_headers(document.identity_headers, &account_headers, identity, findings),
         forward_authorization: apis.forward_authorization,
+        body_bytes: apis.body_bytes,
         resource_metadata: resource_metadata(document.resource_metadata, root.key("resource_metadata"), findings),
         revocations: revocations::revocations(document.revocations, root.key("revocations"), directory, findings),
         trusted_proxies: server::trusted_proxies(document.trusted_proxies, root.key("trusted_proxies"), findings),

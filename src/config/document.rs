@@ -7,9 +7,13 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::compile::{LARGEST_FORM, MOST_THREADS, USUAL_FORM};
+use super::compile::{
+    FASTEST, LARGEST_FORM, LARGEST_HEAD, MOST_AT_ONCE, MOST_HEADERS, MOST_RESETS, MOST_STREAMS, MOST_THREADS,
+    SMALLEST_HEAD, USUAL_FORM,
+};
 use super::entry::{Entry, List, Named, OneOrMany};
 use super::schema::{keys, names, needs, privilege_names, texts};
+use crate::token::{LONGEST_TOKEN, WIDEST_BOUNDS};
 
 /// What the gateway enforces: listeners, upstreams, issuers, clients, and apis with their scopes.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -27,6 +31,8 @@ pub(super) struct Document {
     pub(super) listeners: List<Listener>,
     /// The admin address, for operators only: health, metrics, the policy in force.
     pub(super) admin: Entry<Admin>,
+    /// How much of anything a client may use.
+    pub(super) limits: Entry<Limits>,
     /// The unchanged servers behind the gateway, by names of your choice.
     #[schemars(extend("propertyNames" = names(), "minProperties" = 1))]
     pub(super) upstreams: Entry<Named<Upstream>>,
@@ -146,6 +152,68 @@ pub(super) struct Admin {
     pub(super) access: Entry<Access>,
 }
 
+/// How much of anything a client may use.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Limits {
+    /// The longest request line, in bytes; beyond it the answer is 414.
+    #[schemars(range(min = 64, max = LARGEST_HEAD), extend("default" = 8192))]
+    pub(super) request_line_bytes: Entry<u64>,
+    /// The most header fields; beyond it the answer is 431.
+    #[schemars(range(min = 1, max = MOST_HEADERS), extend("default" = 100))]
+    pub(super) header_count: Entry<u64>,
+    /// The largest head, in bytes; beyond it the answer is 431.
+    #[schemars(range(min = SMALLEST_HEAD, max = LARGEST_HEAD), extend("default" = 65536))]
+    pub(super) header_bytes: Entry<u64>,
+    /// The longest token, in bytes.
+    #[schemars(range(min = 1, max = LONGEST_TOKEN), extend("default" = 16384))]
+    pub(super) token_bytes: Entry<u64>,
+    /// The most scopes of a token.
+    #[schemars(range(min = 1, max = WIDEST_BOUNDS.scopes), extend("default" = 1000))]
+    pub(super) scopes_per_token: Entry<u64>,
+    /// The most objects and arrays inside each other in a token's claims.
+    #[schemars(range(min = 1, max = WIDEST_BOUNDS.depth), extend("default" = 32))]
+    pub(super) claims_depth: Entry<u64>,
+    /// How long a TLS handshake may take, and a head from its first byte.
+    #[schemars(extend("default" = "10s"))]
+    pub(super) head_timeout: Entry<DurationText>,
+    /// How long a client may pause in a body.
+    #[schemars(extend("default" = "60s"))]
+    pub(super) body_timeout: Entry<DurationText>,
+    /// How fast a body must come on average after its first 5 seconds; 0 for any pace.
+    #[schemars(range(min = 0, max = FASTEST), extend("default" = 240))]
+    pub(super) body_bytes_per_second: Entry<u64>,
+    /// How long a connection may be idle between requests.
+    #[schemars(extend("default" = "60s"))]
+    pub(super) idle_timeout: Entry<DurationText>,
+    /// How long a client may take nothing of an answer.
+    #[schemars(extend("default" = "60s"))]
+    pub(super) send_timeout: Entry<DurationText>,
+    /// The most connections at once.
+    #[schemars(range(min = 1, max = MOST_AT_ONCE), extend("default" = 10000))]
+    pub(super) connections: Entry<u64>,
+    /// The most of one IPv4 address or IPv6 /64.
+    #[schemars(range(min = 1, max = MOST_AT_ONCE), extend("default" = 1000))]
+    pub(super) connections_per_address: Entry<u64>,
+    /// The bounds of one HTTP/2 connection.
+    pub(super) http2: Entry<Http2Limits>,
+}
+
+/// How much one HTTP/2 connection may use.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Http2Limits {
+    /// The most requests at once.
+    #[schemars(range(min = 1, max = MOST_STREAMS), extend("default" = 100))]
+    pub(super) streams: Entry<u64>,
+    /// The most requests that the client has reset before they were looked at.
+    #[schemars(range(min = 1, max = MOST_RESETS), extend("default" = 20))]
+    pub(super) resets: Entry<u64>,
+    /// The most requests that were reset for what the client did wrong.
+    #[schemars(range(min = 1, max = MOST_RESETS), extend("default" = 1024))]
+    pub(super) errors: Entry<u64>,
+}
+
 /// Who may see and change the registry on the admin address.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -178,6 +246,9 @@ pub(super) struct Upstream {
     /// How long a server may take nothing of a request.
     #[schemars(extend("default" = "30s"))]
     pub(super) write_timeout: Entry<DurationText>,
+    /// The most requests under way at once, to all of its servers; others are answered 503.
+    #[schemars(range(min = 1, max = MOST_AT_ONCE), extend("default" = 1024))]
+    pub(super) max_requests: Entry<u64>,
 }
 
 /// An issuer of tokens.
@@ -315,6 +386,8 @@ pub(super) struct Introspection {
     /// How long an answer is good; no longer than the token.
     #[schemars(extend("default" = "30s"))]
     pub(super) cache_for: Entry<DurationText>,
+    /// Whether JWTs are asked about too, once they were verified; without `keys` they are anyway.
+    #[schemars(extend("default" = false))]
     pub(super) jwts: Entry<bool>,
 }
 
@@ -435,6 +508,8 @@ pub(super) struct Api {
     pub(super) insufficient_scope_status: Entry<u64>,
     /// Whether `Authorization` goes on to the upstream.
     pub(super) forward_authorization: Entry<bool>,
+    /// The largest body of a request, in bytes; beyond it the answer is 413.
+    pub(super) body_bytes: Entry<u64>,
     /// Services for which no token is asked.
     #[schemars(with = "List<texts::Service>")]
     pub(super) public: List<String>,

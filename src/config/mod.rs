@@ -9,6 +9,7 @@ mod document;
 mod entry;
 mod expectation;
 mod finding;
+mod limits;
 mod locate;
 mod mapping;
 mod narrow;
@@ -17,6 +18,7 @@ mod places;
 mod probe;
 mod problem;
 mod reading;
+mod remark;
 mod schema;
 mod settings;
 mod source;
@@ -32,8 +34,10 @@ use crate::policy::Policy;
 
 pub use compile::{compile, expectations};
 pub use expectation::Expectation;
+pub use limits::{Http2Limits, Limits};
 pub use narrow::{Narrowing, narrowed};
-pub use problem::{Problem, Problems};
+pub use problem::{INVALID, Problem, Problems, Severity, remarked, rendered};
+pub use remark::{Remark, Subject};
 pub use schema::{policy_schema, tests_schema};
 pub use settings::{
     Access, Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,

@@ -10,6 +10,8 @@ use super::Source;
 use super::finding::{Finding, Findings};
 use super::locate::Text;
 use super::places::Spot;
+use super::remark::{Remark, Subjects};
+use crate::policy::Policy;
 
 /// All that is wrong with a file, in its order; never empty.
 #[derive(Debug, Clone, Error)]
@@ -19,9 +21,13 @@ pub struct Problems {
     beyond: usize,
 }
 
-/// One thing that is wrong with a file.
+/// One thing that is wrong with a file, or to be said of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// Whether the file is no good for it.
+    pub severity: Severity,
+    /// What kind of thing it is, as programs know it.
+    pub code: &'static str,
     /// The file, as it was named.
     pub file: Arc<str>,
     /// From 1.
@@ -36,6 +42,18 @@ pub struct Problem {
     pub path: String,
     excerpt: Option<Excerpt>,
 }
+
+/// What something means for a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The file is no good.
+    Error,
+    /// The file is good, and could be better.
+    Advice,
+}
+
+/// The code of everything for which a file is no good.
+pub const INVALID: &str = "invalid";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Excerpt {
@@ -53,24 +71,8 @@ impl Problems {
     pub(super) fn locate(findings: Findings, source: &Source<'_>) -> Self {
         let file: Arc<str> = source.shown.into();
         let (kept, beyond) = findings.into_parts();
-        let text = Text::new(super::without_mark(source.text));
-        let mut located: Vec<_> = kept.into_iter().map(|finding| (text.spot(&finding.place), finding)).collect();
-        located.sort_by_key(|(spot, _)| *spot);
-        let mut excerpts = Excerpts { text: &text, last: None };
-        let mut list: Vec<_> = located
-            .into_iter()
-            .map(|(spot, finding)| Problem {
-                file: file.clone(),
-                line: spot.line,
-                column: spot.start + 1,
-                message: message(&finding, &text),
-                path: finding.place.to_string(),
-                help: finding.help,
-                excerpt: excerpts.excerpt(spot),
-            })
-            .collect();
-        // What stands behind an alias is met once for each time it is used.
-        list.dedup_by(|one, other| one.is_same(other));
+        let kept = kept.into_iter().map(|finding| (finding, Severity::Error, INVALID)).collect();
+        let mut list = located(kept, &file, source);
         if list.is_empty() {
             list.push(Problem::without_place(&file, "this file cannot be compiled, and it is not known why"));
         }
@@ -84,18 +86,14 @@ impl Problems {
 
     /// All of them with the lines they are on, and how many there are; with terminal colours if `styled`.
     pub fn render(&self, styled: bool) -> String {
-        let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
-        let mut text = String::new();
-        for problem in &self.list {
-            text.push_str(&problem.render(&renderer));
-            text.push_str("\n\n");
-        }
+        let mut text = rendered(&self.list, styled);
         text.push_str(&self.count());
         text.push('\n');
         text
     }
 
-    fn count(&self) -> String {
+    /// How many there are, in a line.
+    pub fn count(&self) -> String {
         let total = self.list.len() + self.beyond;
         let plural = if total == 1 { "" } else { "s" };
         let mut count = format!("{total} problem{plural} in {}", self.file);
@@ -105,6 +103,48 @@ impl Problems {
         }
         count
     }
+}
+
+/// What is said of a good file, in its order.
+#[must_use]
+pub fn remarked(remarks: &[Remark], policy: &Policy, source: &Source<'_>) -> Vec<Problem> {
+    if remarks.is_empty() {
+        return Vec::new();
+    }
+    let subjects = Subjects::of(policy);
+    let found = remarks.iter().map(|remark| (subjects.finding(remark), Severity::Advice, remark.code));
+    located(found.collect(), &source.shown.into(), source)
+}
+
+/// Each with the line it is on and a blank one after it; with terminal colours if `styled`.
+#[must_use]
+pub fn rendered(problems: &[Problem], styled: bool) -> String {
+    let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
+    problems.iter().map(|problem| problem.render(&renderer) + "\n\n").collect()
+}
+
+fn located(found: Vec<(Finding, Severity, &'static str)>, file: &Arc<str>, source: &Source<'_>) -> Vec<Problem> {
+    let text = Text::new(super::without_mark(source.text));
+    let mut located: Vec<_> = found.into_iter().map(|found| (text.spot(&found.0.place), found)).collect();
+    located.sort_by_key(|(spot, _)| *spot);
+    let mut excerpts = Excerpts { text: &text, last: None };
+    let mut list: Vec<_> = located
+        .into_iter()
+        .map(|(spot, (finding, severity, code))| Problem {
+            severity,
+            code,
+            file: file.clone(),
+            line: spot.line,
+            column: spot.start + 1,
+            message: message(&finding, &text),
+            path: finding.place.to_string(),
+            help: finding.help,
+            excerpt: excerpts.excerpt(spot),
+        })
+        .collect();
+    // What stands behind an alias is met once for each time it is used.
+    list.dedup_by(|one, other| one.is_same(other));
+    list
 }
 
 /// One line for each.
@@ -118,6 +158,8 @@ impl fmt::Display for Problems {
 impl Problem {
     fn without_place(file: &Arc<str>, message: &str) -> Self {
         Self {
+            severity: Severity::Error,
+            code: INVALID,
             file: file.clone(),
             line: 1,
             column: 1,
@@ -130,12 +172,16 @@ impl Problem {
 
     /// Whether people see the same, whichever path has led there.
     fn is_same(&self, other: &Self) -> bool {
-        let shown = |own: &Self| (own.line, own.column, own.message.clone(), own.help.clone());
+        let shown = |own: &Self| (own.code, own.line, own.column, own.message.clone(), own.help.clone());
         shown(self) == shown(other)
     }
 
     fn render(&self, renderer: &Renderer) -> String {
-        let title = Level::ERROR.primary_title(&*self.message);
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Advice => Level::WARNING.with_name("advice"),
+        };
+        let title = level.primary_title(&*self.message);
         let group = match &self.excerpt {
             Some(Excerpt { line, start, end }) => {
                 let snippet = Snippet::source(&**line).line_start(self.line).path(&*self.file);

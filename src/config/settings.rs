@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::header::HeaderName;
 use ipnet::IpNet;
 
+use super::limits::Limits;
 use crate::policy::ScopeName;
 use crate::token::{AssertionAlgorithm, IssuerRules, ScopeSyntax};
 
@@ -22,6 +23,8 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// The admin endpoints, if there are any.
     pub admin: Option<Admin>,
+    /// How much of anything a client may use.
+    pub limits: Limits,
     /// In the order of the file: a [`UpstreamId`](crate::policy::UpstreamId) is a place here.
     pub upstreams: Vec<Upstream>,
     /// In the order of the file.
@@ -32,6 +35,8 @@ pub struct Settings {
     pub identity_headers: IdentityHeaders,
     /// Whether `Authorization` goes on to the upstream, for each api by its place in the file.
     pub forward_authorization: Vec<bool>,
+    /// The largest body of a request in bytes, where it is bounded, for each api by its place in the file.
+    pub body_bytes: Vec<Option<u64>>,
     /// RFC 9728, if served.
     pub resource_metadata: Option<ResourceMetadata>,
     /// The list of revoked tokens, if there is one.
@@ -112,6 +117,8 @@ pub struct Upstream {
     pub read_timeout: Duration,
     /// Between two writes to the server.
     pub write_timeout: Duration,
+    /// Requests that are under way at once, to all of its servers; at least one.
+    pub max_requests: usize,
 }
 
 /// A server as the file names it; a name is resolved when the policy is taken into use.

@@ -223,7 +223,7 @@ mod tests {
 
     use super::*;
     use crate::policy::{TokenFault, UnixTime};
-    use crate::token::{ClaimPath, ClaimPaths, Jwt, KeySet, TokenType};
+    use crate::token::{ClaimPath, ClaimPaths, Jwt, KeySet, TokenBounds, TokenType};
 
     const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -237,6 +237,7 @@ mod tests {
             leeway: 0,
             claims: ClaimPaths { scope: path("scope"), account: path("account_id"), client: path("client_id") },
             scope_syntax,
+            bounds: TokenBounds::default(),
             dpop: None,
         }
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::NOW;
 use super::naive::{check_caller, has_no_member_twice};
 use crate::token::{
-    ClaimPath, ClaimPaths, IssuerRules, Jwt, KeySet, ScopeSyntax, TokenType, credential, introspected,
+    ClaimPath, ClaimPaths, IssuerRules, Jwt, KeySet, ScopeSyntax, TokenBounds, TokenType, credential, introspected,
     is_introspection_answer,
 };
 
@@ -49,6 +49,7 @@ pub(super) fn rules(choice: u8) -> IssuerRules {
         },
         scope_syntax: if choice & 4 == 0 { ScopeSyntax::Words } else { ScopeSyntax::Privileges },
         dpop: None,
+        bounds: TokenBounds::default(),
     }
 }
 

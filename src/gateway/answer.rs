@@ -9,7 +9,7 @@ use http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
 use super::challenge::Challenges;
 use super::problem::{Answer, Problem, SOON, ScopeNames};
 use super::token_error;
-use crate::policy::{ApiId, Denial, InsufficientScopeStatus, MethodSet, Policy, ScopeId, TokenFault};
+use crate::policy::{ApiId, Denial, HeadFault, InsufficientScopeStatus, MethodSet, Policy, ScopeId, TokenFault};
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
@@ -24,6 +24,7 @@ pub(super) fn refuse(
     let problem = match denial {
         Denial::PathAmbiguous(fault) => bad_request("Ambiguous request target", fault),
         Denial::HeaderAmbiguous(fault) => bad_request("Ambiguous request header", fault),
+        Denial::HeadTooLarge(fault) => head_too_large(*fault),
         Denial::TokenMissing => missing(challenges),
         Denial::Token(fault) => token(*fault, challenges, nonce),
         Denial::IssuerUnavailable => unavailable(),
@@ -51,6 +52,11 @@ pub(super) fn refuse(
         Denial::AccountForbidden { .. } => {
             forbidden("Account not allowed", "the token may not be used for the account that the request names")
         }
+        Denial::BodyTooLarge { .. } => body_too_large(),
+        Denial::Overloaded { .. } => {
+            let detail = "as many requests are under way as can be served; try again soon";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many requests under way", detail).with(RETRY_AFTER, SOON)
+        }
         Denial::TokenRequest { fault, .. } => return token_error::refuse(fault, request_id),
     };
     problem.answer(denial.reason().as_str(), request_id)
@@ -58,6 +64,22 @@ pub(super) fn refuse(
 
 fn bad_request<'p>(title: &'static str, fault: &dyn std::fmt::Display) -> Problem<'p> {
     Problem::new(StatusCode::BAD_REQUEST, title, fault)
+}
+
+/// RFC 9110 section 15.5.15 and RFC 6585 section 5.
+pub(super) fn head_too_large<'p>(fault: HeadFault) -> Problem<'p> {
+    match fault {
+        HeadFault::RequestLine => Problem::new(StatusCode::URI_TOO_LONG, "Request line too long", fault),
+        HeadFault::Fields | HeadFault::Bytes => {
+            Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Head too large", fault)
+        }
+    }
+}
+
+/// RFC 9110 section 15.5.14.
+pub(super) fn body_too_large<'p>() -> Problem<'p> {
+    let detail = "the body of the request is larger than this api accepts";
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Body too large", detail)
 }
 
 fn forbidden<'p>(title: &'static str, detail: &str) -> Problem<'p> {
@@ -248,6 +270,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_beyond_a_bound_has_its_status() {
+        let api = ApiId(0);
+        for (denial, status) in [
+            (Denial::HeadTooLarge(HeadFault::RequestLine), 414),
+            (Denial::HeadTooLarge(HeadFault::Fields), 431),
+            (Denial::HeadTooLarge(HeadFault::Bytes), 431),
+            (Denial::BodyTooLarge { api }, 413),
+            (Denial::Overloaded { api }, 503),
+        ] {
+            let answer = answer(&denial);
+            assert_eq!(answer.status.as_u16(), status, "{denial:?}");
+            assert!(headers(&answer, &WWW_AUTHENTICATE).is_empty(), "{denial:?}");
+        }
+    }
+
+    #[test]
     fn every_refusal_has_its_status_and_challenge() {
         let api = ApiId(0);
         let missing = "Bearer realm=\"scopegate\"";
@@ -354,5 +392,6 @@ mod tests {
     #[test]
     fn an_issuer_that_is_not_at_hand_says_when_to_try_again() {
         assert_eq!(headers(&answer(&Denial::IssuerUnavailable), &RETRY_AFTER), ["1"]);
+        assert_eq!(headers(&answer(&Denial::Overloaded { api: ApiId(0) }), &RETRY_AFTER), ["1"]);
     }
 }

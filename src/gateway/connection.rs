@@ -8,23 +8,27 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderMap;
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
-    ALPN, Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
-    UniqueID, UniqueIDType,
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::answer::head_too_large;
+use super::known::{Known, Security};
 use super::tls::Secured;
-use crate::policy::Certificate;
+use super::trace::request_id;
+use crate::policy::{Denial, HeadFault};
 
 /// What every HTTP/2 client sends first (RFC 9113 section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,6 +36,9 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const WRITE_BUFFER: usize = 4096;
 /// How long a client may take to take the last bytes.
 const SHUTDOWN: Duration = Duration::from_secs(5);
+/// How much of a head that is too large is read and thrown away, and how long that may take.
+const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER_TIME: Duration = Duration::from_secs(1);
 
 /// One client's connection; without TLS also one to an upstream's server.
 #[derive(Debug)]
@@ -41,15 +48,10 @@ pub(super) struct Connection {
     ahead: Bytes,
     http2: bool,
     socket: Arc<SocketDigest>,
+    known: Arc<Known>,
     told: Option<Arc<ProxyDigest>>,
     fd: RawFd,
     since: SystemTime,
-}
-
-/// What TLS says of a client; there is none without TLS.
-#[derive(Debug)]
-pub(super) struct Security {
-    certificate: Option<Certificate>,
 }
 
 #[derive(Debug)]
@@ -58,21 +60,12 @@ enum Transport {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl Security {
-    /// That of the connection that a request came by.
-    pub(super) fn of(digest: Option<&Digest>) -> Option<&Self> {
-        digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
-    }
-
-    /// The certificate that the client of that connection has shown, verified.
-    pub(super) fn certificate(digest: Option<&Digest>) -> Option<&Certificate> {
-        Self::of(digest)?.certificate.as_ref()
-    }
-}
-
 impl Connection {
     /// Without TLS.
-    pub(super) fn plain(stream: TcpStream, peer: SocketAddr) -> Self {
+    ///
+    /// # Errors
+    /// If pingora has no place for what is known of the client.
+    pub(super) fn plain(stream: TcpStream, peer: SocketAddr) -> pingora::Result<Self> {
         let fd = stream.as_raw_fd();
         Self::new(Transport::Plain(stream), fd, peer, None)
     }
@@ -83,11 +76,13 @@ impl Connection {
     /// If pingora has no place for what is known of the client.
     pub(super) fn tls(secured: Secured, peer: SocketAddr) -> pingora::Result<Self> {
         let fd = secured.stream.get_ref().0.as_raw_fd();
-        // The one place for something of ours that pingora's connections have; nothing reads its head.
         let security = Security { certificate: secured.certificate };
-        let head = ResponseHeader::build(200, None)?;
-        let told = Arc::new(ProxyDigest::new(Box::new(head), Some(Box::new(security))));
-        Ok(Self::new(Transport::Tls(Box::new(secured.stream)), fd, peer, Some(told)))
+        Self::new(Transport::Tls(Box::new(secured.stream)), fd, peer, Some(security))
+    }
+
+    /// What is known of it.
+    pub(super) fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known)
     }
 
     /// The system's socket, where there is no TLS.
@@ -98,24 +93,34 @@ impl Connection {
         }
     }
 
+    /// Whether bytes that were to be read again were not.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
     /// Has these bytes, which were read from the socket, read again.
     pub(super) fn unread(&mut self, bytes: Bytes) {
         self.ahead = bytes;
     }
 
-    fn new(transport: Transport, fd: RawFd, peer: SocketAddr, told: Option<Arc<ProxyDigest>>) -> Self {
+    fn new(transport: Transport, fd: RawFd, peer: SocketAddr, security: Option<Security>) -> pingora::Result<Self> {
+        let known = Arc::new(Known::new(security));
+        // The one place for something of ours that pingora's connections have; nothing reads its head.
+        let head = Box::new(ResponseHeader::build(200, None)?);
+        let told = Arc::new(ProxyDigest::new(head, Some(Box::new(Arc::clone(&known)))));
         let socket = SocketDigest::from_raw_fd(fd);
         // It is new, and so empty.
         let _ = socket.peer_addr.set(Some(peer.into()));
-        Self {
+        Ok(Self {
             transport: BufWriter::with_capacity(WRITE_BUFFER, transport),
             ahead: Bytes::new(),
             http2: false,
             socket: Arc::new(socket),
-            told,
+            known,
+            told: Some(told),
             fd,
             since: SystemTime::now(),
-        }
+        })
     }
 
     /// Speaks HTTP/2 from here on if that is how the client begins, and whether it is. It reads no
@@ -137,6 +142,46 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Reads what may still come of a head, so that no more of it is kept than is accepted.
+    fn poll_head(&mut self, left: usize, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = to.filled().len();
+        let transport = Pin::new(&mut self.transport);
+        if left >= to.remaining() {
+            ready!(transport.poll_read(context, to))?;
+            self.known.head.take(to.filled().len() - before);
+            return Poll::Ready(Ok(()));
+        }
+        let mut part = ReadBuf::new(to.initialize_unfilled_to(left));
+        ready!(transport.poll_read(context, &mut part))?;
+        let read = part.filled().len();
+        to.advance(read);
+        self.known.head.take(read);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Answers a head that is too large; what comes of it then is the end.
+    fn refuse_head(&mut self, context: &mut Context<'_>) {
+        self.known.head.exceed();
+        let id = request_id(&HeaderMap::new());
+        let reason = Denial::HeadTooLarge(HeadFault::Bytes).reason().as_str();
+        let answer = head_too_large(HeadFault::Bytes).answer(reason, &id).last_of_http1();
+        // It goes into the buffer, which is empty where a request is awaited.
+        let _ = Pin::new(&mut self.transport).poll_write(context, &answer);
+    }
+
+    /// Reads and throws away, so that a client that is still sending gets to read its answer (RFC 9112
+    /// section 9.6).
+    async fn linger(&mut self) {
+        let (mut left, mut bytes) = (LINGER_BYTES, [0; 4096]);
+        while let Ok(read @ 1..) = self.transport.read(&mut bytes).await
+            && read <= left
+        {
+            left -= read;
+        }
+    }
+}
+
 /// Pingora counts on it where it drops a connection whose answer broke off.
 impl Drop for Connection {
     fn drop(&mut self) {
@@ -150,9 +195,17 @@ impl AsyncRead for Connection {
         if !self.ahead.is_empty() {
             let length = self.ahead.len().min(to.remaining());
             to.put_slice(&self.ahead.split_to(length));
+            self.known.head.take(length);
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.transport).poll_read(context, to)
+        match self.known.head.left() {
+            None => Pin::new(&mut self.transport).poll_read(context, to),
+            Some(0) => {
+                self.refuse_head(context);
+                Poll::Ready(Ok(()))
+            }
+            Some(left) => self.poll_head(left, context, to),
+        }
     }
 }
 
@@ -187,6 +240,9 @@ impl Shutdown for Connection {
     async fn shutdown(&mut self) {
         // Whoever has gone already needs no goodbye.
         let _ = tokio::time::timeout(SHUTDOWN, self.transport.shutdown()).await;
+        if self.known.head.is_exceeded() {
+            let _ = tokio::time::timeout(LINGER_TIME, self.linger()).await;
+        }
     }
 }
 

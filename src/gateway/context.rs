@@ -13,19 +13,22 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
 use super::answer::refuse;
-use super::connection::Security;
+use super::body::{BodyMeter, Excess};
 use super::failure::Failure;
 use super::forward::Forward;
 use super::generation::{Gateway, Generation};
 use super::head_checks;
 use super::inbound::{self, Peer};
 use super::judge::{Asked, Findings, Judged, judge};
+use super::known::Known;
+use super::load::Carried;
 use super::outbound::Sending;
 use super::problem::Answer;
 use super::revocation::{self, is_revocation, revoke};
 use super::token_endpoint::{self, AskedToken};
 use super::trace;
 use super::upstream::{Pool, Turn};
+use crate::config::Limits;
 use crate::policy::{ClientId, Denial, Reason, TokenFault, UnixTime, has_browser_headers};
 use crate::record::{HeldScopes, Outcome, Seen, record};
 
@@ -49,6 +52,9 @@ pub(super) struct Context {
     /// Only a permit leads to one, and only one leads to an upstream.
     forward: Option<Forward>,
     turn: Option<Turn>,
+    /// Its place among the requests of its upstream.
+    carried: Option<Carried>,
+    body: BodyMeter,
     /// What went wrong last; nothing once a server was connected to.
     pub(super) failure: Option<Failure>,
 }
@@ -69,6 +75,8 @@ impl Context {
             found: Findings::default(),
             forward: None,
             turn: None,
+            carried: None,
+            body: BodyMeter::default(),
             failure: None,
         }
     }
@@ -80,7 +88,7 @@ impl Context {
     pub(super) fn meet(&mut self, session: &mut Session) -> pingora::Result<()> {
         inbound::settle_host(session.req_header_mut())?;
         let address = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-        let tls = Security::of(session.digest()).is_some();
+        let tls = Known::is_secure(session.digest());
         self.peer = Peer::new(address, tls, &self.generation.settings.trusted_proxies);
         if inbound::proof(&session.req_header().headers).is_some() {
             self.peer.local = session.server_addr().and_then(|address| address.as_inet()).copied();
@@ -130,6 +138,29 @@ impl Context {
     fn sending(&self) -> Sending<'_> {
         let identity = self.found.caller.as_deref().map(|caller| &caller.headers);
         Sending { identity, peer: self.peer, request_id: &self.request_id }
+    }
+
+    /// The bounds by which it is served.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.generation.settings.limits
+    }
+
+    /// That a piece of the body has come.
+    ///
+    /// # Errors
+    /// If it makes the body larger, or slower, than it may be.
+    pub(super) fn bound_body(&mut self, bytes: usize) -> pingora::Result<()> {
+        let Err(excess) = self.body.take(bytes, Instant::now()) else { return Ok(()) };
+        self.failure = Some(match excess {
+            Excess::Slow => Failure::RequestTimeout,
+            Excess::Large => {
+                if let Some(forward) = &self.forward {
+                    self.found.refuse(&Denial::BodyTooLarge { api: forward.api() });
+                }
+                Failure::BodyTooLarge
+            }
+        });
+        Err(Error::new_down(ErrorType::InvalidHTTPHeader))
     }
 
     /// The body to send: the one that came, or the form that was judged in its place, once all of the
@@ -219,7 +250,7 @@ impl Context {
             browser: has_browser_headers(headers),
             token_scopes: caller.map(|caller| &*caller.scopes),
             token_accounts: caller.map(|caller| &*caller.accounts),
-            certificate: Security::certificate(session.digest()).or(self.found.told_certificate.as_ref()),
+            certificate: Known::certificate(session.digest()).or(self.found.told_certificate.as_ref()),
         }
     }
 
@@ -246,17 +277,34 @@ impl Context {
             head: session.req_header(),
             raw_head: &raw_head,
             peer: self.peer,
-            certificate: Security::certificate(session.digest()),
+            certificate: Known::certificate(session.digest()),
             now: self.now(),
         };
-        self.forward = Some(match judge(&asked, &mut self.found).await? {
+        let forward = match judge(&asked, &mut self.found).await? {
             Judged::Permitted(forward) => forward,
             Judged::AsksForToken(endpoint) => {
                 let asked = AskedToken { generation: &self.generation, endpoint, peer: self.peer };
                 // On the heap, as above.
                 Box::pin(token_endpoint::judge(session, &asked, &mut self.found)).await?
             }
-        });
+        };
+        self.take(forward, session.req_header()).inspect_err(|denial| self.found.refuse(denial))
+    }
+
+    /// Takes what was permitted into work, within the bounds of its api and its upstream.
+    fn take(&mut self, forward: Forward, head: &RequestHeader) -> Result<(), Denial> {
+        let (api, settings) = (forward.api(), &self.generation.settings);
+        if forward.form().is_none() {
+            let most = settings.body_bytes.get(api.0 as usize).copied().flatten();
+            self.body = BodyMeter::new(most, settings.limits.body_bytes_per_second);
+            if self.body.is_exceeded_by(&head.headers) {
+                return Err(Denial::BodyTooLarge { api });
+            }
+        }
+        // INVARIANT: an api's upstream is one of its generation.
+        let pool = self.generation.upstreams.pool(forward.upstream()).ok_or(Denial::RouteUnknown)?;
+        self.carried = Some(pool.carry().ok_or(Denial::Overloaded { api })?);
+        self.forward = Some(forward);
         Ok(())
     }
 

@@ -4,7 +4,9 @@ use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use pingora::{Error, ErrorSource, ErrorType};
 
+use super::answer::body_too_large;
 use super::problem::{Answer, Problem, SOON};
+use crate::policy::Reason;
 
 /// Why a request that was allowed was not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub(super) enum Failure {
     UpstreamTimeout,
     /// The client took too long to send its body.
     RequestTimeout,
+    /// The client sends a body that is larger than it may be.
+    BodyTooLarge,
     /// The client broke the framing of its body or connection.
     RequestInvalid,
     /// The client went away: there is nobody to answer.
@@ -50,6 +54,7 @@ impl Failure {
             Self::UpstreamFailed => "upstream_failed",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::RequestTimeout => "request_timeout",
+            Self::BodyTooLarge => Reason::BodyTooLarge.as_str(),
             Self::RequestInvalid => "request_invalid",
             Self::ClientGone => "client_gone",
             Self::Internal => "internal_error",
@@ -62,7 +67,7 @@ impl Failure {
             Self::UpstreamUnavailable | Self::UpstreamFailed | Self::UpstreamTimeout | Self::Internal => {
                 Some(self.as_str())
             }
-            Self::RequestTimeout | Self::RequestInvalid | Self::ClientGone => None,
+            Self::RequestTimeout | Self::BodyTooLarge | Self::RequestInvalid | Self::ClientGone => None,
         }
     }
 
@@ -84,6 +89,7 @@ impl Failure {
                 let detail = "the body of the request did not arrive in time";
                 Problem::new(StatusCode::REQUEST_TIMEOUT, "Request too slow", detail)
             }
+            Self::BodyTooLarge => body_too_large(),
             Self::RequestInvalid => {
                 let detail = "the body of the request is not framed as HTTP asks for";
                 Problem::new(StatusCode::BAD_REQUEST, "Broken request", detail)
@@ -172,6 +178,7 @@ mod tests {
             (Failure::UpstreamTimeout, 504, false),
             (Failure::RequestTimeout, 408, false),
             (Failure::RequestInvalid, 400, false),
+            (Failure::BodyTooLarge, 413, false),
             (Failure::Internal, 500, false),
         ] {
             let answer = failure.answer(&id).unwrap();

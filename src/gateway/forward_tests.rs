@@ -12,7 +12,7 @@ use super::forward::Forward;
 use super::head::is_usual;
 use super::inbound::Peer;
 use super::outbound::{Outbound, Sending};
-use crate::config::{Audit, IdentityHeaders, Settings};
+use crate::config::{Audit, IdentityHeaders, Limits, Settings};
 use crate::issuer::IdentityValues;
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiName, ApiSpec, BasePath, Basis, Binding, Caller, Denial, HeaderFault,
@@ -89,6 +89,8 @@ fn outbound(forward_authorization: bool, policy: &Policy) -> Outbound {
             scopes: name("x-auth-scopes"),
         },
         forward_authorization: vec![forward_authorization],
+        body_bytes: vec![],
+        limits: Limits::default(),
         resource_metadata: None,
         revocations: None,
         trusted_proxies: vec![],

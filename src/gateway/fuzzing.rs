@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::challenge::{ChallengeValues, Challenges};
 use super::problem::{Answer, Problem};
 use super::{token_error, trace};
-use crate::policy::{Reason, TokenRequestFault};
+use crate::policy::{Certificate, Reason, TokenRequestFault};
 use crate::record::{Outcome, Seen, audit_line};
 
 /// Texts with zeros between.
@@ -55,7 +55,7 @@ fn check_request_id(bytes: &[u8]) -> HeaderValue {
     assert!((1..=128).contains(&id.len()));
     assert!(id.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte)), "{id:?}");
     let (parent, _) = trace::traceparent(&headers);
-    let parts: Vec<_> = str::from_utf8(&parent).expect("not ASCII").split('-').map(str::len).collect();
+    let parts: Vec<_> = std::str::from_utf8(&parent).unwrap().split('-').map(str::len).collect();
     assert_eq!(parts, [2, 32, 16, 2], "{parent:?}");
     id
 }
@@ -104,9 +104,14 @@ fn is_line(name: &HeaderName, value: &HeaderValue) -> bool {
     !name.as_str().is_empty() && value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
+/// Of an audit line.
+const MEMBERS: usize = 26;
+
 /// One line, which reads back as what it was given.
 fn check_audit_line(texts: &[Cow<'_, str>]) {
     let text = |place: usize| texts.get(place).map_or("", |text| &**text);
+    let scopes: Vec<Box<str>> = texts.iter().map(|text| (**text).into()).collect();
+    let certificate = Certificate { sha256: [1; 32], subject: text(1).into(), san_dns: [text(2).into()].into() };
     let outcome = Outcome {
         time: SystemTime::UNIX_EPOCH,
         request_id: text(0),
@@ -115,13 +120,13 @@ fn check_audit_line(texts: &[Cow<'_, str>]) {
         reason: Reason::TokenMissing,
         issuer: Some(text(1)),
         client: Some(text(2)),
+        client_place: None,
+        granting: None,
+        wanted: &[],
         subject: Some(text(3)),
         account: Some(Cow::Borrowed(text(4))),
         scopes: None,
-        client_place: None,
         granted_by: Some(text(5)),
-        granting: None,
-        wanted: &[],
         service: Some(text(6)),
         method: text(7),
         path: text(8),
@@ -129,7 +134,12 @@ fn check_audit_line(texts: &[Cow<'_, str>]) {
         upstream_error: None,
         decision_time: Duration::ZERO,
         request_time: Duration::ZERO,
-        seen: Seen::default(),
+        seen: Seen {
+            host: Some(text(9)),
+            token_scopes: Some(&scopes),
+            certificate: Some(&certificate),
+            ..Seen::default()
+        },
     };
     let mut line = Vec::new();
     audit_line(&outcome, &mut line);
@@ -139,5 +149,7 @@ fn check_audit_line(texts: &[Cow<'_, str>]) {
     for (place, member) in members.into_iter().enumerate() {
         assert_eq!(read[member], text(place), "{member}");
     }
-    assert_eq!((&read["decision"], read.as_object().map(serde_json::Map::len)), (&"deny".into(), Some(18)));
+    assert_eq!(read["token_scopes"], Value::from_iter(scopes.iter().map(|text| &**text)));
+    assert_eq!(read["certificate"]["subject"], text(1));
+    assert_eq!((&read["decision"], read.as_object().map(serde_json::Map::len)), (&"deny".into(), Some(MEMBERS)));
 }

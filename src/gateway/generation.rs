@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::challenge::Challenges;
 use super::guard::{self, StillCarried};
+use super::load::Loads;
 use super::metadata::Metadata;
 use super::outbound::Outbound;
 use super::upstream::Upstreams;
@@ -57,6 +58,7 @@ pub struct Gateway {
     metrics: Arc<Metrics>,
     audit: AuditSink,
     in_flight: AtomicUsize,
+    loads: Loads,
 }
 
 /// What became of a configuration that was to replace the one in force.
@@ -92,7 +94,8 @@ impl Gateway {
     /// blocks as long as that takes.
     #[must_use]
     pub fn new(configuration: Configuration, issuers: Arc<Issuers>, metrics: Arc<Metrics>, audit: AuditSink) -> Self {
-        let first = Generation::new(1, configuration, &issuers, &metrics);
+        let loads = Loads::default();
+        let first = Generation::new(1, configuration, &issuers, &metrics, &loads);
         metrics.policy_generation(first.number);
         Self {
             current: ArcSwap::from_pointee(first),
@@ -101,6 +104,7 @@ impl Gateway {
             metrics,
             audit,
             in_flight: AtomicUsize::new(0),
+            loads,
         }
     }
 
@@ -132,7 +136,7 @@ impl Gateway {
             return Ok(Replaced::Unchanged);
         }
         self.check(&current, &configuration)?;
-        let next = Generation::new(current.number + 1, configuration, &self.issuers, &self.metrics);
+        let next = Generation::new(current.number + 1, configuration, &self.issuers, &self.metrics, &self.loads);
         let number = next.number;
         retired.retain(is_used);
         retired.push(self.current.swap(Arc::new(next)));
@@ -187,7 +191,13 @@ impl Gateway {
 }
 
 impl Generation {
-    fn new(number: u64, configuration: Configuration, issuers: &Arc<Issuers>, metrics: &Arc<Metrics>) -> Self {
+    fn new(
+        number: u64,
+        configuration: Configuration,
+        issuers: &Arc<Issuers>,
+        metrics: &Arc<Metrics>,
+        loads: &Loads,
+    ) -> Self {
         let Configuration { policy, settings, sha256 } = configuration;
         let (metadata, challenges) = told(&settings, &policy);
         Self {
@@ -196,7 +206,7 @@ impl Generation {
             loaded_at: SystemTime::now(),
             challenges,
             outbound: Outbound::new(&settings, &policy),
-            upstreams: Upstreams::new(&settings),
+            upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics)),
             issuers: issuers.adopt(&settings),
             labels: Labels::new(metrics, &policy),
             metadata,

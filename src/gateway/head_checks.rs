@@ -9,7 +9,8 @@ use memchr::{memchr, memchr_iter};
 use pingora::http::RequestHeader;
 
 use super::inbound::DPOP;
-use crate::policy::{Denial, HeaderFault, PathFault};
+use crate::config::Limits;
+use crate::policy::{Denial, HeadFault, HeaderFault, PathFault};
 
 const DESTINATION: HeaderName = HeaderName::from_static("destination");
 
@@ -17,6 +18,37 @@ const CONTENT_LENGTH_FIELD: &[u8] = b"content-length:";
 
 /// More options in `Connection` are refused by pingora, after the decision.
 const MOST_OPTIONS: usize = 9;
+
+/// How large a head is, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeadSize {
+    pub(super) line: usize,
+    /// As it was read; 0 where it was not read as text, and bounded before.
+    pub(super) whole: usize,
+}
+
+impl HeadSize {
+    /// `raw` is the head as it was read; empty where it was not read as text.
+    pub(super) fn of(raw: &[u8], head: &RequestHeader) -> Self {
+        // Some clients send empty lines before it (RFC 9112 section 2.2).
+        let line = match raw.trim_ascii_start().split(|byte| *byte == b'\n').next() {
+            Some(line) if !line.is_empty() => line.trim_ascii_end().len(),
+            Some(_) | None => head.method.as_str().len() + head.raw_path().len() + "  HTTP/2".len(),
+        };
+        Self { line, whole: raw.len() }
+    }
+}
+
+/// Refuses a head that is larger than it may be.
+pub(super) fn check_bounds(size: HeadSize, headers: &HeaderMap, limits: &Limits) -> Result<(), HeadFault> {
+    if size.line > limits.request_line_bytes {
+        return Err(HeadFault::RequestLine);
+    }
+    if headers.len() > limits.header_count {
+        return Err(HeadFault::Fields);
+    }
+    if size.whole > limits.header_bytes { Err(HeadFault::Bytes) } else { Ok(()) }
+}
 
 /// Refuses what can no longer be told from the parsed head. `head` is the request's as it was read;
 /// empty where it was not read as text.
@@ -28,7 +60,8 @@ pub(super) fn check_head(head: &[u8], headers: &HeaderMap) -> Result<(), Denial>
         return Err(PathFault::Fragment.into());
     }
     let is_line_end = |end: usize| head.get(..end).is_some_and(|line| line.ends_with(b"\r"));
-    if !head.is_empty() && !(head.ends_with(b"\n") && memchr_iter(b'\n', head).all(is_line_end)) {
+    let is_whole = head.is_empty() || head.ends_with(b"\n");
+    if !is_whole || !memchr_iter(b'\n', head).all(is_line_end) {
         return Err(HeaderFault::LineEnd.into());
     }
     // Pingora drops a length beside a coding (RFC 9112 section 6.3): whoever sent both is at odds with

@@ -46,8 +46,12 @@ impl Idle {
         None
     }
 
-    /// Keeps one whose last answer was read to its end.
+    /// Keeps one whose last answer was read to its end, and nothing beyond.
     pub(super) fn give(&self, connection: Box<Connection>) {
+        // What is left would be taken for the next answer.
+        if connection.has_unread() {
+            return;
+        }
         let since = self.tended.load(Ordering::Relaxed);
         // One that finds no room is closed.
         let _ = self.waiting.push(Waiting { connection, since });
@@ -83,7 +87,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
-        (Box::new(Connection::plain(ours.unwrap(), address)), theirs.unwrap().0)
+        (Box::new(Connection::plain(ours.unwrap(), address).unwrap()), theirs.unwrap().0)
     }
 
     async fn until_announced(idle: &Idle, connection: Box<Connection>) {
@@ -113,6 +117,15 @@ mod tests {
         let (spoken, mut theirs) = pair().await;
         theirs.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
         until_announced(&idle, spoken).await;
+        assert!(idle.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn one_with_something_left_in_it_is_not_kept() {
+        let idle = Idle::default();
+        let (mut connection, _theirs) = pair().await;
+        connection.unread("HTTP/1.1 200 OK\r\n\r\n".into());
+        idle.give(connection);
         assert!(idle.take().is_none());
     }
 

@@ -11,7 +11,7 @@ use pingora::http::RequestHeader;
 
 use super::forward::Forward;
 use super::generation::Generation;
-use super::head_checks;
+use super::head_checks::{self, HeadSize};
 use super::inbound::{self, Peer};
 use crate::issuer::{Authenticated, Presented};
 use crate::policy::{
@@ -72,6 +72,8 @@ pub(super) async fn judge(asked: &Asked<'_>, found: &mut Findings) -> Result<Jud
 async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denial> {
     let Asked { generation, head, peer, .. } = *asked;
     let policy = &generation.policy;
+    let limits = &generation.settings.limits;
+    head_checks::check_bounds(HeadSize::of(asked.raw_head, head), &head.headers, limits)?;
     head_checks::check_head(asked.raw_head, &head.headers)?;
     let target = Target::parse(head.raw_path())?;
     head_checks::check_headers(&head.method, &head.headers)?;
@@ -121,6 +123,9 @@ async fn authenticate(
 ) -> Result<Option<Arc<Authenticated>>, Denial> {
     let Asked { generation, head, peer, now, .. } = *asked;
     let Some(credential) = credential(&head.headers)? else { return Ok(None) };
+    if credential.token.len() > generation.settings.limits.token_bytes {
+        return Err(TokenFault::Malformed("it is longer than any that is accepted").into());
+    }
     let proof = inbound::proof(&head.headers);
     // A proof that another server was shown names its host, and whoever replays it can send that as `Host`.
     let asked = inbound::asked_host(&head.headers, peer, host);

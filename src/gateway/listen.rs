@@ -5,43 +5,31 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use pingora::apps::{HttpServerOptions, ServerApp as _};
-use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora::apps::{HttpServerApp as _, ServerApp as _};
 use pingora::protocols::l4::ext::set_tcp_keepalive;
-use pingora::proxy::http_proxy;
+use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 
+use super::admission::Connections;
 use super::connection::Connection;
 use super::generation::Gateway;
-use super::patience::{Patience, Patient};
+use super::patience::{Patient, keepalive};
 use super::proxy::Proxy;
+use super::sockets::Sockets;
 use super::tls::Tls;
-use crate::config;
+use crate::config::{self, Limits};
+use crate::record::ConnectionEnd;
 
-/// Connections that wait to be accepted; the system's own bound may be lower.
-const BACKLOG: u32 = 65_535;
-/// How long a client may take for TLS and the first bytes of HTTP/2.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// After the system had no more sockets to give.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// Requests of one HTTP/2 connection that may be under way at once.
-const MOST_STREAMS: u32 = 100;
-/// A request's head as HTTP/2 counts it, in bytes.
-const LARGEST_HEAD: u32 = 64 * 1024;
-/// What a client may send of one body, and of all of a connection, before any is passed on, in bytes.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// Streams that a client has reset before they were looked at; one more and the connection ends.
-const MOST_RESETS: usize = 20;
-/// Streams that were reset for what the client did wrong in them; likewise.
-const MOST_ERRORS: usize = 1024;
+/// Where more and more connections wait, somebody else must take the last.
+const LAST: Duration = Duration::from_millis(100);
 
 /// A socket that listens.
 pub(super) struct Listener {
@@ -54,27 +42,27 @@ pub(super) struct Listener {
 struct Speech {
     http2: bool,
     tls: Option<Arc<Tls>>,
-    patience: Patience,
 }
 
-/// The phases of `proxy`, as pingora runs them.
-pub(super) type App = Arc<Patient>;
+/// What serves connections.
+#[derive(Clone)]
+pub(super) struct App {
+    gateway: Arc<Gateway>,
+    proxy: Arc<HttpProxy<Proxy>>,
+    pub(super) connections: Connections,
+}
 
-/// How many connections are open.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Open(Arc<AtomicUsize>);
+impl App {
+    /// Pingora's proxy over the gateway.
+    pub(super) fn new(configuration: &Arc<ServerConf>, gateway: Arc<Gateway>) -> Self {
+        let connections = Connections::new(Arc::clone(gateway.metrics()));
+        Self { proxy: Arc::new(http_proxy(configuration, Proxy::new(Arc::clone(&gateway)))), gateway, connections }
+    }
 
-/// One of them, as long as this lives.
-struct Opened(Open);
-
-/// Pingora's proxy over the gateway, within these bounds for HTTP/2.
-pub(super) fn app(configuration: &Arc<ServerConf>, gateway: Arc<Gateway>, patience: Patience) -> App {
-    let mut proxy = http_proxy(configuration, Proxy::new(gateway));
-    let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(patience.head);
-    proxy.server_options = Some(options);
-    proxy.h2_options = Some(h2_options());
-    Arc::new(Patient::new(proxy, patience))
+    /// Lets go of connections that are idle, and of each other at its next answer.
+    pub(super) async fn let_go(&self) {
+        self.proxy.http_cleanup().await;
+    }
 }
 
 impl Listener {
@@ -82,11 +70,9 @@ impl Listener {
     ///
     /// # Errors
     /// If the address cannot be had.
-    pub(super) fn bind(settings: &config::Listener, tls: Option<Arc<Tls>>, patience: Patience) -> io::Result<Self> {
-        let socket = if settings.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(settings.address)?;
-        Ok(Self { socket: socket.listen(BACKLOG)?, speech: Speech { http2: settings.http2, tls, patience } })
+    pub(super) fn open(settings: &config::Listener, tls: Option<Arc<Tls>>, sockets: &mut Sockets) -> io::Result<Self> {
+        let socket = sockets.listen(settings.address)?;
+        Ok(Self { socket, speech: Speech { http2: settings.http2, tls } })
     }
 
     /// Where it really listens: the port may have been left open.
@@ -95,22 +81,17 @@ impl Listener {
     }
 
     /// Accepts connections and has them served until `ends` says so.
-    pub(super) async fn serve(self, app: App, open: Open, mut ends: ShutdownWatch) {
+    pub(super) async fn serve(self, app: App, mut ends: ShutdownWatch) {
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 // An error is that nobody is left to say so.
-                _ = ends.wait_for(|ended| *ended) => return,
+                _ = ends.wait_for(|ended| *ended) => break,
             };
             match accepted {
+                // The next connection is served, whatever comes of this one.
                 Ok((stream, peer)) => {
-                    let (app, ends, opened) = (Arc::clone(&app), ends.clone(), open.one());
-                    // The connection outlives the socket.
-                    let speech = self.speech.clone();
-                    tokio::spawn(async move {
-                        let _opened = opened;
-                        speech.serve(stream, peer, app, &ends).await;
-                    });
+                    drop(catch_unwind(AssertUnwindSafe(|| self.speech.take(stream, peer, &app, &ends))));
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -119,29 +100,71 @@ impl Listener {
                 }
             }
         }
+        self.take_waiting(&app, &ends);
+    }
+
+    /// Has the connections served that wait to be accepted: with the socket they would be gone.
+    fn take_waiting(self, app: &App, ends: &ShutdownWatch) {
+        let Self { socket, speech } = self;
+        let Ok(socket) = socket.into_std() else { return };
+        let until = Instant::now() + LAST;
+        // It does not block: where nobody waits, that is an error.
+        while let Ok((stream, peer)) = socket.accept()
+            && Instant::now() < until
+        {
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                speech.take(stream, peer, app, ends);
+            }
+        }
     }
 }
 
 impl Speech {
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr, app: App, ends: &ShutdownWatch) {
-        match self.open(stream, peer).await {
+    /// Has a connection served, if there may be one more.
+    fn take(&self, stream: TcpStream, peer: SocketAddr, app: &App, ends: &ShutdownWatch) {
+        let generation = app.gateway.current();
+        let settings = &generation.settings;
+        let limits = settings.limits;
+        let admitted = match app.connections.admit(peer.ip(), &limits, &settings.trusted_proxies) {
+            Ok(admitted) => admitted,
+            Err(end) => return app.connections.ended(end),
+        };
+        // The connection outlives the socket.
+        let (app, ends, speech) = (app.clone(), ends.clone(), self.clone());
+        tokio::spawn(async move {
+            let _admitted = admitted;
+            speech.serve(stream, peer, app, limits, &ends).await;
+        });
+    }
+
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr, app: App, limits: Limits, ends: &ShutdownWatch) {
+        match self.open(stream, peer, &limits).await {
             Ok(connection) => {
+                let App { proxy, connections, .. } = app;
+                let patient = Arc::new(Patient::new(proxy, connections, connection.known(), limits));
                 let mut next: Option<pingora::protocols::Stream> = Some(Box::new(connection));
                 while let Some(stream) = next {
-                    next = app.process_new(stream, ends).await;
+                    next = patient.process_new(stream, ends).await;
                 }
             }
-            // Anybody can connect and say what they like.
-            Err(error) => tracing::debug!(%peer, %error, "a connection was not taken"),
+            // Anybody can connect, and say what they like or nothing.
+            Err(error) => {
+                tracing::debug!(%peer, %error, "a connection was not taken");
+                if error.kind() != io::ErrorKind::UnexpectedEof {
+                    app.connections.ended(ConnectionEnd::Handshake);
+                }
+            }
         }
     }
 
     /// The connection, once it is known what it speaks.
-    async fn open(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<Connection> {
+    async fn open(&self, stream: TcpStream, peer: SocketAddr, limits: &Limits) -> io::Result<Connection> {
         stream.set_nodelay(true)?;
-        set_tcp_keepalive(&stream, &self.patience.keepalive()).map_err(io::Error::other)?;
+        set_tcp_keepalive(&stream, &keepalive(limits)).map_err(io::Error::other)?;
         if let Some(tls) = &self.tls {
-            return within(HANDSHAKE, async {
+            return within(limits.head_timeout, async {
                 let secured = tls.accept(stream).await?;
                 let http2 = secured.http2;
                 let mut connection = Connection::tls(secured, peer).map_err(io::Error::other)?;
@@ -152,28 +175,11 @@ impl Speech {
             })
             .await;
         }
-        let mut connection = Connection::plain(stream, peer);
+        let mut connection = Connection::plain(stream, peer).map_err(io::Error::other)?;
         if self.http2 {
-            within(self.patience.head, connection.begin_http2()).await?;
+            within(limits.head_timeout, connection.begin_http2()).await?;
         }
         Ok(connection)
-    }
-}
-
-impl Open {
-    pub(super) fn count(&self) -> usize {
-        self.0.load(Ordering::Acquire)
-    }
-
-    fn one(&self) -> Opened {
-        self.0.fetch_add(1, Ordering::AcqRel);
-        Opened(self.clone())
-    }
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -185,16 +191,4 @@ async fn within<T>(time: Duration, what: impl Future<Output = io::Result<T>>) ->
 fn is_of_one_connection(error: &io::Error) -> bool {
     [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionRefused]
         .contains(&error.kind())
-}
-
-fn h2_options() -> H2Options {
-    let mut options = default_h2_options();
-    options
-        .max_concurrent_streams(MOST_STREAMS)
-        .max_header_list_size(LARGEST_HEAD)
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_pending_accept_reset_streams(MOST_RESETS)
-        .max_local_error_reset_streams(Some(MOST_ERRORS));
-    options
 }

@@ -3,7 +3,9 @@
 //! The only folder that knows pingora. What may pass is `policy`'s, who is calling is `issuer`'s and
 //! `token`'s; here requests are read, answers written and permits turned into upstream requests.
 
+mod admission;
 mod answer;
+mod body;
 mod challenge;
 mod connection;
 mod context;
@@ -29,7 +31,9 @@ mod hygiene;
 mod idle;
 mod inbound;
 mod judge;
+mod known;
 mod listen;
+mod load;
 mod metadata;
 mod outbound;
 mod patience;
@@ -42,6 +46,7 @@ mod revocation;
 mod server;
 #[cfg(test)]
 mod socket_tests;
+mod sockets;
 mod tls;
 mod tls_files;
 mod token_endpoint;
@@ -53,4 +58,5 @@ pub use generation::{Gateway, Generation, NeedsRestart, NotReplaced, Replaced};
 pub use guard::{CarriedScope, StillCarried};
 pub use rehearsal::{Head, Rehearsal};
 pub use server::{CannotServe, Server};
+pub use sockets::Sockets;
 pub use tls_files::{TlsFault, UnreadableFile};

@@ -6,7 +6,9 @@ use std::fmt::Display;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+};
 use pingora::http::ResponseHeader;
 use serde::{Serialize, Serializer};
 use smallvec::SmallVec;
@@ -71,6 +73,23 @@ impl Answer {
         }
         head.set_content_length(self.body.len())?;
         Ok(head)
+    }
+}
+
+impl Answer {
+    /// The answer as HTTP/1.1 writes it, where nothing follows on its connection.
+    pub(super) fn last_of_http1(&self) -> Vec<u8> {
+        let mut text = format!("HTTP/1.1 {}\r\n", self.status).into_bytes();
+        let length = HeaderValue::from(self.body.len());
+        let last = [(CONTENT_LENGTH, length), (CONNECTION, HeaderValue::from_static("close"))];
+        for (name, value) in self.headers.iter().chain(&last) {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                text.extend_from_slice(part);
+            }
+        }
+        text.extend_from_slice(b"\r\n");
+        text.extend_from_slice(&self.body);
+        text
     }
 }
 

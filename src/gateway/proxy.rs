@@ -4,7 +4,6 @@
 //! Nothing is decided here. What a phase does is in the module that it calls.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,14 +19,10 @@ use super::context::Context;
 use super::failure::Failure;
 use super::generation::Gateway;
 use super::head_checks;
+use super::known::Known;
 use super::outbound;
-use super::patience;
 use super::relay::{prepare, relay};
-
-/// Between two pieces of a request's body.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// For a client to take a piece of an answer.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+use crate::config::Limits;
 
 /// The gateway as pingora runs it.
 pub(super) struct Proxy {
@@ -45,7 +40,6 @@ impl ProxyHttp for Proxy {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        patience::head_is_read();
         Context::new(&self.gateway)
     }
 
@@ -53,7 +47,12 @@ impl ProxyHttp for Proxy {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        bound(session);
+        if let Some(known) = Known::of(session.digest()) {
+            known.head.stop();
+        }
+        #[cfg(test)]
+        super::socket_tests::provoke(session.req_header());
+        bound(session, context.limits());
         if !head_checks::is_websocket(session.req_header()) {
             // Pingora takes any of these for a request to change protocols, of whatever shape.
             session.req_header_mut().remove_header(&UPGRADE);
@@ -111,11 +110,14 @@ impl ProxyHttp for Proxy {
 
     async fn request_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
         context: &mut Context,
     ) -> Result<()> {
+        if !session.was_upgraded() {
+            context.bound_body(body.as_ref().map_or(0, Bytes::len))?;
+        }
         context.write_body(body, end_of_stream);
         Ok(())
     }
@@ -156,9 +158,9 @@ impl ProxyHttp for Proxy {
 
 /// Sets what pingora would leave open. How long a connection may be idle is `patience`'s, which bounds
 /// heads too, and so pingora needs no time for that.
-fn bound(session: &mut Session) {
-    session.set_read_timeout(Some(READ_TIMEOUT));
-    session.set_write_timeout(Some(WRITE_TIMEOUT));
+fn bound(session: &mut Session, limits: &Limits) {
+    session.set_read_timeout(Some(limits.body_timeout));
+    session.set_write_timeout(Some(limits.send_timeout));
     // Requests sent at once are answered one after another (RFC 9112 section 9.3.2).
     session.set_pipelining_enabled(true);
 }

@@ -14,14 +14,14 @@ use super::challenge::Challenges;
 use super::form::check_head;
 use super::forward::Forward;
 use super::generation::told;
-use super::head_checks;
+use super::head_checks::{self, HeadSize};
 use super::inbound::{self, DPOP, Peer};
 use super::metadata::Metadata;
 use super::outbound::{Outbound, Sending};
 use super::problem::Answer;
 use super::token_endpoint::{Posted, admit};
 use super::trace::{REQUEST_ID, request_id};
-use crate::config::Configuration;
+use crate::config::{Configuration, Limits};
 use crate::issuer::IdentityValues;
 use crate::policy::{
     ApiId, Caller, Certificate, ClientId, Considered, Denial, FormFault, Identity, MethodSet, Permit, Policy, Reason,
@@ -103,7 +103,7 @@ impl<'c> Rehearsal<'c> {
     ) -> Result<(Reason, Sent), Denial> {
         let policy = &self.configuration.policy;
         let peer = self.peer(head);
-        check_line(head)?;
+        check_line(head, &self.configuration.settings.limits)?;
         let target = Target::parse(head.target.as_bytes())?;
         found.target = Some(shown(&target));
         head_checks::check_headers(head.method, head.headers)?;
@@ -203,7 +203,10 @@ impl<'c> Rehearsal<'c> {
     /// What the gateway answers itself, whatever the policy.
     fn own(&self, head: &Head<'_>, id: &HeaderValue) -> Option<Rehearsed<'c>> {
         let path = head.target.split('?').next().unwrap_or_default();
-        let is_plain = || check_line(head).is_ok() && head_checks::check_headers(head.method, head.headers).is_ok();
+        let is_plain = || {
+            check_line(head, &self.configuration.settings.limits).is_ok()
+                && head_checks::check_headers(head.method, head.headers).is_ok()
+        };
         if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.is_at(path.as_bytes()))
             && is_plain()
         {
@@ -266,8 +269,11 @@ impl<'c> Found<'c> {
 }
 
 /// The head's checks that want it as it was read: here it is as HTTP writes it.
-fn check_line(head: &Head<'_>) -> Result<(), Denial> {
-    head_checks::check_head(format!("{} {} HTTP/1.1\r\n", head.method, head.target).as_bytes(), head.headers)
+fn check_line(head: &Head<'_>, limits: &Limits) -> Result<(), Denial> {
+    let line = format!("{} {} HTTP/1.1\r\n", head.method, head.target);
+    let size = HeadSize { line: line.len() - 2, whole: 0 };
+    head_checks::check_bounds(size, head.headers, limits)?;
+    head_checks::check_head(line.as_bytes(), head.headers)
 }
 
 fn said(answer: Answer) -> Said {

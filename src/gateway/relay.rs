@@ -9,7 +9,8 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::StatusCode;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::HttpTask;
@@ -169,7 +170,10 @@ impl Exchange<'_> {
             };
             let is_last = task.is_end();
             match task {
-                HttpTask::Header(mut head, _) => {
+                HttpTask::Header(mut head, has_ended) => {
+                    if !has_ended {
+                        in_chunks(&mut head)?;
+                    }
                     prepare(&mut head, self.session, self.context)?;
                     let written = self.session.downstream_session.write_response_header(head).await;
                     written.map_err(Error::into_down)?;
@@ -216,13 +220,25 @@ impl Exchange<'_> {
     }
 }
 
+/// What ends with its connection goes on in chunks, as pingora has it: the client's connection stays, and
+/// an answer that breaks off cannot be taken for a whole one.
+fn in_chunks(head: &mut ResponseHeader) -> Result<()> {
+    let has_body =
+        !head.status.is_informational() && !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if !has_body || head.headers.contains_key(TRANSFER_ENCODING) || head.headers.contains_key(CONTENT_LENGTH) {
+        return Ok(());
+    }
+    head.set_version(Version::HTTP_11);
+    head.insert_header(TRANSFER_ENCODING, "chunked")
+}
+
 /// A new connection.
 async fn connect(server: &Server) -> Result<Box<Connection>> {
     let connected = timeout(server.connect_timeout, TcpStream::connect(server.address)).await;
     let connected = connected.map_err(|_| Error::new_up(ErrorType::ConnectTimedout))?;
     let stream = connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
     let stream = stream.map_err(|error| Error::because(ErrorType::ConnectError, "connecting", error).into_up())?;
-    Ok(Box::new(Connection::plain(stream, server.address)))
+    Ok(Box::new(Connection::plain(stream, server.address)?))
 }
 
 /// The server has closed the connection.

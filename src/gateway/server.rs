@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pingora::apps::ServerApp as _;
 use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 use thiserror::Error;
@@ -17,9 +16,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::admission::Connections;
 use super::generation::Gateway;
-use super::listen::{App, Listener, Open, app};
-use super::patience::Patience;
+use super::listen::{App, Listener};
+use super::sockets::Sockets;
 use super::tls::Tls;
 use super::tls_files::TlsFault;
 use crate::config;
@@ -34,6 +34,8 @@ const IDLE_CONNECTIONS: usize = 512;
 const TRIES: usize = 16;
 /// How often an ending server looks whether its requests are done.
 const LOOK: Duration = Duration::from_millis(10);
+/// How long connections may go on being idle then.
+const IDLE: Duration = Duration::from_secs(1);
 /// How long worker threads may take to end once nothing is to be waited for.
 const END: Duration = Duration::from_secs(1);
 
@@ -44,7 +46,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     shutdown: watch::Sender<bool>,
     listening: JoinHandle<()>,
-    open: Open,
+    connections: Connections,
     /// Always there, until it is dropped.
     runtime: Option<Runtime>,
 }
@@ -78,12 +80,7 @@ impl Server {
     ///
     /// # Errors
     /// If an address or a thread cannot be had.
-    pub fn start(gateway: Arc<Gateway>) -> Result<Self, CannotServe> {
-        Self::start_with(gateway, Patience::default())
-    }
-
-    /// The same, with as much patience for clients as is given.
-    pub(super) fn start_with(gateway: Arc<Gateway>, patience: Patience) -> Result<Self, CannotServe> {
+    pub fn start(gateway: Arc<Gateway>, sockets: &mut Sockets) -> Result<Self, CannotServe> {
         let generation = gateway.current();
         let settings = &generation.settings;
         let tls = load(&settings.listeners)?;
@@ -95,7 +92,7 @@ impl Server {
             .map_err(CannotServe::Threads)?;
         let bound = {
             let _context = runtime.enter();
-            bind(&settings.listeners, &tls, patience)
+            open(&settings.listeners, &tls, sockets)
         };
         let (listeners, addresses) = match bound {
             Ok(bound) => bound,
@@ -110,16 +107,16 @@ impl Server {
             max_retries: TRIES,
             ..ServerConf::default()
         });
-        let open = Open::default();
         let (shutdown, ends) = watch::channel(false);
-        let app = app(&configuration, Arc::clone(&gateway), patience);
-        let listening = runtime.spawn(listen(listeners, app, open.clone(), ends));
+        let app = App::new(&configuration, Arc::clone(&gateway));
+        let connections = app.connections.clone();
+        let listening = runtime.spawn(listen(listeners, app, ends));
         runtime.spawn(tend(Arc::clone(&gateway)));
         let tls: Vec<_> = tls.into_iter().flatten().collect();
         if !tls.is_empty() {
             runtime.spawn(follow(tls.into()));
         }
-        Ok(Self { gateway, addresses, shutdown, listening, open, runtime: Some(runtime) })
+        Ok(Self { gateway, addresses, shutdown, listening, connections, runtime: Some(runtime) })
     }
 
     /// Where it listens, in the order of the file.
@@ -137,7 +134,7 @@ impl Server {
         }
         // What is left are connections without requests, whose last bytes may be on their way.
         let last = Instant::now() + END;
-        while self.open.count() > 0 && Instant::now() < last && !give_up() {
+        while self.connections.count() > 0 && Instant::now() < last && !give_up() {
             std::thread::sleep(LOOK);
         }
         if let Some(runtime) = self.runtime.take() {
@@ -165,31 +162,37 @@ fn load(listeners: &[config::Listener]) -> Result<Vec<Option<Arc<Tls>>>, CannotS
 }
 
 /// The sockets, and where they listen. Within a runtime.
-fn bind(
+fn open(
     listeners: &[config::Listener],
     tls: &[Option<Arc<Tls>>],
-    patience: Patience,
+    sockets: &mut Sockets,
 ) -> Result<(Vec<Listener>, Vec<SocketAddr>), CannotServe> {
-    let bind = |(listener, tls): (&config::Listener, &Option<Arc<Tls>>)| {
-        let bound = Listener::bind(listener, tls.clone(), patience).and_then(|bound| {
+    let open = |(listener, tls): (&config::Listener, &Option<Arc<Tls>>)| {
+        let bound = Listener::open(listener, tls.clone(), sockets).and_then(|bound| {
             let address = bound.address()?;
             Ok((bound, address))
         });
         bound.map_err(|error| CannotServe::Address { address: listener.address, error })
     };
-    listeners.iter().zip(tls).map(bind).collect()
+    listeners.iter().zip(tls).map(open).collect()
 }
 
-/// Serves every listener until `ends` says so, and then lets idle connections go.
-async fn listen(listeners: Vec<Listener>, app: App, open: Open, ends: ShutdownWatch) {
-    let serve = |listener: Listener| tokio::spawn(listener.serve(Arc::clone(&app), open.clone(), ends.clone()));
+/// Serves every listener until `ends` says so, and then lets idle connections go: at once, a client that is
+/// about to use one would find it gone, so each may bring one request more, whose answer says that it is the
+/// last.
+async fn listen(listeners: Vec<Listener>, app: App, ends: ShutdownWatch) {
+    let serve = |listener: Listener| tokio::spawn(listener.serve(app.clone(), ends.clone()));
     let serving: Vec<_> = listeners.into_iter().map(serve).collect();
     for listener in serving {
         if let Err(error) = listener.await {
             tracing::error!(%error, "a listener has failed");
         }
     }
-    app.cleanup().await;
+    let last = Instant::now() + IDLE;
+    while app.connections.count() > 0 && Instant::now() < last {
+        tokio::time::sleep(LOOK).await;
+    }
+    app.let_go().await;
 }
 
 /// Looks at the files of TLS again and again.

@@ -7,12 +7,12 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use pingora::proxy::Session;
 
-use super::connection::Security;
 use super::form;
 use super::forward::Forward;
 use super::generation::Generation;
 use super::inbound::{self, Peer};
 use super::judge::Findings;
+use super::known::Known;
 use crate::config::TokenEndpoint;
 use crate::policy::{
     Certificate, ClientId, Denial, Permit, Policy, Target, TokenEndpointId, TokenRequest, TokenRequestFault,
@@ -52,7 +52,7 @@ async fn decide(session: &mut Session, asked: &AskedToken<'_>, found: &mut Findi
     let body = body.map_err(|fault| Denial::TokenRequest { api, fault: fault.into() })?;
     let head = session.req_header();
     let target = Target::parse(head.raw_path())?;
-    let certificate = Security::certificate(session.digest());
+    let certificate = Known::certificate(session.digest());
     let posted = Posted { body: &body, headers: &head.headers, target: &target, certificate, peer };
     let (permit, forward) = admit(policy, settings, endpoint, &posted, &mut found.client)?;
     found.permit(&permit);

@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use pingora::upstreams::peer::HttpPeer;
 
 use super::idle::Idle;
+use super::load::{Carried, Load};
 use crate::config::{ServerAddress, Settings, Upstream};
 use crate::policy::UpstreamId;
 
@@ -29,6 +30,7 @@ pub(super) struct Upstreams(Box<[Pool]>);
 #[derive(Debug)]
 pub(super) struct Pool {
     upstream: Upstream,
+    load: Arc<Load>,
     /// What each server's name stands for, in the order of the file.
     resolved: Mutex<Vec<Resolved>>,
     /// All of it, ready to connect to.
@@ -65,8 +67,9 @@ pub(super) struct Turn {
 
 impl Upstreams {
     /// Resolves names, and blocks as long as that takes.
-    pub(super) fn new(settings: &Settings) -> Self {
-        Self(settings.upstreams.iter().map(Pool::new).collect())
+    /// `loads` are theirs, in the same order.
+    pub(super) fn new(settings: &Settings, loads: Vec<Arc<Load>>) -> Self {
+        Self(settings.upstreams.iter().zip(loads).map(|(upstream, load)| Pool::new(upstream, load)).collect())
     }
 
     /// The upstream of that number.
@@ -86,15 +89,21 @@ impl Upstreams {
 }
 
 impl Pool {
-    fn new(upstream: &Upstream) -> Self {
+    fn new(upstream: &Upstream, load: Arc<Load>) -> Self {
         let pool = Self {
             resolved: Mutex::new(vec![Resolved::default(); upstream.servers.len()]),
             upstream: upstream.clone(),
+            load,
             servers: ArcSwap::default(),
             next: AtomicUsize::new(0),
         };
         pool.resolve();
         pool
+    }
+
+    /// Takes one more request, unless as many are under way as may be.
+    pub(super) fn carry(&self) -> Option<Carried> {
+        self.load.carry(self.upstream.max_requests)
     }
 
     /// A turn for one more request.
@@ -188,15 +197,20 @@ fn addresses(server: &ServerAddress) -> std::io::Result<Vec<SocketAddr>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::load::Loads;
 
     fn pool(servers: &[(&str, u16)]) -> Pool {
-        Pool::new(&Upstream {
+        let upstream = Upstream {
             name: "u".into(),
             servers: servers.iter().map(|(host, port)| ServerAddress { host: (*host).into(), port: *port }).collect(),
             connect_timeout: Duration::from_millis(1),
             read_timeout: Duration::from_millis(2),
             write_timeout: Duration::from_millis(3),
-        })
+            max_requests: 2,
+        };
+        let metrics = crate::record::Metrics::new().unwrap();
+        let load = Loads::default().adopt(std::slice::from_ref(&upstream), &metrics).remove(0);
+        Pool::new(&upstream, load)
     }
 
     fn port(peer: Option<Box<HttpPeer>>) -> u16 {
@@ -232,6 +246,15 @@ mod tests {
         let pool = pool(&[("no-such-host.invalid", 1), ("127.0.0.1", 2)]);
         assert_eq!(port(pool.peer(&mut pool.turn())), 2);
         assert!(self::pool(&[("no-such-host.invalid", 1)]).peer(&mut Turn { first: 0, tried: 0 }).is_none());
+    }
+
+    #[test]
+    fn as_many_requests_are_under_way_as_may_be() {
+        let pool = pool(&[("127.0.0.1", 1)]);
+        let carried = [pool.carry().unwrap(), pool.carry().unwrap()];
+        assert!(pool.carry().is_none() && pool.carry().is_none());
+        drop(carried);
+        assert!(pool.carry().is_some());
     }
 
     #[test]

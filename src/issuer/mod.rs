@@ -6,7 +6,7 @@
 //! - `keys` is an issuer's keys as requests see them, `refresh` the task that fetches them,
 //!   `attempts` its fetches one after another, `unknown` when a token may set one off.
 //! - `discovery` finds out where an issuer's keys and introspection are.
-//! - `introspect` asks an issuer about an opaque token, `flights` so that nobody asks twice, and
+//! - `introspect` asks an issuer about an opaque token or a JWT, `flights` so that nobody asks twice, and
 //!   `credentials` prove who asks.
 //! - `revoked` is the list of revoked tokens, `revocation_file` how it is kept, `revoke` who may add to
 //!   it; `replay` is the memory of proofs, `nonce` what proofs may be asked to contain.

@@ -19,7 +19,7 @@ use super::sha256::sha256;
 use super::web::{Web, WebFault, shown};
 use crate::config::KeySource;
 use crate::record::{FetchResult, Metrics};
-use crate::token::{InvalidKeySet, KeySet, ParsedKeys};
+use crate::token::{InvalidKeySet, KeyFault, KeySet, ParsedKeys, RefusedKey};
 
 /// The longest key set that is read, in bytes.
 const LONGEST: usize = 1024 * 1024;
@@ -67,6 +67,8 @@ enum Failure {
     File(#[from] FileFault),
     #[error("{0}")]
     Keys(#[from] InvalidKeySet),
+    #[error("a key that is in use is broken in the new set: {0}")]
+    HalfBad(RefusedKey),
     #[error("{0}")]
     Undiscovered(#[from] Undiscovered),
     #[error("the file is still no good")]
@@ -148,13 +150,27 @@ impl Refresh {
         };
         let digest = sha256(&body);
         if self.digest != Some(digest) {
-            self.put(KeySet::parse(&body)?);
+            let parsed = KeySet::parse(&body)?;
+            if let Some(broken) = self.broken(&parsed) {
+                return Err(Failure::HalfBad(broken.clone()));
+            }
+            self.put(parsed);
             self.digest = Some(digest);
         }
         self.metrics.issuer_fetch(&self.issuer, FetchResult::Good);
         Ok(match &self.origin {
             Origin::File(_) => self.pace.file_life,
             Origin::Url { .. } | Origin::Discovery(_) => self.pace.life(max_age),
+        })
+    }
+
+    /// A key in use of which the set has nothing but what is no key. That is no withdrawal, which would
+    /// leave it out or say something else of it, and the rest of such a set is no better to rely on.
+    fn broken<'p>(&self, parsed: &'p ParsedKeys) -> Option<&'p RefusedKey> {
+        let is_in_use = |kid: &str| self.held.knows(kid) && !parsed.keys.knows_kid(kid);
+        parsed.refused.iter().find(|key| {
+            matches!(key.fault, KeyFault::Malformed(_) | KeyFault::NotOnCurve)
+                && key.kid.as_deref().is_some_and(is_in_use)
         })
     }
 
@@ -295,7 +311,8 @@ impl Failure {
             Self::Undiscovered(Undiscovered::Nowhere { .. }) => Some(FetchResult::BadMetadata),
             Self::Web(WebFault::TooLong(_))
             | Self::File(FileFault::NotAFile | FileFault::TooLong(_))
-            | Self::Keys(_) => Some(FetchResult::BadKeys),
+            | Self::Keys(_)
+            | Self::HalfBad(_) => Some(FetchResult::BadKeys),
             Self::StillBad => None,
         }
     }

@@ -19,6 +19,8 @@ pub enum Denial {
     HeaderAmbiguous(HeaderFault),
     /// No token was sent.
     TokenMissing,
+    /// The head is larger than it may be.
+    HeadTooLarge(HeadFault),
     /// The token is no good.
     Token(TokenFault),
     /// The issuer's keys or its introspection are not at hand.
@@ -72,6 +74,16 @@ pub enum Denial {
         /// Whose services they are.
         api: ApiId,
     },
+    /// The body is larger than it may be.
+    BodyTooLarge {
+        /// Whose services bound it.
+        api: ApiId,
+    },
+    /// As many requests are under way to the upstream as may be.
+    Overloaded {
+        /// Whose upstream it is.
+        api: ApiId,
+    },
     /// A request for a token may not go to the provider.
     TokenRequest {
         /// Whose token endpoint it is.
@@ -83,6 +95,20 @@ pub enum Denial {
 
 /// A few scopes, in the order of the file.
 pub type ScopeIds = SmallVec<[ScopeId; 8]>;
+
+/// What of a head is larger than it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum HeadFault {
+    /// Its first line.
+    #[error("the request line is longer than is accepted")]
+    RequestLine,
+    /// The number of its other lines.
+    #[error("there are more header fields than are accepted")]
+    Fields,
+    /// All of it.
+    #[error("the head of the request is larger than is accepted")]
+    Bytes,
+}
 
 /// What makes a target ambiguous.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -226,6 +252,9 @@ impl Denial {
             }
             Self::PathAmbiguous(_)
             | Self::HeaderAmbiguous(_)
+            | Self::HeadTooLarge(_)
+            | Self::BodyTooLarge { .. }
+            | Self::Overloaded { .. }
             | Self::TokenMissing
             | Self::Token(_)
             | Self::IssuerUnavailable
@@ -253,9 +282,12 @@ impl Denial {
             | Self::AccountMissing { api }
             | Self::AccountAmbiguous { api }
             | Self::AccountForbidden { api }
+            | Self::BodyTooLarge { api }
+            | Self::Overloaded { api }
             | Self::TokenRequest { api, .. } => Some(*api),
             Self::PathAmbiguous(_)
             | Self::HeaderAmbiguous(_)
+            | Self::HeadTooLarge(_)
             | Self::TokenMissing
             | Self::Token(_)
             | Self::IssuerUnavailable
@@ -274,6 +306,7 @@ impl Denial {
         match self {
             Self::PathAmbiguous(_) => Reason::PathAmbiguous,
             Self::HeaderAmbiguous(_) => Reason::HeaderAmbiguous,
+            Self::HeadTooLarge(_) => Reason::HeadTooLarge,
             Self::TokenMissing => Reason::TokenMissing,
             Self::Token(fault) => fault.reason(),
             Self::IssuerUnavailable => Reason::IssuerUnavailable,
@@ -288,6 +321,8 @@ impl Denial {
             Self::AccountMissing { .. } => Reason::AccountMissing,
             Self::AccountAmbiguous { .. } => Reason::AccountAmbiguous,
             Self::AccountForbidden { .. } | Self::ClientAccountMismatch => Reason::AccountForbidden,
+            Self::BodyTooLarge { .. } => Reason::BodyTooLarge,
+            Self::Overloaded { .. } => Reason::Overloaded,
             Self::TokenRequest { fault, .. } => fault.reason(),
         }
     }
@@ -316,6 +351,12 @@ impl TokenFault {
 impl From<TokenFault> for Denial {
     fn from(fault: TokenFault) -> Self {
         Self::Token(fault)
+    }
+}
+
+impl From<HeadFault> for Denial {
+    fn from(fault: HeadFault) -> Self {
+        Self::HeadTooLarge(fault)
     }
 }
 
@@ -354,6 +395,7 @@ macro_rules! reasons {
 }
 
 reasons! {
+    HeadTooLarge => "head_too_large",
     PathAmbiguous => "path_ambiguous",
     HeaderAmbiguous => "header_ambiguous",
     FormRejected => "form_rejected",
@@ -382,6 +424,8 @@ reasons! {
     AccountMissing => "account_missing",
     AccountAmbiguous => "account_ambiguous",
     AccountForbidden => "account_forbidden",
+    BodyTooLarge => "body_too_large",
+    Overloaded => "overloaded",
     Granted => "granted",
 }
 

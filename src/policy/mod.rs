@@ -38,7 +38,7 @@ pub use account::{Account, AccountSource, AccountWhenAbsent, NamedAccount};
 pub use caller::{Binding, Caller, UnixTime};
 pub use client::{Certificate, CertificateRule, ClientType};
 pub use compile::{Api, Policy, Scope, Unindexable, is_host};
-pub use denial::{Denial, HeaderFault, PathFault, Reason, ScopeIds, TokenFault};
+pub use denial::{Denial, HeadFault, HeaderFault, PathFault, Reason, ScopeIds, TokenFault};
 pub use listing::{ListedClient, ListedException, Listing, Role};
 pub use method::MethodSet;
 pub use name::{ApiName, ClientId, InvalidName, ScopeName};

@@ -69,7 +69,8 @@ fn seen(seen: &Seen<'_>, line: &mut Vec<u8>) {
 pub(super) fn decision(reason: Reason) -> &'static str {
     match reason {
         Reason::Public | Reason::Granted => "allow",
-        Reason::PathAmbiguous
+        Reason::HeadTooLarge
+        | Reason::PathAmbiguous
         | Reason::HeaderAmbiguous
         | Reason::FormRejected
         | Reason::TokenMissing
@@ -95,7 +96,9 @@ pub(super) fn decision(reason: Reason) -> &'static str {
         | Reason::ClientTypeRejected
         | Reason::AccountMissing
         | Reason::AccountAmbiguous
-        | Reason::AccountForbidden => "deny",
+        | Reason::AccountForbidden
+        | Reason::BodyTooLarge
+        | Reason::Overloaded => "deny",
     }
 }
 

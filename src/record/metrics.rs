@@ -14,6 +14,7 @@ use prometheus::{
 use thiserror::Error;
 
 use super::audit::Dropped;
+use super::connections::{ConnectionEnd, UpstreamSeries};
 use super::denials::{Denials, Denied};
 use super::labels::{Names, Series};
 use super::line::decision;
@@ -37,6 +38,11 @@ pub struct Metrics {
     scope_last_expiry: IntGaugeVec,
     deprecated_uses: IntCounterVec,
     audit_dropped: IntCounter,
+    connections: IntGauge,
+    connections_ended: [IntCounter; 5],
+    upstream_requests: IntGaugeVec,
+    upstream_shed: IntCounterVec,
+    panics: IntCounter,
     state: Mutex<State>,
     usage: UsageBook,
     denials: Denials,
@@ -67,6 +73,11 @@ const KEYS_AGE: &str = "Time since an issuer's keys were last fetched and found 
 const SCOPE_EXPIRY: &str = "Latest expiry among the good tokens seen with a scope, in Unix time (seconds).";
 const DEPRECATED_USES: &str = "Requests that a deprecated scope let through.";
 const AUDIT_DROPPED: &str = "Audit lines lost because the queue was full or they could not be written.";
+const CONNECTIONS: &str = "Connections of clients that are open.";
+const CONNECTIONS_ENDED: &str = "Connections that ended before a request of theirs was judged, by why.";
+const UPSTREAM_REQUESTS: &str = "Requests that are under way, by upstream.";
+const UPSTREAM_SHED: &str = "Requests refused because their upstream had as many under way as it may, by upstream.";
+const PANICS: &str = "Faults of the program that ended what a thread or task was doing.";
 const BUILD: &str = "Always 1; the label is the version that runs.";
 
 /// From a cached verdict, a microsecond, to a signature and a remote introspection.
@@ -88,6 +99,7 @@ impl Metrics {
         let reloads = register.counters("policy_reloads_total", RELOADS, &["result"])?;
         let cache = register.counters("token_cache_total", TOKEN_CACHE, &["result"])?;
         register.numbers("build_info", BUILD, "version")?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let ended = register.counters("connections_refused_total", CONNECTIONS_ENDED, &["reason"])?;
         let metrics = Self {
             decisions: register.counters("decisions_total", DECISIONS, &["api", "decision", "reason"])?,
             decision_seconds: register.histogram("decision_seconds", DECISION, &DECISION_BUCKETS)?,
@@ -100,6 +112,11 @@ impl Metrics {
             issuer_keys_age: register.gauges("issuer_keys_age_seconds", KEYS_AGE, "issuer")?,
             scope_last_expiry: register.numbers("scope_last_expiry_seconds", SCOPE_EXPIRY, "scope")?,
             audit_dropped: register.counter("audit_dropped_total", AUDIT_DROPPED)?,
+            connections: register.number("connections", CONNECTIONS)?,
+            connections_ended: ConnectionEnd::ALL.map(|end| ended.with_label_values(&[end.as_str()])),
+            upstream_requests: register.numbers("upstream_requests", UPSTREAM_REQUESTS, "upstream")?,
+            upstream_shed: register.counters("upstream_requests_shed_total", UPSTREAM_SHED, &["upstream"])?,
+            panics: register.counter("panics_total", PANICS)?,
             deprecated_uses: register.counters("deprecated_scope_uses_total", DEPRECATED_USES, &["scope"])?,
             state: Mutex::default(),
             usage: UsageBook::default(),
@@ -161,6 +178,48 @@ impl Metrics {
     /// A question about a token to its issuer has ended.
     pub fn introspection(&self, issuer: &str, result: IntrospectionResult) {
         self.introspections.with_label_values(&[issuer, result.as_str()]).inc();
+    }
+
+    /// A connection is open.
+    pub fn connection_opened(&self) {
+        self.connections.inc();
+    }
+
+    /// It is open no more.
+    pub fn connection_closed(&self) {
+        self.connections.dec();
+    }
+
+    /// A connection ended before a request of it was judged.
+    pub fn connection_ended(&self, end: ConnectionEnd) {
+        let [too_many, too_many_of_address, handshake, head_timeout, head_too_large] = &self.connections_ended;
+        match end {
+            ConnectionEnd::TooMany => too_many.inc(),
+            ConnectionEnd::TooManyOfAddress => too_many_of_address.inc(),
+            ConnectionEnd::Handshake => handshake.inc(),
+            ConnectionEnd::HeadTimeout => head_timeout.inc(),
+            ConnectionEnd::HeadTooLarge => head_too_large.inc(),
+        }
+    }
+
+    /// The series of the upstream of this name.
+    pub fn upstream(&self, name: &str) -> UpstreamSeries {
+        UpstreamSeries {
+            requests: self.upstream_requests.with_label_values(&[name]),
+            shed: self.upstream_shed.with_label_values(&[name]),
+        }
+    }
+
+    /// The upstream is in no policy any more.
+    pub fn upstream_forgotten(&self, name: &str) {
+        // That there was no such series is as good.
+        let _ = self.upstream_requests.remove_label_values(&[name]);
+        let _ = self.upstream_shed.remove_label_values(&[name]);
+    }
+
+    /// A fault of the program has ended what a thread or task was doing.
+    pub fn panicked(&self) {
+        self.panics.inc();
     }
 
     /// The cache of verified tokens was asked.

@@ -5,11 +5,13 @@
 
 mod audit;
 mod change_line;
+mod connections;
 mod denials;
 mod labels;
 mod line;
 mod metrics;
 mod outcome;
+mod panics;
 mod queue;
 mod read;
 mod register;
@@ -22,10 +24,12 @@ pub(crate) use line::append as audit_line;
 
 pub use audit::{AuditGuard, AuditSink};
 pub use change_line::RegistryChange;
+pub use connections::{ConnectionEnd, UpstreamSeries};
 pub use denials::Denied;
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};
 pub use outcome::{HeldScopes, Outcome, Seen, record};
+pub use panics::count_panics;
 pub use read::{AuditLine, NoAuditLine, PresentedCertificate};
 pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 pub use revocation::{MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};

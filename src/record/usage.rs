@@ -155,15 +155,17 @@ impl Usage {
             if let Some(counted) = outcome.granting.and_then(|id| self.counted(id)) {
                 counted.allow(now, outcome);
             }
-            client.iter().for_each(|tally| tally.allow(now));
+            if let Some(client) = client {
+                client.allow(now);
+            }
             return;
         }
         for counted in outcome.wanted.iter().filter_map(|id| self.counted(*id)) {
             counted.tally.tally.denied.fetch_add(1, Ordering::Relaxed);
         }
-        client.iter().for_each(|tally| {
-            tally.denied.fetch_add(1, Ordering::Relaxed);
-        });
+        if let Some(client) = client {
+            client.denied.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn counted(&self, id: ScopeId) -> Option<&Counted> {

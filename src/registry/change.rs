@@ -87,6 +87,27 @@ impl Target {
         }
     }
 
+    /// The same by the name that the file has for it, which may differ in case.
+    fn as_written(&self, entry: Option<&Value>) -> Self {
+        let (_, name) = self.fields();
+        let own = entry.and_then(|entry| entry.get(name)?.as_str()).unwrap_or(self.parts().1).to_owned();
+        match self {
+            Self::Api(_) => Self::Api(own),
+            Self::Scope(_) => Self::Scope(own),
+            Self::Client(_) => Self::Client(own),
+        }
+    }
+
+    /// The scopes that go with it, given its entry.
+    pub(super) fn scopes(&self, entry: Option<&Value>) -> Vec<String> {
+        let of_api = || entry.and_then(|entry| entry.get("scopes")?.as_sequence()).into_iter().flatten();
+        match self {
+            Self::Scope(name) => vec![name.clone()],
+            Self::Api(_) => of_api().filter_map(|scope| scope.get("name")?.as_str().map(str::to_owned)).collect(),
+            Self::Client(_) => Vec::new(),
+        }
+    }
+
     /// Where it is.
     pub(super) fn find(&self, file: &Value) -> Option<Vec<Step>> {
         match self {
@@ -116,14 +137,14 @@ impl Change {
     pub(super) fn plan(&self, text: &str) -> Result<Planned, NotPlanned> {
         let file = yaml::value_of(text)?;
         match self {
-            Self::CreateApi(sent) => create(text, &file, vec![], "apis", Target::Api(named(sent, "name")), sent),
+            Self::CreateApi(sent) => create(text, &file, &[], "apis", Target::Api(named(sent, "name")), sent),
             Self::CreateScope { api, sent } => {
                 let target = Target::Api(api.clone());
                 let path = target.find(&file).ok_or_else(|| not_found(&target))?;
-                create(text, &file, path, "scopes", Target::Scope(named(sent, "name")), sent)
+                create(text, &file, &path, "scopes", Target::Scope(named(sent, "name")), sent)
             }
             Self::CreateClient(_) if file.get("clients").is_none() => Err(NotPlanned::NoClients),
-            Self::CreateClient(sent) => create(text, &file, vec![], "clients", Target::Client(named(sent, "id")), sent),
+            Self::CreateClient(sent) => create(text, &file, &[], "clients", Target::Client(named(sent, "id")), sent),
             Self::Put(target, sent) => edit(text, &file, target, sent, false),
             Self::Patch(target, sent) => edit(text, &file, target, sent, true),
             Self::Delete(target) => delete(text, &file, target),
@@ -134,7 +155,7 @@ impl Change {
 fn create(
     text: &str,
     file: &Value,
-    above: Vec<Step>,
+    above: &[Step],
     list: &str,
     target: Target,
     sent: &Map<String, Json>,
@@ -149,19 +170,19 @@ fn create(
         return Err(NotPlanned::Fields(vec![FieldError { field: name.to_owned(), message }]));
     }
     leave_out_defaults(&mut entry, &Mapping::new());
-    leave_out_accounts(&mut entry, &Mapping::new(), &target, yaml::at(file, &above));
-    let holder = yaml::at(file, &above).ok_or(Unchangeable::Layout)?;
+    leave_out_accounts(&mut entry, &Mapping::new(), &target, yaml::at(file, above));
+    let holder = yaml::at(file, above).ok_or(Unchangeable::Layout)?;
     let old = holder.get(list).filter(|list| !list.is_null());
     let mut items = old.map_or(Some(Vec::new()), |list| list.as_sequence().cloned()).ok_or(Unchangeable::Layout)?;
     let place = items.len();
     items.push(entry.clone().into());
-    let path = [above.as_slice(), &[key(list)]].concat();
+    let path = [above, &[key(list)]].concat();
     let changed = if holder.get(list).is_some() {
         yaml::set(text, &path, &items.into())?
     } else {
         let mut holder = holder.as_mapping().cloned().ok_or(Unchangeable::Layout)?;
         holder.insert(list.into(), items.into());
-        yaml::set(text, &above, &holder.into())?
+        yaml::set(text, above, &holder.into())?
     };
     let path = [path, vec![Step::Nth(place)]].concat();
     Ok(Planned { text: changed, path, target, before: None, after: Some(entry.into()) })
@@ -207,7 +228,8 @@ fn edit(
     leave_out_accounts(&mut entry, before, target, path.get(..2).and_then(|api| yaml::at(file, api)));
     let after = Value::from(entry);
     let changed = yaml::set(text, &path, &after)?;
-    Ok(Planned { text: changed, path, target: target.clone(), before: Some(before.clone().into()), after: Some(after) })
+    let target = target.as_written(Some(&after));
+    Ok(Planned { text: changed, path, target, before: Some(before.clone().into()), after: Some(after) })
 }
 
 fn delete(text: &str, file: &Value, target: &Target) -> Result<Planned, NotPlanned> {
@@ -219,7 +241,8 @@ fn delete(text: &str, file: &Value, target: &Target) -> Result<Planned, NotPlann
     let items = yaml::at(file, list).and_then(Value::as_sequence).ok_or(Unchangeable::Layout)?;
     let kept = items.iter().enumerate().filter(|(own, _)| own != place).map(|(_, item)| item.clone());
     let changed = yaml::set(text, list, &kept.collect::<Vec<_>>().into())?;
-    Ok(Planned { text: changed, path, target: target.clone(), before, after: None })
+    let target = target.as_written(before.as_ref());
+    Ok(Planned { text: changed, path, target, before, after: None })
 }
 
 /// RFC 7396, one level deep but for privileges.
@@ -282,10 +305,8 @@ fn leave_out_accounts(entry: &mut Mapping, before: &Mapping, target: &Target, ap
 /// Names of apis and scopes are unique whatever the case; ids of clients are not.
 fn place_of(list: &Value, name: &str, wanted: &str) -> Option<usize> {
     let names: Vec<_> = list.as_sequence()?.iter().map(|item| item.get(name).and_then(Value::as_str)).collect();
-    let folded = || {
-        let is_it = |own: &Option<&str>| name == "name" && own.is_some_and(|own| own.eq_ignore_ascii_case(wanted));
-        names.iter().position(is_it)
-    };
+    let is_folded = |own: &str| name == "name" && own.eq_ignore_ascii_case(wanted);
+    let folded = || names.iter().position(|own| own.is_some_and(is_folded));
     names.iter().position(|own| *own == Some(wanted)).or_else(folded)
 }
 
@@ -311,7 +332,7 @@ mod tests {
     /// With every layout that people have written so far.
     const FILE: &str = include_str!("../../gateway.yaml");
 
-    fn sent(value: Json) -> Map<String, Json> {
+    fn sent(value: &Json) -> Map<String, Json> {
         value.as_object().cloned().unwrap()
     }
 
@@ -327,10 +348,10 @@ mod tests {
         for name in scopes() {
             let target = Target::Scope(name);
             let new = json!({ "deprecated": true, "privileges": { "more": { "services": ["GET /x"] } } });
-            let done = Change::Patch(target.clone(), sent(new)).plan(FILE).unwrap();
+            let done = Change::Patch(target.clone(), sent(&new)).plan(FILE).unwrap();
             assert!(done.text.lines().count() > FILE.lines().count());
             let before = serde_json::to_value(done.before.unwrap()).unwrap();
-            let undone = Change::Put(target.clone(), sent(before)).plan(&done.text).unwrap();
+            let undone = Change::Put(target.clone(), sent(&before)).plan(&done.text).unwrap();
             assert_eq!(undone.text, FILE, "{target:?}");
         }
     }
@@ -354,16 +375,17 @@ mod tests {
             "description": "Allows reading basic user information.", "accounts": "any", "show_in_discovery": true,
             "deprecated": false, "confidential_only": false, "services": ["GET /directory/users/**"], "except": [],
             "privileges": {} });
-        let planned = Change::Put(Target::Scope("READ_user_data".to_owned()), sent(whole)).plan(FILE);
+        let planned = Change::Put(Target::Scope("READ_user_data".to_owned()), sent(&whole)).plan(FILE);
         let errors = [FieldError { field: "name".to_owned(), message: String::new() }];
         // The name in the address may be in any case; the one in the body is the file's.
-        assert_eq!(planned.map(|planned| planned.text == FILE).map_err(|_| errors), Ok(true));
+        let same = |planned: Planned| planned.text == FILE && planned.target.parts() == ("scope", "read_user_data");
+        assert_eq!(planned.map(same).map_err(|_| errors), Ok(true));
     }
 
     #[test]
     fn clients_and_apis_change_as_scopes_do() {
         let acme = Target::Client("acme-integration".to_owned());
-        let patch = sent(json!({ "scopes": ["wk-dgs-core-read"], "account": null }));
+        let patch = sent(&json!({ "scopes": ["wk-dgs-core-read"], "account": null }));
         let planned = Change::Patch(acme, patch).plan(FILE).unwrap();
         let expected = FILE.replacen(
             "    account: acme\n    scopes: [wk-ezcfg-pkg-pkt-read, wk-ezcfg-def-data-read, wk-dgs-core-read]",
@@ -372,9 +394,9 @@ mod tests {
         );
         assert_eq!(planned.text, expected);
         let api = Target::Api("wirewheel".to_owned());
-        let planned = Change::Patch(api, sent(json!({ "insufficient_scope_status": null }))).plan(FILE).unwrap();
+        let planned = Change::Patch(api, sent(&json!({ "insufficient_scope_status": null }))).plan(FILE).unwrap();
         assert_eq!(planned.text, FILE.replacen("    insufficient_scope_status: 401\n", "", 1));
-        let none = Change::CreateClient(sent(json!({ "id": "x" }))).plan("version: 1\napis: []\n");
+        let none = Change::CreateClient(sent(&json!({ "id": "x" }))).plan("version: 1\napis: []\n");
         assert_eq!(none, Err(NotPlanned::NoClients));
     }
 }

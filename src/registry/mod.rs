@@ -132,11 +132,10 @@ impl Registry {
         let ground = self.ground(based_on)?;
         let old = ground.source.source();
         let planned = change.plan(old.text).map_err(Refused::from)?;
-        let referring = records::listing_clients(&yaml::value_of(old.text)?, &planned.target);
-        if let (Change::Delete(_), Target::Scope(name)) = (change, &planned.target)
-            && !referring.is_empty()
-        {
-            return Err(Refused::Listed { scope: name.clone(), clients: referring });
+        let file = yaml::value_of(old.text)?;
+        let referring = records::listing_clients(&file, &planned.target);
+        if let Change::Delete(_) = change {
+            check_unlisted(&file, &planned)?;
         }
         let new = crate::config::Source { text: &planned.text, ..old };
         let next = compile(&new).map_err(|problems| invalid(&problems, &planned))?;
@@ -236,11 +235,22 @@ impl Registry {
     }
 }
 
+/// Refuses to delete a scope that clients list, or an api with one.
+fn check_unlisted(file: &Value, planned: &Planned) -> Result<(), Refused> {
+    for scope in planned.target.scopes(planned.before.as_ref()) {
+        let clients = records::listing_clients(file, &Target::Scope(scope.clone()));
+        if !clients.is_empty() {
+            return Err(Refused::Listed { scope, clients });
+        }
+    }
+    Ok(())
+}
+
 /// What `config` has against the new text, by the fields of the entry.
 fn invalid(problems: &Problems, planned: &Planned) -> Refused {
     let entry = yaml::shown(&planned.path);
     let errors = problems.list().iter().map(|problem| {
-        let help = problem.help.iter().map(|help| format!("; {help}")).collect::<String>();
+        let help = problem.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
         let message = format!("{}{help}", problem.message);
         let field = problem.path.strip_prefix(&entry).filter(|_| planned.after.is_some());
         match field.filter(|field| field.is_empty() || field.starts_with(['.', '['])) {

@@ -1,5 +1,6 @@
 //! The thread that watches the file: when it reads it, and what it makes of it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -77,8 +78,8 @@ impl Watch {
         );
         loop {
             match woken.recv_timeout(LOOK) {
-                Ok(Wake::Changed) | Err(RecvTimeoutError::Timeout) => self.look(),
-                Ok(Wake::Asked) => self.read(true),
+                Ok(Wake::Changed) | Err(RecvTimeoutError::Timeout) => guarded(|| self.look()),
+                Ok(Wake::Asked) => guarded(|| self.read(true)),
                 Ok(Wake::End) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -107,9 +108,12 @@ impl Watch {
     }
 
     fn read(&mut self, asked: bool) {
+        // The registry writes the file and puts it in force itself: what was in force before or after
+        // the file was read is nothing to take into use again.
+        let before = self.gateway.current().sha256;
         let file = SourceFile::read(&self.status.source);
         let sha256 = file.as_ref().ok().map(SourceFile::sha256);
-        let in_force = sha256 == Some(self.gateway.current().sha256);
+        let in_force = sha256.is_some_and(|sha256| sha256 == before || sha256 == self.gateway.current().sha256);
         let considered = if in_force { Considered::InForce } else { Considered::Refused(sha256) };
         if considered == self.considered && (in_force || !self.is_due()) {
             if asked {
@@ -171,6 +175,13 @@ impl Watch {
                 metrics.policy_reload(ReloadResult::Refused);
             }
         }
+    }
+}
+
+/// A fault of the program with one text must not keep the next from being read.
+fn guarded(what: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(what)).is_err() {
+        tracing::error!("the file could not be considered; the policy in force stays");
     }
 }
 

@@ -8,8 +8,8 @@ use http::header::AUTHORIZATION;
 
 use crate::policy::TokenFault;
 
-/// The longest token that is looked at, in bytes.
-pub(super) const LONGEST_TOKEN: usize = 16 * 1024;
+/// The longest token that is looked at, in bytes, whatever a file says.
+pub const LONGEST_TOKEN: usize = 64 * 1024;
 
 /// How a token was presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -30,6 +30,9 @@ pub enum InvalidCertificate {
     /// Not the elements that Envoy writes, or they contradict themselves.
     #[error("the X-Forwarded-Client-Cert header cannot be read")]
     ForwardedClientCert,
+    /// A `Client-Cert` and an `X-Forwarded-Client-Cert` that are not of one certificate.
+    #[error("the Client-Cert and the X-Forwarded-Client-Cert header tell of two certificates")]
+    Contradiction,
 }
 
 /// The certificate that these bytes are.
@@ -70,18 +73,30 @@ pub fn certificate_from_pem(text: &str) -> Result<Certificate, InvalidCertificat
     certificate_from_der(&block.ok_or(InvalidCertificate::Pem)??.der)
 }
 
-/// The certificate that a trusted proxy's headers name: RFC 9440's `Client-Cert`, else Envoy's
+/// The certificate that a trusted proxy's headers name: RFC 9440's `Client-Cert`, or Envoy's
 /// `X-Forwarded-Client-Cert`; `None` if neither is there.
 ///
 /// # Errors
-/// If the header that counts is there and cannot be read.
+/// If one is there and cannot be read, or if they tell of two certificates: a proxy writes over the one
+/// that it knows, and the other is whatever its client sent.
 pub fn certificate_from_header(headers: &HeaderMap) -> Result<Option<Certificate>, InvalidCertificate> {
+    match (client_cert(headers)?, forwarded_client_cert(headers)?) {
+        (Some(one), Some(other)) if one.sha256 != other.sha256 => Err(InvalidCertificate::Contradiction),
+        (Some(told), _) | (None, Some(told)) => Ok(Some(told)),
+        (None, None) => Ok(None),
+    }
+}
+
+fn client_cert(headers: &HeaderMap) -> Result<Option<Certificate>, InvalidCertificate> {
     let mut values = headers.get_all("client-cert").iter();
     match (values.next(), values.next()) {
-        (None, _) => {}
-        (Some(value), None) => return client_cert(value.as_bytes()).map(Some),
-        (Some(_), Some(_)) => return Err(InvalidCertificate::ClientCert),
+        (None, _) => Ok(None),
+        (Some(value), None) => from_byte_sequence(value.as_bytes()).map(Some),
+        (Some(_), Some(_)) => Err(InvalidCertificate::ClientCert),
     }
+}
+
+fn forwarded_client_cert(headers: &HeaderMap) -> Result<Option<Certificate>, InvalidCertificate> {
     let mut elements = headers.get_all("x-forwarded-client-cert").iter().peekable();
     if elements.peek().is_none() {
         return Ok(None);
@@ -97,7 +112,7 @@ const ANY_PADDING: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-fn client_cert(value: &[u8]) -> Result<Certificate, InvalidCertificate> {
+fn from_byte_sequence(value: &[u8]) -> Result<Certificate, InvalidCertificate> {
     let text = value.trim_ascii().strip_prefix(b":").and_then(|text| text.strip_suffix(b":"));
     let der = text.and_then(|text| ANY_PADDING.decode(text).ok()).ok_or(InvalidCertificate::ClientCert)?;
     certificate_from_der(&der).map_err(|_| InvalidCertificate::ClientCert)
@@ -285,10 +300,15 @@ bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
     }
 
     #[test]
-    fn client_cert_comes_before_envoys_header_and_neither_is_none() {
-        let both = [("client-cert", RFC_9440), ("x-forwarded-client-cert", "nonsense")];
-        assert!(read(&both).unwrap().is_some());
-        assert!(read(&[("client-cert", "nonsense"), ("x-forwarded-client-cert", "Hash=00")]).is_err());
+    fn both_headers_must_tell_of_one_certificate_and_neither_is_none() {
+        let told = read(&[("client-cert", RFC_9440)]).unwrap().unwrap();
+        let hash: String = told.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        let with = |envoys: &str| read(&[("client-cert", RFC_9440), ("x-forwarded-client-cert", envoys)]);
+        assert_eq!(with(&format!("Hash={hash}")), Ok(Some(told)));
+        assert_eq!(with(&format!("Hash={}", "00".repeat(32))), Err(InvalidCertificate::Contradiction));
+        assert_eq!(with("nonsense"), Err(InvalidCertificate::ForwardedClientCert));
+        let unreadable = [("client-cert", "nonsense"), ("x-forwarded-client-cert", &format!("Hash={hash}"))];
+        assert_eq!(read(&unreadable), Err(InvalidCertificate::ClientCert));
         assert_eq!(read(&[("x-client-cert", "nonsense")]), Ok(None));
     }
 

@@ -39,13 +39,16 @@ impl Claims {
     /// # Errors
     /// [`TokenFault::Malformed`].
     pub(super) fn read(claims: &Object, rules: &IssuerRules) -> Result<Self, TokenFault> {
+        if depth(&mut claims.values()) > rules.bounds.depth {
+            return Err(TokenFault::Malformed("its claims are nested too deeply"));
+        }
         let caller = Caller {
             issuer: rules.issuer.clone(),
             subject: name(claims.get("sub"), "its `sub` is not a string without control characters")?,
             client: name(first(claims, &rules.claims.client)?, "its client claim is not a string of a client id")?,
             accounts: accounts(first(claims, &rules.claims.account)?)?,
             scopes: match first(claims, &rules.claims.scope)? {
-                Some(claim) => scopes::parse(claim, rules.scope_syntax)?,
+                Some(claim) => scopes::parse(claim, rules.scope_syntax, rules.bounds)?,
                 None => [].into(),
             },
             token_id: name(claims.get("jti"), "its `jti` is not a string without control characters")?,
@@ -83,6 +86,17 @@ impl Claims {
         check_times(&self.caller, rules, now)?;
         Ok(Caller { binding: self.binding?, ..self.caller })
     }
+}
+
+/// How many objects and arrays are inside each other, the one that has these members counted. `json`
+/// has bounded it.
+fn depth<'c>(members: &mut dyn Iterator<Item = &'c Json>) -> usize {
+    let of = |member: &'c Json| match member {
+        Json::Object(members) => depth(&mut members.values()),
+        Json::Array(elements) => depth(&mut elements.iter()),
+        Json::Null | Json::Bool(_) | Json::Whole(_) | Json::Fraction(_) | Json::String(_) => 0,
+    };
+    1 + members.map(of).max().unwrap_or(0)
 }
 
 /// The claim at the first of the paths that leads to one.

@@ -35,7 +35,7 @@ mod spki;
 mod token_form;
 
 pub use basic::{Basic, basic_credentials};
-pub use bearer::{Credential, Scheme, credential};
+pub use bearer::{Credential, LONGEST_TOKEN, Scheme, credential};
 pub use binding::check_binding;
 pub use certificate::{InvalidCertificate, certificate_from_der, certificate_from_header, certificate_from_pem};
 pub use claims::check_times;
@@ -47,6 +47,6 @@ pub use jwt::{Jwt, Verified};
 pub use keys::{InvalidKeySet, KeyFault, KeyFingerprint, KeySet, ParsedKeys, RefusedKey};
 pub use revocation::{InvalidRevocation, Revocations};
 pub use revocation_entry::{InvalidEntry, Revocation, is_torn};
-pub use rules::{ClaimPath, ClaimPaths, DpopRules, IssuerRules, ScopeSyntax, TokenType};
+pub use rules::{ClaimPath, ClaimPaths, DpopRules, IssuerRules, ScopeSyntax, TokenBounds, TokenType, WIDEST_BOUNDS};
 pub use server_metadata::{InvalidServerMetadata, ServerMetadata};
 pub use token_form::{TokenForm, check_media_type};

@@ -21,6 +21,8 @@ pub struct IssuerRules {
     pub claims: ClaimPaths,
     /// How its scopes are written.
     pub scope_syntax: ScopeSyntax,
+    /// How much it may say.
+    pub bounds: TokenBounds,
     /// RFC 9449; `None` where the file says nothing, which still holds bound tokens to their proof.
     pub dpop: Option<DpopRules>,
 }
@@ -61,6 +63,24 @@ pub enum ScopeSyntax {
     Words,
     /// `certificate:approve,delete;ssh`.
     Privileges,
+}
+
+/// How much a token may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenBounds {
+    /// Different scopes and privileges.
+    pub scopes: usize,
+    /// Objects and arrays inside each other, the claims themselves counted; 1 to 32.
+    pub depth: usize,
+}
+
+/// The most that a file may allow.
+pub const WIDEST_BOUNDS: TokenBounds = TokenBounds { scopes: 10_000, depth: 32 };
+
+impl Default for TokenBounds {
+    fn default() -> Self {
+        Self { scopes: 1_000, depth: 32 }
+    }
 }
 
 /// What a `DPoP` proof must be.

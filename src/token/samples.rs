@@ -13,7 +13,7 @@ use aws_lc_rs::{encoding, encoding::AsDer as _, hmac};
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
-use super::{ClaimPath, ClaimPaths, IssuerRules, KeySet, ScopeSyntax, TokenType, base64url};
+use super::{ClaimPath, ClaimPaths, IssuerRules, KeySet, ScopeSyntax, TokenBounds, TokenType, base64url};
 use crate::policy::UnixTime;
 
 /// When everything happens.
@@ -232,6 +232,7 @@ pub(crate) fn rules() -> IssuerRules {
             client: [path("client_id"), path("azp")].into(),
         },
         scope_syntax: ScopeSyntax::Words,
+        bounds: TokenBounds::default(),
         dpop: None,
     }
 }

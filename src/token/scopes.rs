@@ -6,19 +6,16 @@ use std::collections::BTreeSet;
 
 use crate::policy::{ScopeName, TokenFault};
 
-use super::ScopeSyntax;
 use super::json::Json;
+use super::{ScopeSyntax, TokenBounds};
 
-/// So many that no issuer means them.
-const MOST: usize = 1_000;
-
-/// The names in a scope claim, privileges written out (`certificate:approve`), each once.
+/// The names in a scope claim, at most as many as the bounds say, privileges written out (`certificate:approve`), each once.
 ///
 /// # Errors
 /// [`TokenFault::Malformed`] if it is neither a string nor an array of strings, or something in it
 /// is no scope-token of RFC 6749 section 3.3.
-pub(super) fn parse(claim: &Json, syntax: ScopeSyntax) -> Result<Box<[Box<str>]>, TokenFault> {
-    let mut names = Names::default();
+pub(super) fn parse(claim: &Json, syntax: ScopeSyntax, bounds: TokenBounds) -> Result<Box<[Box<str>]>, TokenFault> {
+    let mut names = Names::new(bounds);
     match claim {
         Json::String(text) => names.read(text, syntax),
         Json::Array(elements) => elements.iter().try_for_each(|element| match (element, syntax) {
@@ -40,7 +37,7 @@ pub(super) fn parse(claim: &Json, syntax: ScopeSyntax) -> Result<Box<[Box<str>]>
 /// # Errors
 /// As [`parse`]'s.
 pub(super) fn parse_text(text: &str, syntax: ScopeSyntax) -> Result<Box<[Box<str>]>, TokenFault> {
-    let mut names = Names::default();
+    let mut names = Names::new(TokenBounds::default());
     names.read(text, syntax)?;
     Ok(names.in_order.into())
 }
@@ -90,13 +87,17 @@ fn privileges(text: &str, names: &mut Names) -> Result<(), TokenFault> {
 const NO_PRIVILEGE: TokenFault = TokenFault::Malformed("its scope claim is not `scope:privilege,privilege;scope`");
 
 /// Names in the order of the claim.
-#[derive(Default)]
 struct Names {
+    most: usize,
     in_order: Vec<Box<str>>,
     seen: BTreeSet<Box<str>>,
 }
 
 impl Names {
+    fn new(bounds: TokenBounds) -> Self {
+        Self { most: bounds.scopes, in_order: Vec::new(), seen: BTreeSet::new() }
+    }
+
     fn read(&mut self, text: &str, syntax: ScopeSyntax) -> Result<(), TokenFault> {
         match syntax {
             ScopeSyntax::Words => text.split(' ').filter(|word| !word.is_empty()).try_for_each(|word| self.add(word)),
@@ -109,7 +110,7 @@ impl Names {
             return Err(TokenFault::Malformed("its scope claim has something that is no scope-token"));
         }
         if self.seen.insert(name.into()) {
-            if self.in_order.len() == MOST {
+            if self.in_order.len() == self.most {
                 return Err(TokenFault::Malformed("it carries more scopes than are accepted"));
             }
             self.in_order.push(name.into());
@@ -127,7 +128,7 @@ mod tests {
     #[track_caller]
     fn check(syntax: ScopeSyntax, claim: &str, expected: Result<&[&str], ()>) {
         let object = crate::token::json::object(format!("{{\"scope\":{claim}}}").as_bytes()).unwrap();
-        let found = parse(&object["scope"], syntax);
+        let found = parse(&object["scope"], syntax, TokenBounds::default());
         let found = found.as_ref().map(|names| names.iter().map(|name| &**name).collect::<Vec<_>>()).map_err(|_| ());
         assert_eq!(found.as_deref(), expected.as_ref().map(|names| *names).map_err(|()| &()), "{claim}");
     }
@@ -219,15 +220,18 @@ mod tests {
     fn the_number_of_scopes_is_bounded() {
         let claim =
             |count: usize| Json::String((0..count).map(|n| format!("s{n}")).collect::<Vec<_>>().join(" ").into());
-        assert_eq!(parse(&claim(1_000), ScopeSyntax::Words).map(|names| names.len()), Ok(1_000));
-        assert!(parse(&claim(1_001), ScopeSyntax::Words).is_err());
+        assert_eq!(
+            parse(&claim(1_000), ScopeSyntax::Words, TokenBounds::default()).map(|names| names.len()),
+            Ok(1_000)
+        );
+        assert!(parse(&claim(1_001), ScopeSyntax::Words, TokenBounds::default()).is_err());
     }
 
     proptest! {
         #[test]
         fn what_is_read_is_made_of_names(text in ".{0,60}") {
             for syntax in [ScopeSyntax::Words, ScopeSyntax::Privileges] {
-                if let Ok(names) = parse(&Json::String(text.clone().into()), syntax) {
+                if let Ok(names) = parse(&Json::String(text.clone().into()), syntax, TokenBounds::default()) {
                     prop_assert!(names.iter().all(|name| ScopeName::parse(name).is_ok()));
                 }
             }
@@ -236,7 +240,7 @@ mod tests {
         #[test]
         fn words_that_were_joined_are_read_again(names in prop::collection::btree_set("[!#-\\[\\]-~]{1,12}", 0..20)) {
             let joined = names.iter().cloned().collect::<Vec<_>>().join(" ");
-            let read = parse(&Json::String(joined.into()), ScopeSyntax::Words).unwrap();
+            let read = parse(&Json::String(joined.into()), ScopeSyntax::Words, TokenBounds::default()).unwrap();
             prop_assert_eq!(read.iter().map(ToString::to_string).collect::<Vec<_>>(), names.into_iter().collect::<Vec<_>>());
         }
     }

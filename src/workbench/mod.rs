@@ -3,10 +3,12 @@
 //! It takes apart what `policy` and `token` decide, and decides nothing itself. Pure: files are
 //! read and results printed by `cli`.
 
+mod advice;
 mod coverage;
 pub mod diff;
 mod explanation;
 mod moments;
+mod openapi;
 mod rehearsed;
 pub mod replay;
 pub mod review;
@@ -14,11 +16,13 @@ mod scope_map;
 mod token_checks;
 mod why;
 
+pub use advice::{AdviceKind, advice};
 pub use coverage::{Coverage, Uncovered};
 pub use explanation::{
     AnswerStory, Asked, CallerStory, CheckStory, Explanation, ForwardStory, NamedStory, Question, RequiredScope,
     ScopeStory, ServiceStory, TokenKind, TokenStory,
 };
+pub use openapi::{Imported, NotOpenApi, Note, import_openapi};
 pub use rehearsed::{Ending, Own, Rehearsed, Said, Sent, Showing};
 pub use scope_map::{Access, ApiMap, Endpoint, ScopeMap};
 pub use token_checks::{Check, CheckOutcome, Evidence, KeysAtHand, TokenChecks, TokenStep, check_token};

@@ -187,7 +187,7 @@ fn access<'p>(
 }
 
 /// The services that grant something, by their patterns.
-struct CoverIndex<'p> {
+pub(super) struct CoverIndex<'p> {
     nodes: Vec<Node<'p>>,
 }
 
@@ -200,7 +200,7 @@ struct Node<'p> {
 }
 
 impl<'p> CoverIndex<'p> {
-    fn new(listings: &[Listing<'p>]) -> Self {
+    pub(super) fn new(listings: &[Listing<'p>]) -> Self {
         let mut index = Self { nodes: vec![Node::default()] };
         for listing in listings.iter().filter(|listing| grants(listing)) {
             index.insert(*listing);
@@ -228,7 +228,7 @@ impl<'p> CoverIndex<'p> {
     }
 
     /// Those whose patterns cover this one: public ones first, then in the order of the file.
-    fn covering(&self, pattern: &Pattern) -> Vec<Listing<'p>> {
+    pub(super) fn covering(&self, pattern: &Pattern) -> Vec<Listing<'p>> {
         let mut found = Vec::new();
         self.walk(0, pattern, 0, &mut found);
         found.sort_unstable_by_key(|listing| (listing.role != Role::Public, listing.id));

@@ -110,6 +110,22 @@ const OF_JWT: [TokenStep; 12] = [
     TokenStep::NotRevoked,
     TokenStep::Binding,
 ];
+/// Of a JWT whose issuer is asked about it too.
+const OF_CONFIRMED: [TokenStep; 13] = [
+    TokenStep::WellFormed,
+    TokenStep::Issuer,
+    TokenStep::Algorithm,
+    TokenStep::Type,
+    TokenStep::Keys,
+    TokenStep::Key,
+    TokenStep::Signature,
+    TokenStep::Audience,
+    TokenStep::NotExpired,
+    TokenStep::AlreadyValid,
+    TokenStep::Introspection,
+    TokenStep::NotRevoked,
+    TokenStep::Binding,
+];
 /// Of a token that its issuer is asked about.
 const OF_OPAQUE: [TokenStep; 4] =
     [TokenStep::WellFormed, TokenStep::Introspection, TokenStep::NotRevoked, TokenStep::Binding];
@@ -194,6 +210,7 @@ impl Checking {
                 Some(_) | None if *step == TokenStep::NotRevoked && note.is_none() => {
                     (CheckOutcome::NotMade, String::new())
                 }
+                Some(_) | None if *step == TokenStep::Introspection => (CheckOutcome::NotMade, TOO.to_owned()),
                 Some(_) | None => (CheckOutcome::Passed, note.unwrap_or_default()),
             };
             Check { step: *step, outcome, detail }
@@ -220,6 +237,9 @@ impl Checking {
         if issuer.keys.is_none() {
             self.steps = &OF_OPAQUE;
             return Err(Stop::new(TokenStep::Introspection, Denial::IssuerUnavailable, NOT_ASKED));
+        }
+        if issuer.introspection.as_ref().is_some_and(|introspection| introspection.jwts) {
+            self.steps = &OF_CONFIRMED;
         }
         let rules = &issuer.rules;
         jwt.check_header(rules).map_err(|fault| self.fault(fault, Some(rules), evidence.now))?;
@@ -372,6 +392,8 @@ impl Checking {
 
 const NOT_ASKED: &str = "the issuer must be asked about such a token, and is not asked from here; \
                          `--claims` takes what it would say";
+
+const TOO: &str = "the gateway asks the issuer too, and what follows is so if it says yes";
 
 /// Step 7's second half, without the memory of proofs: one that was used before is not known here.
 fn binding(

@@ -95,6 +95,7 @@ impl Facts<'_> {
                 format!("{fault}, and servers read such targets in different ways")
             }
             Denial::HeaderAmbiguous(fault) => fault.to_string(),
+            Denial::HeadTooLarge(fault) => format!("{fault}; `limits` has how much that is"),
             Denial::TokenMissing if self.rehearsed.considered.is_empty() => {
                 "no token was sent, and nothing public has this path".to_owned()
             }
@@ -126,6 +127,8 @@ impl Facts<'_> {
             | Denial::AccountMissing { .. }
             | Denial::AccountAmbiguous { .. }
             | Denial::AccountForbidden { .. } => self.short_of_first(denial),
+            Denial::BodyTooLarge { .. } => "the body is larger than the api's `body_bytes`".to_owned(),
+            Denial::Overloaded { .. } => "as many requests are under way as the upstream's `max_requests`".to_owned(),
             Denial::TokenRequest { fault, .. } => self.token_request(fault),
         }
     }
@@ -174,6 +177,9 @@ impl Facts<'_> {
             }
             Denial::PathAmbiguous(_)
             | Denial::HeaderAmbiguous(_)
+            | Denial::HeadTooLarge(_)
+            | Denial::BodyTooLarge { .. }
+            | Denial::Overloaded { .. }
             | Denial::TokenMissing
             | Denial::Token(_)
             | Denial::IssuerUnavailable

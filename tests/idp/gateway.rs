@@ -24,6 +24,23 @@ pub(crate) fn start_on(policy: &str) -> Gateway {
     Gateway::start_in(policy, write_secret)
 }
 
+/// A gateway that ends TLS itself and asks clients for certificates of the provider's authority; no
+/// proxy may tell of any.
+pub(crate) fn start_with_tls(provider: &Provider) -> Gateway {
+    let listener =
+        "tls: { certificate: server.pem, key: server.key, client_ca: clients.pem, client_certificate: optional }";
+    let policy = policy(provider).replace("127.0.0.1/32", "192.0.2.1/32");
+    let server = provider.authority.certify("gateway", &["api.example.com"]);
+    Gateway::start_listening(listener, &policy, Upstream::start(), |folder| {
+        write_secret(folder);
+        for (name, text) in
+            [("server.pem", server.pem()), ("server.key", server.key_pem()), ("clients.pem", provider.authority.pem())]
+        {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+    })
+}
+
 /// A gateway that need not be ready.
 pub(crate) fn launch(provider: &Provider) -> Gateway {
     Gateway::launch("", &policy(provider), Upstream::start(), write_secret)

@@ -29,3 +29,5 @@ mod rotation;
 #[allow(dead_code, clippy::needless_pass_by_value, reason = "the other test binary uses all of it")]
 mod signer;
 mod tokens;
+#[path = "../scopegate/waves.rs"]
+mod waves;

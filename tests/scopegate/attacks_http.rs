@@ -8,6 +8,7 @@
 mod decoders;
 mod framing;
 mod headers;
+mod http2;
 mod load;
 mod methods;
 mod queries;

@@ -70,7 +70,8 @@ impl Stage {
     }
 }
 
-fn bound_to(certificate: &Issued, claims: Value) -> String {
+/// A token with these claims that only who has this certificate may use.
+pub(crate) fn bound_to(certificate: &Issued, claims: Value) -> String {
     let mut claims = claims;
     claims["cnf"] = json!({ "x5t#S256": certificate.thumbprint() });
     Signer::shared().token(claims)

@@ -96,3 +96,62 @@ fn the_repositorys_own_files_are_good() {
         assert_eq!(output.status.code(), Some(0), "{file}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+/// Good, and advised on: a public client may hold a scope that reaches every account.
+fn advised() -> String {
+    let scopes = "        services: [\"GET /orders/{account}/**\"]\n      - name: orders_all\n        accounts: any\n        services: [\"/orders/**\"]\n";
+    GOOD.replace("        services: [\"GET /orders/{account}/**\"]\n", scopes)
+}
+
+fn check_in(format: &str, more: &[&str]) -> (i32, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("gateway.yaml"), advised()).unwrap();
+    let output = run(folder.path(), &[&["check", "--format", format], more].concat());
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+const MESSAGE: &str = "`orders_all` reaches every account for whoever holds it, browsers among them";
+const HELP: &str = "add `confidential_only: true` to the scope, or write `accounts: own`";
+
+#[test]
+fn advice_has_place_excerpt_and_help_and_fails_only_if_strict() {
+    let said = format!(
+        "advice: {MESSAGE}\n  --> gateway.yaml:14:15\n   |\n14 |       - name: orders_all\n   |               ^^^^^^^^^^\n   |\n   = help: {HELP}\n\n"
+    );
+    let good = "gateway.yaml is good: 1 api, 2 scopes, 2 services; 1 piece of advice\n";
+    for (format, more, exit) in [("text", &[][..], 0), ("human", &["--strict"][..], 1)] {
+        assert_eq!(check_in(format, more), (exit, good.to_owned(), said.clone()));
+    }
+}
+
+#[test]
+fn workflows_get_annotations() {
+    let said = format!("::warning file=gateway.yaml,line=14,col=15,title=any_for_browsers::{MESSAGE}; {HELP}\n");
+    assert_eq!(check_in("github", &[]), (0, said, String::new()));
+}
+
+#[test]
+fn scanners_get_sarif() {
+    let (exit, out, err) = check_in("sarif", &["--strict"]);
+    assert_eq!((exit, &*err), (1, ""));
+    let log: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let run = &log["runs"][0];
+    assert_eq!((&log["version"], &run["tool"]["driver"]["name"]), (&"2.1.0".into(), &"scopegate".into()));
+    let result = &run["results"][0];
+    assert_eq!((&result["ruleId"], &result["level"]), (&"any_for_browsers".into(), &"warning".into()));
+    assert_eq!(result["message"]["text"], format!("{MESSAGE}; {HELP}"));
+    let place = serde_json::json!({
+        "artifactLocation": { "uri": "gateway.yaml" }, "region": { "startLine": 14, "startColumn": 15 }
+    });
+    assert_eq!(result["locations"][0]["physicalLocation"], place);
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    assert!(rules.iter().any(|rule| rule["id"] == result["ruleId"]));
+}
+
+#[test]
+fn programs_get_severity_and_code() {
+    let (_, out, _) = check_in("json", &[]);
+    let list: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&list[0]["severity"], &list[0]["code"]), (&"advice".into(), &"any_for_browsers".into()));
+}

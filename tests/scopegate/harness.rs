@@ -82,6 +82,11 @@ impl Gateway {
         Self { address, admin, upstream, folder, listener: listener.to_owned(), process }
     }
 
+    /// Starts another process on the same file and addresses; the one before, which may still run.
+    pub(crate) fn start_again(&mut self, command: Command) -> Process {
+        std::mem::replace(&mut self.process, Process::spawn(command, self.folder.path()))
+    }
+
     /// Puts another policy in place by renaming a new file over the old one.
     pub(crate) fn rewrite(&self, policy: &str) {
         let text = document(self.address, &self.listener, self.admin, &self.upstream.address.to_string(), policy);
@@ -185,8 +190,19 @@ impl Gateway {
 
     /// Sends the process a signal, by name.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.process.child.id().to_string()]).status();
-        assert!(status.unwrap().success());
+        self.process.signal(name);
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// The memory that the process has in use, in KiB.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -253,11 +269,26 @@ impl Process {
     }
 
     fn start_logging(level: &str, folder: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_scopegate"))
-            .args(arguments)
+        let mut command = scopegate(arguments);
+        command.env("RUST_LOG", level);
+        Self::spawn(command, folder)
+    }
+
+    /// Sends it a signal, by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Its exit code, once it has ended.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        wait_for("the process to end", || self.child.try_wait().unwrap()).code()
+    }
+
+    pub(crate) fn spawn(mut command: Command, folder: &Path) -> Self {
+        let mut child = command
             .current_dir(folder)
             .env("NO_COLOR", "1")
-            .env("RUST_LOG", level)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -268,6 +299,14 @@ impl Process {
         keep(child.stderr.take().unwrap(), Arc::clone(&log));
         Self { child, log }
     }
+}
+
+/// The binary, or the one that the environment names.
+pub(crate) fn scopegate(arguments: &[&str]) -> Command {
+    let binary = std::env::var_os("SCOPEGATE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_scopegate").into());
+    let mut command = Command::new(binary);
+    command.args(arguments);
+    command
 }
 
 impl Drop for Process {
@@ -479,12 +518,13 @@ fn document(address: SocketAddr, listener: &str, admin: SocketAddr, upstream: &s
     } else {
         format!("upstreams:\n  backend:\n    servers: [\"{upstream}\"]\n")
     };
+    let audit = if policy.contains("\naudit:") { "" } else { "audit: { file: audit.jsonl }\n" };
     // A policy may say more of the admin address than where it is.
     let policy = policy.replace("$ADMIN", &admin.to_string());
     let admin = if policy.contains("\nadmin:") { String::new() } else { format!("admin:\n  address: {admin}\n") };
     format!(
-        "version: 1\nthreads: 2\nlisteners:\n  - {{ address: \"{address}\", {listener} }}\n{admin}audit: {{ file: audit.jsonl }}\n\
-         {upstreams}{issuers}{}\n",
+        "version: 1\nthreads: 2\nlisteners:\n  - {{ address: \"{address}\", {listener} }}\n{admin}\
+         {audit}{upstreams}{issuers}{}\n",
         policy.trim_start_matches('\n')
     )
 }

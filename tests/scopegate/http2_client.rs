@@ -114,20 +114,42 @@ pub(crate) fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> Requ
     head.body(()).unwrap()
 }
 
+/// Fields as a head's block: RFC 7541 section 6.2.2, neither indexed nor Huffman coded.
+pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    block_of(&fields)
+}
+
+/// The same of bytes.
+pub(crate) fn block_of(fields: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name, value] {
+            // RFC 7541 section 5.1: what does not fit seven bits goes on in groups of seven.
+            let mut rest = text.len();
+            if rest < 127 {
+                block.push(u8::try_from(rest).unwrap());
+            } else {
+                block.push(127);
+                rest -= 127;
+                while rest >= 128 {
+                    block.push(u8::try_from(rest % 128).unwrap() | 128);
+                    rest /= 128;
+                }
+                block.push(u8::try_from(rest).unwrap());
+            }
+            block.extend_from_slice(text);
+        }
+    }
+    block
+}
+
 /// Sends one request as these fields, whatever they are, and the types of the frames that come back
 /// until the stream or the connection ends.
 pub(crate) fn send_fields(address: SocketAddr, fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut block = Vec::new();
-    for (name, value) in fields {
-        // RFC 7541 section 6.2.2: neither indexed nor Huffman coded.
-        block.push(0);
-        for text in [name, value] {
-            assert!(text.len() < 127, "{text}");
-            block.push(u8::try_from(text.len()).unwrap());
-            block.extend_from_slice(text.as_bytes());
-        }
-    }
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let block = block(fields);
+    let mut bytes = PREFACE.to_vec();
     bytes.extend_from_slice(&frame(SETTINGS, 0, 0, &[]));
     bytes.extend_from_slice(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block));
     let mut stream = connect(address);
@@ -149,15 +171,23 @@ pub(crate) fn send_fields(address: SocketAddr, fields: &[(&str, &str)]) -> Vec<u
     types
 }
 
-const DATA: u8 = 0;
+pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+/// What every connection begins with.
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// RFC 9113 section 4.1.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut frame = length[1..].to_vec();
     frame.extend_from_slice(&[kind, flags]);

@@ -80,8 +80,15 @@ fn each_reason_has_its_status_challenge_and_body_and_reaches_no_upstream() {
         seen.insert(case.reason);
     }
     assert_eq!(gateway.upstream.count(), 0, "a refused request was forwarded");
-    // A form is answered as RFC 6749 section 5.2 has it, which `revoking` shows.
-    let others = [Reason::Public, Reason::Granted, Reason::FormRejected];
+    // A form is answered as RFC 6749 section 5.2 has it, which `revoking` shows; `bounds` shows the last three.
+    let others = [
+        Reason::Public,
+        Reason::Granted,
+        Reason::FormRejected,
+        Reason::HeadTooLarge,
+        Reason::BodyTooLarge,
+        Reason::Overloaded,
+    ];
     let missing: Vec<_> =
         Reason::ALL.iter().filter(|reason| !seen.contains(reason) && !others.contains(reason)).collect();
     assert!(missing.is_empty(), "no case has {missing:?}");

@@ -21,7 +21,7 @@ issuers:
     audiences: [https://api.example.com]
     keys: { file: jwks.json }
     leeway: 0s
-  - { issuer: https://other.example, audiences: [https://api.example.com], keys: { file: jwks.json } }
+  - { issuer: https://other.example, audiences: [https://api.example.com], keys: { file: jwks.json }, leeway: 0s }
 clients:
   - id: acme       # the first
     account: acme
@@ -227,6 +227,9 @@ fn every_kind_of_entry_is_created_edited_and_deleted_and_the_file_comes_back() {
         let changed = ops.change(method, path, body);
         assert_eq!(changed.status, status, "{method} {path}: {changed:?}");
     }
+    // A name may be asked for in any case; it is the file's that is told.
+    let preview = ops.change("PATCH", "/scopes/DATA-admin?dry_run=true", &json!({ "required": true })).json();
+    assert_eq!((&preview["name"], &preview["lacked_by"]), (&json!("data-admin"), &json!(["acme", "app", "new one"])));
     let seen = ops.see("/clients/new%20one");
     assert_eq!((&seen["client"]["scopes"][1], &seen["type"]), (&json!("data-read"), &json!("confidential")));
     assert_eq!(ops.see("/apis/more")["api"]["display_name"], "More of it");

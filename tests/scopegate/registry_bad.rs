@@ -72,7 +72,7 @@ fn bad_input_gets_a_message_for_each_field_and_writes_nothing() {
     let first = fs::read_to_string(gateway.file()).unwrap();
     let etag = ops.etag();
     let long = "x".repeat(300);
-    let cases: [(&str, &str, Value, u16, &[(&str, &str)]); 24] = [
+    let cases: [(&str, &str, Value, u16, &[(&str, &str)]); 25] = [
         ("POST", "/apis/open/scopes", json!({}), 422, &[("name", "`name` is missing")]),
         ("POST", "/apis/open/scopes", json!({ "name": "" }), 422, &[("name", "it is empty")]),
         ("POST", "/apis/open/scopes", json!({ "name": "a b" }), 422, &[("name", "' '")]),
@@ -132,9 +132,20 @@ fn bad_input_gets_a_message_for_each_field_and_writes_nothing() {
             &[("name", "set once"), ("required", "`true`")],
         ),
         ("PATCH", "/apis/open", json!({ "scopes": [] }), 422, &[("scopes", "one by one")]),
-        ("PATCH", "/apis/data", json!({ "base_path": "/other" }), 422, &[("scopes[0].services[0]", "outside")]),
+        (
+            "PATCH",
+            "/apis/data",
+            json!({ "base_path": "/other" }),
+            422,
+            &[
+                ("scopes[0].services[0]", "outside"),
+                ("scopes[1].services[0]", "outside"),
+                ("scopes[1].privileges.purge.services[0]", "outside"),
+            ],
+        ),
         ("DELETE", "/scopes/open-all", Value::Null, 422, &[("", "neither `scopes` nor `public`")]),
         ("DELETE", "/scopes/data-read", Value::Null, 409, &[]),
+        ("DELETE", "/apis/data", Value::Null, 409, &[]),
         ("POST", "/clients", json!({ "id": "x", "scopes": ["nothing"] }), 422, &[("scopes[0]", "no api defines")]),
         ("POST", "/clients", json!({ "id": "acme" }), 422, &[("id", "already")]),
         ("DELETE", "/clients/nobody", Value::Null, 404, &[]),

@@ -90,6 +90,9 @@ fn refused(denial: &Denial) -> Refusal {
         Denial::Token(fault) => Refusal::unauthorized(denial.reason().as_str(), &fault.to_string(), true),
         Denial::PathAmbiguous(_)
         | Denial::HeaderAmbiguous(_)
+        | Denial::HeadTooLarge(_)
+        | Denial::BodyTooLarge { .. }
+        | Denial::Overloaded { .. }
         | Denial::TokenMissing
         | Denial::ClientUnknown
         | Denial::ClientAccountMismatch

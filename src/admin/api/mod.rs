@@ -1,6 +1,6 @@
 //! `/api/v1`: the registry of scopes over HTTP, in JSON, for those whose token says that they may.
 //!
-//! What there is stands in one table, `ROUTES`, from which both the router and the OpenAPI document
+//! What there is stands in one table, `ROUTES`, from which both the router and the `OpenAPI` document
 //! are made. Who asks is `access`'s, how answers look `answer`'s; what is asked is `registry`'s.
 
 mod access;
@@ -21,6 +21,8 @@ use serde_json::json;
 use self::access::Role;
 use self::answer::Answered;
 use self::request::{Asked, Parameters};
+use crate::gateway::Generation;
+use crate::record::Metrics;
 use crate::registry::{
     Change, Editor, Registry, Search, Target, api_view, apis_view, client_view, clients_view, denials_view, scope_view,
     scopes_view, usage_view, who_view,
@@ -138,7 +140,7 @@ pub(super) fn router(registry: Arc<Registry>) -> Router {
             let parameters = Parameters::new(&parameters, query);
             let asked = Asked { parameters, method: &method, uri: &uri, headers: &headers, body };
             let answered = answer(&registry, route, asked).await;
-            answered.unwrap_or_else(|refusal| refusal.response())
+            answered.unwrap_or_else(answer::Refusal::response)
         };
         router = router.route(route.path, on(filter, handler));
     }
@@ -219,41 +221,14 @@ fn view(registry: &Registry, endpoint: Endpoint, asked: &Asked<'_>, who: &access
     let gateway = registry.gateway();
     let (generation, metrics) = (gateway.current(), gateway.metrics());
     let parameters = &asked.parameters;
-    let missing = |what: &str, name: &str| answer::Refusal::missing(what, &parameters.path(name));
-    let with_entry = |mut view: serde_json::Value, target: Target| {
-        let (kind, _) = target.parts();
-        view[kind] = registry.entry(&target).unwrap_or_default();
-        view
-    };
     let shown = match endpoint {
         Endpoint::Apis => apis_view(&generation, metrics),
-        Endpoint::Api | Endpoint::ApiScopes => {
-            let name = parameters.path("api");
-            let view = api_view(&generation, &name, metrics).ok_or_else(|| missing("api", "api"))?;
-            if endpoint == Endpoint::ApiScopes {
-                json!({ "api": name, "scopes": view["scopes"] })
-            } else {
-                with_entry(view, Target::Api(name))
-            }
-        }
-        Endpoint::Scopes => {
-            let page = (parameters.number("offset")?.unwrap_or(0), parameters.number("limit")?.unwrap_or(PAGE));
-            let search = Search {
-                text: parameters.query("q"),
-                api: parameters.query("api"),
-                service: parameters.query("service"),
-            };
-            scopes_view(&generation, &search, page, metrics)
-        }
-        Endpoint::Scope => {
-            let name = parameters.path("scope");
-            scope_view(&generation, &name, metrics).ok_or_else(|| missing("scope", "scope"))?
-        }
+        Endpoint::Scopes => search(&generation, parameters, metrics)?,
         Endpoint::Clients => clients_view(&generation, metrics),
-        Endpoint::Client => {
-            let id = parameters.path("client");
-            let view = client_view(&generation, &id, metrics).ok_or_else(|| missing("client", "client"))?;
-            with_entry(view, Target::Client(id))
+        Endpoint::Usage => usage_view(&generation, metrics),
+        Endpoint::Denials => {
+            let after = parameters.number("after")?.unwrap_or(0);
+            denials_view(metrics, u64::try_from(after).unwrap_or(u64::MAX))
         }
         Endpoint::Who => {
             let path = parameters.required("path")?;
@@ -261,11 +236,14 @@ fn view(registry: &Registry, endpoint: Endpoint, asked: &Asked<'_>, who: &access
             let host = parameters.query("host").unwrap_or_default().to_ascii_lowercase();
             who_view(&generation, &method, &path, &host).map_err(|why| answer::Refusal::parameter("path", &why))?
         }
-        Endpoint::Usage => usage_view(&generation, metrics),
-        Endpoint::Denials => {
-            let after = parameters.number("after")?.unwrap_or(0);
-            denials_view(metrics, u64::try_from(after).unwrap_or(u64::MAX))
+        Endpoint::ApiScopes => {
+            let name = parameters.path("api");
+            let view = api_view(&generation, &name, metrics).ok_or_else(|| answer::Refusal::missing("api", &name))?;
+            json!({ "api": name, "scopes": view.get("scopes") })
         }
+        Endpoint::Api => entry_view(registry, &generation, &Target::Api(parameters.path("api")))?,
+        Endpoint::Scope => entry_view(registry, &generation, &Target::Scope(parameters.path("scope")))?,
+        Endpoint::Client => entry_view(registry, &generation, &Target::Client(parameters.path("client")))?,
         Endpoint::Registry
         | Endpoint::OpenApi
         | Endpoint::CreateApi
@@ -282,6 +260,37 @@ fn view(registry: &Registry, endpoint: Endpoint, asked: &Asked<'_>, who: &access
         | Endpoint::DeleteClient => registry_view(registry, who),
     };
     Ok(answer::json(StatusCode::OK, &shown))
+}
+
+fn search(
+    generation: &Generation,
+    parameters: &Parameters,
+    metrics: &Metrics,
+) -> Result<serde_json::Value, answer::Refusal> {
+    let page = (parameters.number("offset")?.unwrap_or(0), parameters.number("limit")?.unwrap_or(PAGE));
+    let search =
+        Search { text: parameters.query("q"), api: parameters.query("api"), service: parameters.query("service") };
+    Ok(scopes_view(generation, &search, page, metrics))
+}
+
+/// An entry in force, with the fields that can be sent back under `api`, `scope` or `client`.
+fn entry_view(
+    registry: &Registry,
+    generation: &Generation,
+    target: &Target,
+) -> Result<serde_json::Value, answer::Refusal> {
+    let metrics = registry.gateway().metrics();
+    let (kind, name) = target.parts();
+    let view = match target {
+        Target::Api(name) => api_view(generation, name, metrics),
+        Target::Scope(name) => scope_view(generation, name, metrics),
+        Target::Client(id) => client_view(generation, id, metrics),
+    };
+    let mut view = view.ok_or_else(|| answer::Refusal::missing(kind, name))?;
+    if let (Target::Api(_) | Target::Client(_), Some(view)) = (target, view.as_object_mut()) {
+        view.insert(kind.to_owned(), registry.entry(target).unwrap_or_default());
+    }
+    Ok(view)
 }
 
 fn registry_view(registry: &Registry, who: &access::Who) -> serde_json::Value {

@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 description of the registry, made from the table of its routes.
+//! The `OpenAPI` 3.1 description of the registry, made from the table of its routes.
 
 use serde_json::{Map, Value, json};
 
@@ -45,9 +45,9 @@ fn operation(route: &Route) -> Value {
         json!({ "description": route.summary, "content": { "application/json": { "schema": schema } } }),
     );
     let problems: &[&str] = if route.is_change() {
-        &["401", "403", "404", "409", "412", "413", "415", "422", "428"]
+        &["400", "401", "403", "404", "409", "412", "413", "415", "422", "428", "503"]
     } else {
-        &["401", "403", "404"]
+        &["401", "403", "404", "422", "503"]
     };
     for status in problems {
         responses.insert((*status).to_owned(), json!({ "$ref": "#/components/responses/Problem" }));

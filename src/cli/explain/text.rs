@@ -96,7 +96,7 @@ fn check_line(check: &CheckStory, width: usize, paint: Paint) -> String {
     match check.outcome {
         "passed" => format!("  {}  {label}  {detail}", paint.good("yes")).trim_end().to_owned(),
         "failed" => format!("  {}   {}\n{}", paint.bad("NO"), check.check, wrapped(&detail, 7, 7)),
-        _ => paint.dim(format!("  -    {label}").trim_end()).to_string(),
+        _ => paint.dim(format!("  -    {label}  {detail}").trim_end()).to_string(),
     }
 }
 

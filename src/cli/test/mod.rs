@@ -52,6 +52,7 @@ pub struct Arguments {
 enum Format {
     /// For people.
     #[default]
+    #[value(alias = "human")]
     Text,
     /// For programs.
     Json,

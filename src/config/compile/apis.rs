@@ -27,6 +27,7 @@ pub(super) struct Context<'a> {
 pub(super) struct Apis {
     pub(super) specs: Vec<ApiSpec>,
     pub(super) forward_authorization: Vec<bool>,
+    pub(super) body_bytes: Vec<Option<u64>>,
     pub(super) token_endpoints: TokenEndpoints,
     pub(super) names: DefinedNames,
 }
@@ -42,6 +43,7 @@ pub(super) fn apis(list: List<document::Api>, at: At<'_>, context: Context<'_>, 
     let mut apis = Apis {
         specs: Vec::new(),
         forward_authorization: Vec::new(),
+        body_bytes: Vec::new(),
         token_endpoints: TokenEndpoints::new(),
         names: DefinedNames::new(),
     };
@@ -55,6 +57,7 @@ pub(super) fn apis(list: List<document::Api>, at: At<'_>, context: Context<'_>, 
         let here = at.nth(place);
         let forward =
             optional(std::mem::take(&mut document.forward_authorization), here.key("forward_authorization"), findings);
+        let bytes = optional(std::mem::take(&mut document.body_bytes), here.key("body_bytes"), findings);
         if let Entry::Given(name) = &document.name {
             firsts.note(name.clone(), here.key("name"), &format!("the api {}", Quoted(name)), RENAME, findings);
         }
@@ -68,6 +71,7 @@ pub(super) fn apis(list: List<document::Api>, at: At<'_>, context: Context<'_>, 
         }
         apis.specs.push(spec);
         apis.forward_authorization.push(forward.unwrap_or(context.forward_authorization));
+        apis.body_bytes.push(bytes);
     }
     apis
 }

@@ -14,7 +14,7 @@ use crate::config::entry::{Entry, List};
 use crate::config::finding::{At, Finding, Findings, Place, Quoted};
 use crate::config::suggest;
 use crate::config::{Issuer, KeySource};
-use crate::token::{DpopRules, IssuerRules, ScopeSyntax, TokenType};
+use crate::token::{DpopRules, IssuerRules, ScopeSyntax, TokenBounds, TokenType};
 
 /// The issuers, and what other parts of the file must know of them.
 #[derive(Debug)]
@@ -52,7 +52,13 @@ const LONGEST_LEEWAY: u64 = 5 * 60;
 const SHORTEST_REFETCH: Duration = Duration::from_secs(1);
 const LONGEST_REFETCH: Duration = Duration::from_secs(10 * 60);
 
-pub(super) fn issuers(list: List<document::Issuer>, at: At<'_>, directory: &Path, findings: &mut Findings) -> Issuers {
+pub(super) fn issuers(
+    list: List<document::Issuer>,
+    bounds: TokenBounds,
+    at: At<'_>,
+    directory: &Path,
+    findings: &mut Findings,
+) -> Issuers {
     let any = match &list {
         Entry::Given(entries) => !entries.is_empty(),
         Entry::Faulty => true,
@@ -82,7 +88,7 @@ pub(super) fn issuers(list: List<document::Issuer>, at: At<'_>, directory: &Path
         if document.introspection.is_there() {
             note_introspection(&mut introspects, here.key("introspection"), findings);
         }
-        issuers.list.extend(issuer(document, here, directory, findings));
+        issuers.list.extend(issuer(document, bounds, here, directory, findings));
     }
     issuers
 }
@@ -108,7 +114,13 @@ fn note_introspection(first: &mut Option<Place>, at: At<'_>, findings: &mut Find
     }
 }
 
-fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings: &mut Findings) -> Option<Issuer> {
+fn issuer(
+    mut document: document::Issuer,
+    bounds: TokenBounds,
+    at: At<'_>,
+    directory: &Path,
+    findings: &mut Findings,
+) -> Option<Issuer> {
     if matches!(document.keys, Entry::Absent) && matches!(document.introspection, Entry::Absent) {
         let finding = Finding::new(at, "this issuer has neither `keys` nor `introspection`");
         findings.add(finding.help("write `keys: { url: https://… }` or `keys: { file: … }`"));
@@ -134,7 +146,7 @@ fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings
     let refetch_interval = optional(take(&mut document.refetch_interval), refetch, findings);
     let refetch_interval = parsed(refetch_interval, refetch, findings, refetch_interval_of);
     Some(Issuer {
-        rules: Arc::new(rules(document, at, findings)?),
+        rules: Arc::new(rules(document, bounds, at, findings)?),
         keys,
         stale_keys_for: stale_keys_for.unwrap_or(Duration::from_secs(24 * 60 * 60)),
         refetch_interval: refetch_interval.unwrap_or(Duration::from_secs(10)),
@@ -143,7 +155,7 @@ fn issuer(mut document: document::Issuer, at: At<'_>, directory: &Path, findings
     })
 }
 
-fn rules(document: document::Issuer, at: At<'_>, findings: &mut Findings) -> Option<IssuerRules> {
+fn rules(document: document::Issuer, bounds: TokenBounds, at: At<'_>, findings: &mut Findings) -> Option<IssuerRules> {
     let name = at.key("issuer");
     let help = "write exactly the `iss` of its tokens, such as `https://login.example.com`";
     let issuer = required(document.issuer, name, help, findings);
@@ -169,6 +181,7 @@ fn rules(document: document::Issuer, at: At<'_>, findings: &mut Findings) -> Opt
         leeway: parsed(leeway, at.key("leeway"), findings, leeway_seconds).unwrap_or(30),
         claims: claims::claims(document.claims, at.key("claims"), findings),
         scope_syntax,
+        bounds,
         dpop: dpop(document.dpop, at.key("dpop"), findings),
         issuer: Arc::from(issuer?),
     })

@@ -9,15 +9,17 @@ use jsonwebtoken::Algorithm;
 use crate::config::entry::Entry;
 use crate::config::finding::Findings;
 use crate::config::{
-    Access, Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
-    Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream, reading,
-    yaml,
+    Access, Admin, Audit, ClientAuthentication, ClientCertificates, Http2Limits, IdentityHeaders, Introspection,
+    Issuer, KeySource, Limits, Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings,
+    TokenEndpoint, Upstream, reading, yaml,
 };
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, Marks,
     PolicySpec, Reach, ScopeName, ScopeNames, UndefinedScopes, UnregisteredClients, UpstreamId,
 };
-use crate::token::{AssertionAlgorithm, ClaimPath, ClaimPaths, DpopRules, IssuerRules, ScopeSyntax, TokenType};
+use crate::token::{
+    AssertionAlgorithm, ClaimPath, ClaimPaths, DpopRules, IssuerRules, ScopeSyntax, TokenBounds, TokenType,
+};
 
 #[track_caller]
 fn meaning(text: &str) -> (PolicySpec, Settings) {
@@ -57,6 +59,7 @@ fn the_settings_are_what_the_file_says() {
                 connect_timeout: Duration::from_millis(500),
                 read_timeout: Duration::from_secs(60),
                 write_timeout: Duration::from_secs(10),
+                max_requests: 1_024,
             },
             Upstream {
                 name: "plain".into(),
@@ -64,6 +67,7 @@ fn the_settings_are_what_the_file_says() {
                 connect_timeout: Duration::from_secs(2),
                 read_timeout: Duration::from_secs(30),
                 write_timeout: Duration::from_secs(30),
+                max_requests: 300,
             },
         ],
         issuers: vec![login(), legacy()],
@@ -75,6 +79,8 @@ fn the_settings_are_what_the_file_says() {
             scopes: Some("x-auth-scopes".parse().unwrap()),
         },
         forward_authorization: vec![false, true, true],
+        body_bytes: vec![None, None, Some(1_048_576)],
+        limits: limits(),
         resource_metadata: Some(ResourceMetadata { resource: "https://api.example.com".into() }),
         revocations: Some(RevocationList {
             file: "/etc/scopegate/revoked.jsonl".into(),
@@ -86,6 +92,26 @@ fn the_settings_are_what_the_file_says() {
     };
     assert_eq!(settings, expected);
 }
+
+fn limits() -> Limits {
+    Limits {
+        request_line_bytes: 4096,
+        header_count: 64,
+        header_bytes: 32_768,
+        token_bytes: 8192,
+        token: BOUNDS,
+        head_timeout: Duration::from_secs(5),
+        body_timeout: Duration::from_secs(20),
+        body_bytes_per_second: 1000,
+        idle_timeout: Duration::from_secs(30),
+        send_timeout: Duration::from_secs(40),
+        connections: 5000,
+        connections_per_address: 100,
+        http2: Http2Limits { streams: 50, resets: 10, errors: 500 },
+    }
+}
+
+const BOUNDS: TokenBounds = TokenBounds { scopes: 200, depth: 8 };
 
 fn tls() -> ListenerTls {
     ListenerTls {
@@ -108,6 +134,7 @@ fn login() -> Issuer {
             client: [claim(&["client_id"])].into(),
         },
         scope_syntax: ScopeSyntax::Words,
+        bounds: BOUNDS,
         dpop: Some(DpopRules { max_age: 90, nonce: true, required: false }),
     };
     Issuer {
@@ -139,6 +166,7 @@ fn legacy() -> Issuer {
             client: [claim(&["client_id"])].into(),
         },
         scope_syntax: ScopeSyntax::Privileges,
+        bounds: BOUNDS,
         dpop: None,
     };
     Issuer {
@@ -356,6 +384,7 @@ fn every_asymmetric_algorithm_is_the_default() {
             issuer: Entry::Given("i".to_owned()),
             ..super::document::Issuer::default()
         })]),
+        BOUNDS,
         super::At::ROOT,
         Path::new(""),
         &mut Findings::default(),

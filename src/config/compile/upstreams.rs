@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
+use super::limits::{MOST_AT_ONCE, number};
 use super::take::{at_least_one, optional, parsed, required};
 use super::values;
 use crate::config::Upstream;
 use crate::config::document;
 use crate::config::entry::{Entry, Named};
 use crate::config::finding::{At, Finding, Findings, Quoted};
+use crate::config::limits::USUAL_REQUESTS;
 use crate::policy::{ApiName, UpstreamId};
 
 /// The upstreams, and what apis call them.
@@ -54,6 +56,8 @@ fn upstream(name: &str, entry: Entry<document::Upstream>, at: At<'_>, findings: 
     let servers =
         servers.into_iter().filter_map(|(place, text)| parsed(Some(text), list.nth(place), findings, values::server));
     let servers = servers.collect();
+    let requests = at.key("max_requests");
+    let max_requests = number(document.max_requests, requests, 1..=MOST_AT_ONCE, USUAL_REQUESTS, findings);
     let mut timeout = |entry, key, default| {
         let at = at.key(key);
         let text = optional(entry, at, findings);
@@ -65,5 +69,6 @@ fn upstream(name: &str, entry: Entry<document::Upstream>, at: At<'_>, findings: 
         connect_timeout: timeout(document.connect_timeout, "connect_timeout", 2),
         read_timeout: timeout(document.read_timeout, "read_timeout", 30),
         write_timeout: timeout(document.write_timeout, "write_timeout", 30),
+        max_requests,
     })
 }

@@ -255,6 +255,8 @@ fn is_of(name: &str, place: &str) -> bool {
     let kind = match *words {
         [] => "the file",
         ["listeners"] => "Listener",
+        ["limits"] => "Limits",
+        ["limits", "http2"] => "Http2Limits",
         ["upstreams", _] => "Upstream",
         ["issuers"] => "Issuer",
         ["issuers", "claims"] => "Claims",

@@ -3,6 +3,7 @@
 //! What a decision is, and what each refusal looks like, is tested where it is made.
 
 mod framing;
+mod panics;
 mod relay;
 mod slow;
 mod stage;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::{NeedsRestart, NotReplaced, Replaced};
+pub(super) use panics::provoke;
 use stage::{Backend, OK, PATIENCE, Stage, configuration, head, reason};
 
 #[test]

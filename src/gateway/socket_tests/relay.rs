@@ -145,12 +145,17 @@ fn a_request_that_was_answered_in_part_is_not_asked_anew() {
 #[test]
 fn bytes_that_nobody_asked_for_are_nobodys_answer() {
     let (stage, listener) = stage();
-    for extra in ["HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison", "x"] {
+    // In chunks, so that pingora reads it, and longer than what it reads at once.
+    let long =
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: {}\r\n\r\n2\r\nhi\r\n0\r\n\r\n", "y".repeat(7000));
+    let poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
+    for (answer, extra) in [(OK, poison), (OK, "x"), (&*long, poison)] {
         let mut client = stage.connect();
         client.send(ASK);
         let mut upstream = accept(&listener);
-        serve(&mut upstream, &format!("{OK}{extra}"));
-        assert_eq!(client.answer().unwrap().2, "hi");
+        serve(&mut upstream, &format!("{answer}{extra}"));
+        let told = read_until(&mut client, if answer == OK { "\r\n\r\nhi" } else { "2\r\nhi\r\n0\r\n\r\n" });
+        assert!(told.starts_with("HTTP/1.1 200 OK\r\n"), "{told}");
         client.send(ASK);
         let mut next = accept(&listener);
         serve(&mut next, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\nmine");
@@ -159,16 +164,25 @@ fn bytes_that_nobody_asked_for_are_nobodys_answer() {
 }
 
 #[test]
-fn an_answer_up_to_the_connections_end_ends_the_clients_too() {
+fn an_answer_up_to_the_connections_end_comes_in_chunks_and_the_clients_connection_stays() {
     let (stage, listener) = stage();
     let mut client = stage.connect();
-    client.send(ASK);
-    let mut upstream = accept(&listener);
-    serve(&mut upstream, "HTTP/1.1 200 OK\r\n\r\nto the end");
-    drop(upstream);
-    let mut told = String::new();
-    client.0.read_to_string(&mut told).unwrap();
-    assert!(told.starts_with("HTTP/1.1 200 OK\r\n") && told.ends_with("\r\n\r\nto the end"), "{told}");
+    for _ in 0..2 {
+        client.send(ASK);
+        let mut upstream = accept(&listener);
+        serve(&mut upstream, "HTTP/1.1 200 OK\r\n\r\nto the end");
+        drop(upstream);
+        let mut told = Vec::new();
+        while !told.ends_with(b"0\r\n\r\n") {
+            let mut read = [0; 1000];
+            let length = client.0.read(&mut read).unwrap();
+            assert!(length > 0, "{}", String::from_utf8_lossy(&told));
+            told.extend_from_slice(&read[..length]);
+        }
+        let told = String::from_utf8(told).unwrap().to_ascii_lowercase();
+        assert!(told.starts_with("http/1.1 200 ok\r\n") && told.contains("transfer-encoding: chunked\r\n"), "{told}");
+        assert!(told.ends_with("a\r\nto the end\r\n0\r\n\r\n"), "{told}");
+    }
 }
 
 #[test]

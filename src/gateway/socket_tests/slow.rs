@@ -5,9 +5,13 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::stage::{Backend, Client, OK, PATIENCE, Stage};
-use crate::gateway::patience::Patience;
+use crate::config::Limits;
 
-const SHORT: Patience = Patience { head: Duration::from_millis(400), untaken: Duration::from_millis(400) };
+const SHORT: Duration = Duration::from_millis(400);
+
+fn short() -> Limits {
+    Limits { head_timeout: SHORT, idle_timeout: SHORT, send_timeout: SHORT, ..Limits::default() }
+}
 
 /// Sends a byte whenever nothing has come for a while, until the gateway has had enough; what came.
 fn drip(client: &mut Client, bytes: &[u8]) -> Vec<u8> {
@@ -33,7 +37,7 @@ fn drip(client: &mut Client, bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_head_that_takes_too_long_ends_its_connection_however_it_is_sent() {
-    let stage = Stage::start_with(&["127.0.0.1:1".parse().unwrap()], SHORT);
+    let stage = Stage::start_with(&["127.0.0.1:1".parse().unwrap()], short());
     let long = format!("GET /public/a HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "a".repeat(2_000));
     assert_eq!(drip(&mut stage.connect(), long.as_bytes()), b"");
     // The next head of a connection, and one before which nothing but line breaks comes.
@@ -46,7 +50,7 @@ fn a_head_that_takes_too_long_ends_its_connection_however_it_is_sent() {
 
 #[test]
 fn a_connection_on_which_nothing_comes_ends_too() {
-    let stage = Stage::start_with(&["127.0.0.1:1".parse().unwrap()], SHORT);
+    let stage = Stage::start_with(&["127.0.0.1:1".parse().unwrap()], short());
     assert!(stage.connect().answer().is_none());
     let mut client = stage.connect();
     client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -57,8 +61,8 @@ fn a_connection_on_which_nothing_comes_ends_too() {
 #[test]
 fn an_answer_may_take_longer_than_a_head() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let patience = Patience { head: Duration::from_millis(50), ..SHORT };
-    let stage = Stage::start_with(&[listener.local_addr().unwrap()], patience);
+    let limits = Limits { head_timeout: Duration::from_millis(50), ..short() };
+    let stage = Stage::start_with(&[listener.local_addr().unwrap()], limits);
     let mut client = stage.connect();
     client.send("GET /public/a HTTP/1.1\r\nHost: a\r\n\r\n");
     let (mut upstream, _) = listener.accept().unwrap();
@@ -71,7 +75,7 @@ fn an_answer_may_take_longer_than_a_head() {
 #[test]
 fn a_client_that_reads_nothing_does_not_keep_its_requests() {
     let backend = Backend::start(OK);
-    let stage = Stage::start_with(&[backend.address], SHORT);
+    let stage = Stage::start_with(&[backend.address], short());
     for request in ["GET /public/a HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n"] {
         let mut stream = TcpStream::connect(stage.address).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();

@@ -10,10 +10,9 @@ use std::time::Duration;
 use http::header::HeaderName;
 
 use crate::config::{
-    Audit, Configuration, IdentityHeaders, Listener, ResourceMetadata, ServerAddress, Settings, Upstream,
+    Audit, Configuration, IdentityHeaders, Limits, Listener, ResourceMetadata, ServerAddress, Settings, Upstream,
 };
-use crate::gateway::patience::Patience;
-use crate::gateway::{Gateway, Server};
+use crate::gateway::{Gateway, Server, Sockets};
 use crate::issuer::Issuers;
 use crate::policy::{
     AccountWhenAbsent, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Policy, PolicySpec, Service, UpstreamId,
@@ -98,6 +97,7 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
         connect_timeout: Duration::from_secs(1),
         read_timeout: Duration::from_millis(300),
         write_timeout: Duration::from_secs(5),
+        max_requests: 1_024,
     };
     let settings = Settings {
         threads: 2,
@@ -111,6 +111,8 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
             ..IdentityHeaders::default()
         },
         forward_authorization: vec![true],
+        body_bytes: vec![],
+        limits: Limits::default(),
         resource_metadata: Some(ResourceMetadata { resource: "https://api.example/v1".into() }),
         revocations: None,
         trusted_proxies: vec![],
@@ -134,17 +136,19 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn start(upstreams: &[SocketAddr]) -> Self {
-        Self::start_with(upstreams, Patience::default())
+        Self::start_with(upstreams, Limits::default())
     }
 
-    pub(super) fn start_with(upstreams: &[SocketAddr], patience: Patience) -> Self {
+    pub(super) fn start_with(upstreams: &[SocketAddr], limits: Limits) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let metrics = Metrics::new().unwrap();
         let directory = tempfile::tempdir().unwrap();
         let (audit, guard) = AuditSink::open(Some(&directory.path().join("audit")), &metrics).unwrap();
         let issuers = Issuers::new(Arc::clone(&metrics), runtime.handle().clone());
-        let gateway = Arc::new(Gateway::new(configuration(1, upstreams), issuers, metrics, audit));
-        let server = Server::start_with(Arc::clone(&gateway), patience).unwrap();
+        let mut configuration = configuration(1, upstreams);
+        configuration.settings.limits = limits;
+        let gateway = Arc::new(Gateway::new(configuration, issuers, metrics, audit));
+        let server = Server::start(Arc::clone(&gateway), &mut Sockets::default()).unwrap();
         let address = server.addresses()[0];
         Self { gateway, server: Some(server), address, directory, guard: Some(guard), _runtime: runtime }
     }

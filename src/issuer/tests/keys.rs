@@ -227,6 +227,43 @@ async fn a_bad_key_set_never_replaces_a_good_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_set_in_which_a_key_in_use_is_broken_replaces_nothing_and_one_that_says_it_is_withdrawn_does() {
+    let (stays, spoilt, new) = (Key::new("stays"), Key::new("spoilt"), Key::new("new"));
+    let provider = Provider::start(Says::ok(jwks(&[&stays, &spoilt]))).await;
+    let world = World::ready(unhurried(), vec![with_keys_at(provider.url())]).await;
+    let member = |kid: &str, key: &Key, over: Value| with(with(key.signer.jwk(), &json!({ "kid": kid })), &over);
+    let set = |over: Value| {
+        let keys = [&stays, &new].map(|key| member(key.kid, key, json!({})));
+        let keys: Vec<_> = keys.into_iter().chain([member(spoilt.kid, &spoilt, over)]).collect();
+        Says::ok(json!({ "keys": keys }).to_string())
+    };
+    for broken in
+        [json!({ "x": "AAAA" }), json!({ "x": null }), json!({ "y": "!" }), json!({ "y": spoilt.signer.jwk()["x"] })]
+    {
+        provider.says(set(broken.clone()));
+        assert!(!world.fetched().await, "{broken}");
+        for key in [&stays, &spoilt] {
+            world.ask(&key.token(&json!({ "jti": broken.to_string() }))).await.unwrap();
+        }
+    }
+    // A key that nobody relies on yet spoils nothing, and one that is said to be for something else is gone.
+    provider.says(set(json!({ "kid": "never good", "x": "AAAA" })));
+    assert!(world.fetched().await);
+    world.ask(&new.token(&json!({}))).await.unwrap();
+    refused(world.ask(&spoilt.token(&json!({}))).await, TokenFault::KeyUnknown);
+    provider.says(set(json!({})));
+    assert!(world.fetched().await);
+    world.ask(&spoilt.token(&json!({}))).await.unwrap();
+    for withdrawn in [json!({ "use": "enc" }), json!({ "d": "AAAA" })] {
+        provider.says(set(withdrawn));
+        assert!(world.fetched().await);
+        refused(world.ask(&spoilt.token(&json!({}))).await, TokenFault::KeyUnknown);
+        provider.says(set(json!({})));
+        assert!(world.fetched().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn weak_keys_are_left_out_and_the_others_used() {
     let key = Key::new("a");
     let weak = json!({ "kty": "RSA", "kid": "weak", "n": "AQAB", "e": "AQAB" });

@@ -29,7 +29,7 @@ use self::provider::{Provider, Says};
 use super::keys::HeldKeys;
 use super::pace::Pace;
 use super::{Authenticated, IssuerSet, Issuers, Presented};
-use crate::config::{self, Audit, IdentityHeaders, Introspection, KeySource, Settings};
+use crate::config::{self, Audit, IdentityHeaders, Introspection, KeySource, Limits, Settings};
 use crate::policy::{
     AccountWhenAbsent, ApiName, ApiSpec, BasePath, Denial, InsufficientScopeStatus, Marks, Policy, PolicySpec, Reach,
     ScopeName, ScopeSpec, TokenFault, UnixTime, UpstreamId,
@@ -248,6 +248,8 @@ fn settings(issuers: Vec<config::Issuer>) -> Settings {
         token_endpoints: vec![],
         identity_headers: IdentityHeaders::default(),
         forward_authorization: vec![],
+        body_bytes: vec![],
+        limits: Limits::default(),
         resource_metadata: None,
         revocations: None,
         trusted_proxies: vec![],

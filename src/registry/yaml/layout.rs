@@ -60,9 +60,8 @@ impl Layout {
                     reader.events.push((Kind::Scalar(text.into_owned(), style), bytes.range(span)));
                 }
                 Event::SequenceStart(..) => reader.events.push((Kind::ListStart, bytes.range(span))),
-                Event::SequenceEnd => reader.events.push((Kind::End, bytes.range(span))),
                 Event::MappingStart(..) => reader.events.push((Kind::MappingStart, bytes.range(span))),
-                Event::MappingEnd => reader.events.push((Kind::End, bytes.range(span))),
+                Event::SequenceEnd | Event::MappingEnd => reader.events.push((Kind::End, bytes.range(span))),
             }
         }
         Ok(Self { root: reader.node(0, 0)? })

@@ -39,7 +39,13 @@ pub(super) fn entry(value: &Value, indent: usize, newline: &str) -> String {
             let lines = below(value, indent + 2, newline);
             format!("{pad}- {}", lines.trim_start_matches(' '))
         }
-        other => format!("{pad}- {}", inline(other, false)),
+        Value::Mapping(_)
+        | Value::Sequence(_)
+        | Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Tagged(_) => format!("{pad}- {}", inline(value, false)),
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn apply(text: &str, layout: &Layout, operation: &Operation) -> Resul
         Operation::RemoveKey(path, key) => place.remove_key(found(path)?, key),
         Operation::Insert(path, at, value) => place.insert(found(path)?, *at, value),
         Operation::Remove(path, at) => place.remove(found(path)?, *at),
-        Operation::Replace(path, at, value) => place.replace(found(path)?, *at, value),
+        Operation::Replace(path, at, value) => replace(found(path)?, *at, value),
     }
     .ok_or(Unchangeable::Layout)?;
     let (before, after) = (text.get(..range.start), text.get(range.end..));
@@ -70,7 +70,7 @@ impl Place<'_> {
         if *flow {
             let new = render::flow_pair(key, value);
             return Some(match before {
-                Some(pair) => (self.nothing_at(pair.value.span.end.max(pair.key_span.end)), format!(", {new}")),
+                Some(pair) => (nothing_at(pair.value.span.end.max(pair.key_span.end)), format!(", {new}")),
                 None => (mapping.span.start + 1..mapping.span.end - 1, format!(" {new} ")),
             });
         }
@@ -104,8 +104,14 @@ impl Place<'_> {
                     let above_first = self.above_first(old, line_end);
                     (pair.colon..old.span.end, format!(" {new}{behind}{above_first}"))
                 }
-                _ if is_block || old.span.is_empty() => (pair.colon..old.span.end.max(pair.colon), format!(" {new}")),
-                _ => (old.span.clone(), new),
+                Shape::Scalar { .. } | Shape::List { .. } | Shape::Mapping { .. } | Shape::Other
+                    if is_block || old.span.is_empty() =>
+                {
+                    (pair.colon..old.span.end.max(pair.colon), format!(" {new}"))
+                }
+                Shape::Scalar { .. } | Shape::List { .. } | Shape::Mapping { .. } | Shape::Other => {
+                    (old.span.clone(), new)
+                }
             });
         }
         let indent = self.column(pair.key_span.start)? + 2;
@@ -148,20 +154,18 @@ impl Place<'_> {
         if *flow {
             let new = render::inline(value, true);
             return Some(match at.checked_sub(1).and_then(|before| items.get(before)) {
-                Some(before) => (self.nothing_at(before.span.end), format!(", {new}")),
-                None => (self.nothing_at(items.first()?.span.start), format!("{new}, ")),
+                Some(before) => (nothing_at(before.span.end), format!(", {new}")),
+                None => (nothing_at(items.first()?.span.start), format!("{new}, ")),
             });
         }
         let first = items.first()?;
         let indent = self.column(self.dash(list.span.start, first)?)?;
         let new = render::entry(value, indent, self.newline);
-        match at.checked_sub(1).and_then(|before| items.get(before)) {
-            Some(before) => Some(self.lines_after(before.span.end, &new)),
-            None => {
-                let line = self.line_start(self.dash(list.span.start, first)?);
-                Some((self.nothing_at(line), format!("{new}{}", self.newline)))
-            }
+        if let Some(before) = at.checked_sub(1).and_then(|before| items.get(before)) {
+            return Some(self.lines_after(before.span.end, &new));
         }
+        let line = self.line_start(self.dash(list.span.start, first)?);
+        Some((nothing_at(line), format!("{new}{}", self.newline)))
     }
 
     fn remove(&self, list: &Node, at: usize) -> Option<Splice> {
@@ -174,13 +178,6 @@ impl Place<'_> {
         let from = at.checked_sub(1).and_then(|before| items.get(before)).map_or(list.span.start, |item| item.span.end);
         let dash = self.dash(from, item)?;
         Some(self.without_lines(dash..item.span.end))
-    }
-
-    fn replace(&self, list: &Node, at: usize, value: &Value) -> Option<Splice> {
-        let Shape::List { flow, items } = &list.shape else { return None };
-        let item = items.get(at)?;
-        let is_whole = matches!(item.shape, Shape::Scalar { block: false });
-        is_whole.then(|| (item.span.clone(), render::inline(value, *flow)))
     }
 
     /// Without the entry and one of the commas beside it.
@@ -199,7 +196,7 @@ impl Place<'_> {
     /// New lines after the line on which something ends.
     fn lines_after(&self, end: usize, lines: &str) -> Splice {
         let end = self.line_end(end);
-        (self.nothing_at(end), format!("{}{lines}", self.newline))
+        (nothing_at(end), format!("{}{lines}", self.newline))
     }
 
     /// Without the lines from the one on which something begins to the one on which it ends.
@@ -249,9 +246,15 @@ impl Place<'_> {
     fn is_first_on_line(&self, at: usize) -> bool {
         self.text.get(self.line_start(at)..at).is_some_and(|before| before.chars().all(|c| c == ' '))
     }
+}
 
-    #[expect(clippy::unused_self, reason = "it reads as what the others are")]
-    fn nothing_at(&self, at: usize) -> Range<usize> {
-        at..at
-    }
+fn replace(list: &Node, at: usize, value: &Value) -> Option<Splice> {
+    let Shape::List { flow, items } = &list.shape else { return None };
+    let item = items.get(at)?;
+    let is_whole = matches!(item.shape, Shape::Scalar { block: false });
+    is_whole.then(|| (item.span.clone(), render::inline(value, *flow)))
+}
+
+fn nothing_at(at: usize) -> Range<usize> {
+    at..at
 }

@@ -136,14 +136,20 @@ fn entries() -> impl Strategy<Value = Value> {
         |(name, description, required, services, privileges)| {
             let mut entry = Mapping::new();
             entry.insert("name".into(), name.into());
-            description.into_iter().for_each(|text| drop(entry.insert("description".into(), text.into())));
-            required.into_iter().for_each(|mark| drop(entry.insert("required".into(), mark.into())));
-            services.into_iter().for_each(|list| drop(entry.insert("services".into(), list.into())));
+            if let Some(text) = description {
+                entry.insert("description".into(), text.into());
+            }
+            if let Some(mark) = required {
+                entry.insert("required".into(), mark.into());
+            }
+            if let Some(list) = services {
+                entry.insert("services".into(), list.into());
+            }
             if let Some(privileges) = privileges {
                 let of =
                     |services: Vec<String>| Value::from(Mapping::from_iter([("services".into(), services.into())]));
                 let privileges = privileges.into_iter().map(|(name, services)| (name.into(), of(services)));
-                entry.insert("privileges".into(), Mapping::from_iter(privileges).into());
+                entry.insert("privileges".into(), privileges.collect::<Mapping>().into());
             }
             entry.into()
         },
@@ -170,45 +176,54 @@ fn write(entries: &[(Value, Style)], outer: Style, newline: &str) -> String {
     } else {
         let pad = " ".repeat(outer.indent);
         for (entry, style) in entries {
-            if style.blank {
-                lines.push(String::new());
-            }
-            if style.comment {
-                lines.push(format!("{pad}# before an entry"));
-            }
-            if style.flow {
-                let end = if style.blank { ", }" } else { "}" };
-                let braces = render::inline(entry, false).trim_end_matches('}').trim_end().to_owned();
-                let braces = if entry.as_mapping().unwrap().len() == 1 {
-                    format!("{braces} {end}")
-                } else {
-                    render::inline(entry, false)
-                };
-                lines.push(format!("{pad}-  {braces} # in braces"));
-                continue;
-            }
-            let mut dash = "- ";
-            for (key, value) in entry.as_mapping().unwrap() {
-                let key = key.as_str().unwrap();
-                let start = format!("{pad}{dash}{key}: ");
-                dash = "  ";
-                match value {
-                    Value::String(text) => lines.push(format!("{start}{}   # text", scalar(text, *style))),
-                    Value::Sequence(items) if !items.is_empty() && style.comment => {
-                        lines.push(start.trim_end().to_owned());
-                        for item in items {
-                            lines.push(format!("{pad}    # item"));
-                            lines.push(format!("{pad}    - {}", scalar(item.as_str().unwrap(), *style)));
-                        }
-                    }
-                    other => lines.push(format!("{start}{}", render::inline(other, false))),
-                }
-            }
+            write_entry(entry, *style, &pad, &mut lines);
         }
         lines.push(format!("{pad}# after the last"));
     }
     lines.push("after: x".to_owned());
     lines.join(newline) + newline
+}
+
+fn write_entry(entry: &Value, style: Style, pad: &str, lines: &mut Vec<String>) {
+    if style.blank {
+        lines.push(String::new());
+    }
+    if style.comment {
+        lines.push(format!("{pad}# before an entry"));
+    }
+    if style.flow {
+        let end = if style.blank { ", }" } else { "}" };
+        let braces = render::inline(entry, false).trim_end_matches('}').trim_end().to_owned();
+        let braces = if entry.as_mapping().unwrap().len() == 1 {
+            format!("{braces} {end}")
+        } else {
+            render::inline(entry, false)
+        };
+        lines.push(format!("{pad}-  {braces} # in braces"));
+        return;
+    }
+    let mut dash = "- ";
+    for (key, value) in entry.as_mapping().unwrap() {
+        let key = key.as_str().unwrap();
+        let start = format!("{pad}{dash}{key}: ");
+        dash = "  ";
+        match value {
+            Value::String(text) => lines.push(format!("{start}{}   # text", scalar(text, style))),
+            Value::Sequence(items) if !items.is_empty() && style.comment => {
+                lines.push(start.trim_end().to_owned());
+                for item in items {
+                    lines.push(format!("{pad}    # item"));
+                    lines.push(format!("{pad}    - {}", scalar(item.as_str().unwrap(), style)));
+                }
+            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Sequence(_)
+            | Value::Mapping(_)
+            | Value::Tagged(_) => lines.push(format!("{start}{}", render::inline(value, false))),
+        }
+    }
 }
 
 /// Whether `part` is what is left of `whole` without some of its lines.

@@ -45,7 +45,7 @@ fn words(list: &'static [u8]) -> impl Iterator<Item = &'static [u8]> + Clone {
     list.split(|byte| *byte == b' ').filter(|word| !word.is_empty())
 }
 
-fn variations() -> BTreeSet<Vec<u8>> {
+pub(super) fn variations() -> BTreeSet<Vec<u8>> {
     let mut all = BTreeSet::new();
     for slash in words(SLASHES) {
         for dots in words(DOTS) {

@@ -1,24 +1,60 @@
-//! `scopegate check`: all that is wrong with a file, or one line that says that it is good.
+//! `scopegate check`: all that is wrong with a file, or that it is good, and what is to be said of it.
+
+mod written;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
-use clap::Args;
-use serde::Serialize;
+use clap::{Args, ValueEnum};
 
-use super::{Exit, Format};
-use crate::config::{self, Problem, Problems, SourceFile};
+use super::Exit;
+use crate::config::{self, Configuration, Problem, SourceFile, remarked, rendered};
 use crate::policy::Policy;
+use crate::workbench::advice;
 
 /// What `check` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Errors make a file useless, and the gateway refuses it. Advice is what a reviewer
+would ask about a file that is good.
+
+Exit codes: 0 good, 1 there are errors (or advice, with --strict), 2 the file
+cannot be read.")]
 pub struct Arguments {
     /// The file to check.
     #[arg(default_value = "gateway.yaml")]
     file: PathBuf,
-    /// How to print what is wrong: text on standard error, JSON on standard output.
+    /// Fail if there is advice.
+    #[arg(long)]
+    strict: bool,
+    /// How to print what is found: text on standard error, all else on standard output.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// How what is found is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    #[value(alias = "human")]
+    Text,
+    /// For programs.
+    Json,
+    /// Annotations of GitHub's workflows.
+    Github,
+    /// SARIF 2.1.0, for code scanners.
+    Sarif,
+}
+
+/// What was found of a file.
+struct Found<'a> {
+    shown: &'a str,
+    problems: Vec<Problem>,
+    /// What errors there are beside them.
+    trailer: String,
+    /// Where it is good.
+    configuration: Option<Configuration>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Exit {
@@ -34,15 +70,41 @@ fn check(arguments: &Arguments, out: &mut dyn Write, err: &mut dyn Write, styled
         Ok(file) => file,
         Err(unreadable) => return (writeln!(err, "error: {unreadable}"), Exit::Unusable),
     };
+    let found = find(&file);
+    let is_bad = found.configuration.is_none() || arguments.strict && !found.problems.is_empty();
+    let written = match arguments.format {
+        Format::Text => text(&found, out, err, styled),
+        Format::Json => writeln!(out, "{:#}", written::json(&found.problems)),
+        Format::Github => out.write_all(written::github(&found.problems).as_bytes()),
+        Format::Sarif => writeln!(out, "{:#}", written::sarif(found.shown, &found.problems)),
+    };
+    (written, if is_bad { Exit::Bad } else { Exit::Good })
+}
+
+fn find(file: &SourceFile) -> Found<'_> {
     let source = file.source();
-    match (config::compile(&source), arguments.format) {
-        (Ok(configuration), Format::Text) => {
-            (writeln!(out, "{} is good: {}", source.shown, summary(&configuration.policy)), Exit::Good)
+    match config::compile(&source) {
+        Ok(configuration) => {
+            let problems = remarked(&advice(&configuration), &configuration.policy, &source);
+            Found { shown: source.shown, problems, trailer: String::new(), configuration: Some(configuration) }
         }
-        (Ok(_), Format::Json) => (writeln!(out, "[]"), Exit::Good),
-        (Err(problems), Format::Text) => (err.write_all(problems.render(styled).as_bytes()), Exit::Bad),
-        (Err(problems), Format::Json) => (write_json(&problems, out), Exit::Bad),
+        Err(problems) => {
+            let (list, trailer) = (problems.list().to_vec(), problems.count() + "\n");
+            Found { shown: source.shown, problems: list, trailer, configuration: None }
+        }
     }
+}
+
+fn text(found: &Found<'_>, out: &mut dyn Write, err: &mut dyn Write, styled: bool) -> io::Result<()> {
+    err.write_all(rendered(&found.problems, styled).as_bytes())?;
+    err.write_all(found.trailer.as_bytes())?;
+    let Some(configuration) = &found.configuration else { return Ok(()) };
+    let advice = match found.problems.len() {
+        0 => String::new(),
+        1 => "; 1 piece of advice".to_owned(),
+        count => format!("; {count} pieces of advice"),
+    };
+    writeln!(out, "{} is good: {}{advice}", found.shown, summary(&configuration.policy))
 }
 
 /// `5 apis, 12 scopes, 40 services`; privileges are of their scopes, and not counted.
@@ -51,31 +113,6 @@ fn summary(policy: &Policy) -> String {
     let scopes = policy.scopes().iter().filter(|scope| scope.includes.is_none()).count();
     let parts = [count(policy.apis().len(), "api"), count(scopes, "scope"), count(policy.services().len(), "service")];
     parts.join(", ")
-}
-
-#[derive(Serialize)]
-struct Shown<'a> {
-    file: &'a str,
-    line: usize,
-    column: usize,
-    message: &'a str,
-    help: Option<&'a str>,
-}
-
-fn write_json(problems: &Problems, out: &mut dyn Write) -> io::Result<()> {
-    let shown: Vec<_> = problems.list().iter().map(shown).collect();
-    serde_json::to_writer_pretty(&mut *out, &shown)?;
-    writeln!(out)
-}
-
-fn shown(problem: &Problem) -> Shown<'_> {
-    Shown {
-        file: &problem.file,
-        line: problem.line,
-        column: problem.column,
-        message: &problem.message,
-        help: problem.help.as_deref(),
-    }
 }
 
 #[cfg(test)]
@@ -101,7 +138,8 @@ apis: [{ name: a, upstream: u, public: [/health, /ready] }]
 
     fn printed(file: &Path, format: Format, directory: &Path) -> (Exit, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let (written, exit) = check(&Arguments { file: file.to_owned(), format }, &mut out, &mut err, false);
+        let (written, exit) =
+            check(&Arguments { file: file.to_owned(), strict: false, format }, &mut out, &mut err, false);
         written.unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap().replace(&format!("{}/", directory.display()), "");
         (exit, text(out), text(err))
@@ -131,7 +169,8 @@ apis: [{ name: a, upstream: u, public: [/health, /ready] }]
         assert!(list[0]["file"].take().as_str().unwrap().ends_with("gateway.yaml"));
         let message = "`2` is not a version that is known";
         let expected = serde_json::json!([
-            { "file": null, "line": 1, "column": 10, "message": message, "help": "write `version: 1`" }
+            { "severity": "error", "code": "invalid", "file": null, "line": 1, "column": 10, "message": message,
+              "help": "write `version: 1`" }
         ]);
         assert_eq!(list, expected);
     }

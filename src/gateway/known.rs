@@ -1,0 +1,110 @@
+//! What is known of a client's connection beside its bytes: what TLS has shown of the client, and how
+//! much of a head it may still send.
+//!
+//! It travels in the only field of a connection that pingora leaves to others. Who reads and counts is
+//! `connection`; who says when a head begins and ends is `patience` and `proxy`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use pingora::protocols::Digest;
+
+use crate::policy::Certificate;
+
+/// What is known of one connection.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// `None`: it has no TLS.
+    security: Option<Security>,
+    /// Of HTTP/1.
+    pub(super) head: HeadMeter,
+}
+
+/// What TLS says of a client.
+#[derive(Debug)]
+pub(super) struct Security {
+    /// What the client has shown, verified.
+    pub(super) certificate: Option<Certificate>,
+}
+
+/// How much of a head may still come. Only one task at a time has to do with a connection of HTTP/1.
+#[derive(Debug)]
+pub(super) struct HeadMeter {
+    /// `OFF` while no head is awaited.
+    left: AtomicUsize,
+    begun: AtomicBool,
+    exceeded: AtomicBool,
+}
+
+/// That no head is awaited.
+const OFF: usize = usize::MAX;
+
+impl Known {
+    pub(super) fn new(security: Option<Security>) -> Self {
+        let head = HeadMeter { left: AtomicUsize::new(OFF), begun: false.into(), exceeded: false.into() };
+        Self { security, head }
+    }
+
+    /// That of the connection that a request came by.
+    pub(super) fn of(digest: Option<&Digest>) -> Option<&Self> {
+        let told: &Arc<Self> = digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()?;
+        Some(told)
+    }
+
+    /// Whether the connection that a request came by has TLS.
+    pub(super) fn is_secure(digest: Option<&Digest>) -> bool {
+        Self::of(digest).is_some_and(|known| known.security.is_some())
+    }
+
+    /// The certificate that the client of that connection has shown, verified.
+    pub(super) fn certificate(digest: Option<&Digest>) -> Option<&Certificate> {
+        Self::of(digest)?.security.as_ref()?.certificate.as_ref()
+    }
+}
+
+impl HeadMeter {
+    /// A head is awaited, of that many bytes at most.
+    pub(super) fn start(&self, bytes: usize) {
+        self.begun.store(false, Ordering::Relaxed);
+        self.left.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The head is read.
+    pub(super) fn stop(&self) {
+        self.left.store(OFF, Ordering::Relaxed);
+    }
+
+    /// Whether a head is awaited.
+    pub(super) fn is_on(&self) -> bool {
+        self.left.load(Ordering::Relaxed) != OFF
+    }
+
+    /// Whether something of it has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was larger than it may be.
+    pub(super) fn is_exceeded(&self) -> bool {
+        self.exceeded.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes may be read now; `None`: as many as there are. At none, the head is larger than it may
+    /// be.
+    pub(super) fn left(&self) -> Option<usize> {
+        Some(self.left.load(Ordering::Relaxed)).filter(|left| *left != OFF)
+    }
+
+    /// So many bytes have come.
+    pub(super) fn take(&self, bytes: usize) {
+        if let Some(left) = self.left() {
+            self.left.store(left.saturating_sub(bytes), Ordering::Relaxed);
+            self.begun.fetch_or(bytes > 0, Ordering::Relaxed);
+        }
+    }
+
+    /// That it was larger than it may be.
+    pub(super) fn exceed(&self) {
+        self.exceeded.store(true, Ordering::Relaxed);
+    }
+}

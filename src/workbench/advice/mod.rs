@@ -1,0 +1,63 @@
+//! What an expert reviewer would say of a good policy: what can never count, what counts for more than
+//! it seems, and whom it shuts out.
+//!
+//! Each kind is said only where it is sure from the file alone.
+
+mod clients;
+mod kind;
+mod scopes;
+mod services;
+#[cfg(test)]
+mod tests;
+
+pub use kind::AdviceKind;
+
+use crate::config::{Configuration, Remark, Subject};
+use crate::policy::{Api, Listing, Policy, Reach, Scope, ScopeId};
+
+/// All that is to be said of a policy, kind by kind.
+#[must_use]
+pub fn advice(configuration: &Configuration) -> Vec<Remark> {
+    let review = Review { configuration, policy: &configuration.policy, listings: configuration.policy.listings() };
+    let mut remarks = Vec::new();
+    review.services(&mut remarks);
+    review.scopes(&mut remarks);
+    review.clients(&mut remarks);
+    remarks
+}
+
+/// What is looked at.
+struct Review<'c> {
+    configuration: &'c Configuration,
+    policy: &'c Policy,
+    listings: Vec<Listing<'c>>,
+}
+
+impl<'c> Review<'c> {
+    fn scopes_by_id(&self) -> impl Iterator<Item = (ScopeId, &'c Scope)> {
+        (0..).map(ScopeId).zip(self.policy.scopes())
+    }
+
+    fn name(&self, scope: ScopeId) -> &'c str {
+        self.policy.scope(scope).map_or("", |scope| scope.name.as_str())
+    }
+}
+
+fn remark(kind: AdviceKind, subject: Subject, message: String, help: impl Into<String>) -> Remark {
+    Remark { code: kind.as_str(), subject, message, help: help.into() }
+}
+
+/// Whether one reach reaches all that another does.
+fn reaches(one: Reach, other: Reach) -> bool {
+    one == Reach::Any || other == Reach::Own
+}
+
+/// Whether every request to `other` could have come to `api` by its host.
+fn has_hosts_of(api: &Api, other: &Api) -> bool {
+    api.hosts.is_empty() || !other.hosts.is_empty() && other.hosts.iter().all(|host| api.hosts.contains(host))
+}
+
+/// Whether some request could come to either by its host.
+fn share_hosts(api: &Api, other: &Api) -> bool {
+    api.hosts.is_empty() || other.hosts.is_empty() || other.hosts.iter().any(|host| api.hosts.contains(host))
+}
