@@ -149,7 +149,7 @@ fn check_audit_line(texts: &[Cow<'_, str>]) {
     for (place, member) in members.into_iter().enumerate() {
         assert_eq!(read[member], text(place), "{member}");
     }
-    assert_eq!(read["token_scopes"], Value::from_iter(scopes.iter().map(|text| &**text)));
+    assert_eq!(read["token_scopes"], scopes.iter().map(|text| &**text).collect::<Value>());
     assert_eq!(read["certificate"]["subject"], text(1));
     assert_eq!((&read["decision"], read.as_object().map(serde_json::Map::len)), (&"deny".into(), Some(MEMBERS)));
 }

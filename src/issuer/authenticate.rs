@@ -255,7 +255,7 @@ impl IssuerSet {
         let (Verified { caller, key }, version) = self.check_signature(asked, jwt, state, keys)?;
         self.check_revoked(&caller, asked, &AtomicU64::new(0))?;
         let voucher = |good_until| Voucher::KeyAndAnswer(key, AtomicU64::new(version), good_until);
-        self.take_answer(asked, state, introspector.ask(asked.token, Some(&caller), asked.now).await, voucher)
+        self.take_answer(asked, state, &introspector.ask(asked.token, Some(&caller), asked.now).await, voucher)
     }
 
     /// Whether the token was verified with these very keys, under the same rules, when it had expired.
@@ -272,7 +272,7 @@ impl IssuerSet {
         state: &'s IssuerState,
         introspector: &Introspector,
     ) -> Result<Known<'s>, Denial> {
-        self.take_answer(asked, state, introspector.ask(asked.token, None, asked.now).await, Voucher::Answer)
+        self.take_answer(asked, state, &introspector.ask(asked.token, None, asked.now).await, Voucher::Answer)
     }
 
     /// What an issuer's answer makes of a token.
@@ -280,7 +280,7 @@ impl IssuerSet {
         &'s self,
         asked: &Asked<'_>,
         state: &'s IssuerState,
-        told: Told,
+        told: &Told,
         voucher: impl FnOnce(UnixTime) -> Voucher,
     ) -> Result<Known<'s>, Denial> {
         let answer = told.answer.as_ref().map_err(Clone::clone)?;

@@ -137,7 +137,7 @@ mod tests {
             expires_at: None,
         };
         let outcome = RevocationOutcome {
-            time: SystemTime::UNIX_EPOCH + Duration::from_micros(1_700_000_000_250_000),
+            time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250),
             request_id: Some("b3c1"),
             generation: 7,
             by: RevokedBy::Admin,

@@ -302,7 +302,7 @@ bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
     #[test]
     fn both_headers_must_tell_of_one_certificate_and_neither_is_none() {
         let told = read(&[("client-cert", RFC_9440)]).unwrap().unwrap();
-        let hash: String = told.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = told.sha256.iter().fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"));
         let with = |envoys: &str| read(&[("client-cert", RFC_9440), ("x-forwarded-client-cert", envoys)]);
         assert_eq!(with(&format!("Hash={hash}")), Ok(Some(told)));
         assert_eq!(with(&format!("Hash={}", "00".repeat(32))), Err(InvalidCertificate::Contradiction));

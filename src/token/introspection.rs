@@ -277,10 +277,8 @@ mod tests {
             if let Ok(caller) = &found {
                 assert_eq!(caller.binding, verified(token).binding, "{said}");
             }
-            let found = found.map(drop).map_err(|fault| match fault {
-                TokenFault::Malformed(_) if fault != CONTRADICTED => MALFORMED,
-                other => other,
-            });
+            let is_text = |fault: &TokenFault| matches!(fault, TokenFault::Malformed(_)) && *fault != CONTRADICTED;
+            let found = found.map(drop).map_err(|fault| if is_text(&fault) { MALFORMED } else { fault });
             assert_eq!(found, expected, "{token} {said}");
         }
     }

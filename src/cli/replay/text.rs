@@ -82,8 +82,8 @@ pub(super) fn markdown(view: &View<'_>) -> String {
         }
         text.extend([format!("\n### {title}\n\n| Requests | What | Example |\n|---:|---|---|\n")]);
         for (group, count) in groups.iter().take(MOST_SHOWN) {
-            text +=
-                &format!("| {} | {} | {} |\n", count.count, code(&what(group, count)), code(&example(&count.example)));
+            let cells = [count.count.to_string(), code(&what(group, count)), code(&example(&count.example))];
+            text.extend(["| ", &cells.join(" | "), " |\n"]);
         }
     }
     if !view.unjudged.is_empty() {

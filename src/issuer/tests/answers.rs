@@ -41,7 +41,7 @@ async fn start(does: Does) -> String {
 impl Does {
     async fn to(self, mut stream: TcpStream) -> io::Result<()> {
         let mut question = [0; 4096];
-        stream.read(&mut question).await?;
+        let _asked = stream.read(&mut question).await?;
         match self {
             Self::Says(bytes) => {
                 stream.write_all(&bytes).await?;

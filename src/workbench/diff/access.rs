@@ -89,14 +89,14 @@ pub(super) fn changes(sides: &Sides<'_, '_>) -> Result<(Vec<AccessChange>, Vec<A
         for carried in way.carried(sides.to.policy, sides.from.policy) {
             let found = gaps(way, &carried.names, sides.from)?;
             // Who carries a privilege has its scope too, and is told of with it.
-            if known.contains(&found.gaps) {
+            if known.contains(&found.list) {
                 continue;
             }
-            for gap in &found.gaps {
+            for gap in &found.list {
                 let change = change(sides, way, &carried, &found, gap);
                 if change.example.is_some() { effective.push(change) } else { idle.push(change) }
             }
-            known.push(found.gaps);
+            known.push(found.list);
         }
     }
     Ok((collapse::collapse(effective, &ways, sides), collapse::collapse(idle, &ways, sides)))
@@ -202,12 +202,16 @@ pub(super) fn at(
     let scopes: Vec<String> = carried.names.iter().map(ToString::to_string).collect();
     let mut examples = Vec::new();
     for accounts in client.token_accounts(&stand.accounts) {
-        let bearer =
-            Bearer { client: client.called(), accounts, scopes: scopes.clone(), certificate: client.certificate() };
+        let bearer = Bearer {
+            client: Some(client.called().to_owned()),
+            accounts,
+            scopes: scopes.clone(),
+            certificate: client.certificate(),
+        };
         let example = Example::new(stand, host, methods, Some(bearer));
         examples.push(example.clone());
         if !asks.confidential_only {
-            examples.push(example.from_browser());
+            examples.push(example.by_browser());
         }
     }
     examples

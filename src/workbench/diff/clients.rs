@@ -122,8 +122,9 @@ impl<'p> Client<'p> {
         match &way.asks {
             None => true,
             Some(asks) => {
+                let is_admitted = !asks.confidential_only || !self.to.is_public();
                 !matches!(self.to, Entry::Refused)
-                    && !(asks.confidential_only && self.to.is_public())
+                    && is_admitted
                     && asks.needs.iter().all(|need| self.to.may_hold(*need))
             }
         }
@@ -148,8 +149,8 @@ impl<'p> Client<'p> {
         certificate(&[rule(&self.to), rule(&self.from)])
     }
 
-    pub(super) fn called(&self) -> Option<String> {
-        Some(self.called.clone())
+    pub(super) fn called(&self) -> &str {
+        &self.called
     }
 
     /// What differs that could let through more than before.

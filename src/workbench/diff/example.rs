@@ -64,7 +64,7 @@ impl Example {
     }
 
     /// The same from a browser.
-    pub(super) fn from_browser(mut self) -> Self {
+    pub(super) fn by_browser(mut self) -> Self {
         self.headers.push(("origin".to_owned(), "https://page.example".to_owned()));
         self
     }

@@ -28,7 +28,7 @@ pub(super) struct Gap {
 /// All of a way's gaps.
 #[derive(Debug)]
 pub(super) struct Gaps<'p> {
-    pub(super) gaps: Vec<Gap>,
+    pub(super) list: Vec<Gap>,
     /// What the cases count.
     pub(super) sources: Vec<&'p AccountSource>,
     /// One for each class of hosts that the way is for.
@@ -68,7 +68,7 @@ pub(super) fn gaps<'p>(way: &Way<'p>, names: &[&ScopeName], others: &Ways<'p>) -
         hosts,
         cases: key.cases,
     });
-    Ok(Gaps { gaps: gaps.collect(), sources: sources.clone(), hosts, is_whole })
+    Ok(Gaps { list: gaps.collect(), sources: sources.clone(), hosts, is_whole })
 }
 
 /// What a gap is told by.

@@ -70,9 +70,9 @@ impl Changes {
     }
 
     /// More in the list lets more in.
-    fn list(&mut self, key: &str, old: BTreeSet<String>, new: &BTreeSet<String>) {
+    fn list(&mut self, key: &str, old: &BTreeSet<String>, new: &BTreeSet<String>) {
         let of = |set: Vec<&String>| set.into_iter().cloned().collect::<Vec<_>>().join(", ");
-        let (gone, come) = (old.difference(new).collect::<Vec<_>>(), new.difference(&old).collect::<Vec<_>>());
+        let (gone, come) = (old.difference(new).collect::<Vec<_>>(), new.difference(old).collect::<Vec<_>>());
         if !come.is_empty() {
             self.add(key, None, Some(of(come)), Effect::Allows);
         }
@@ -110,9 +110,9 @@ fn one_issuer(old: &Issuer, new: &Issuer, changes: &mut Changes) {
 fn rules(old: &IssuerRules, new: &IssuerRules, changes: &mut Changes) {
     let key = |key: &str| format!("issuer {}: {key}", new.issuer);
     let texts = |list: &[Box<str>]| list.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
-    changes.list(&key("audiences"), texts(&old.audiences), &texts(&new.audiences));
+    changes.list(&key("audiences"), &texts(&old.audiences), &texts(&new.audiences));
     let names = |rules: &IssuerRules| rules.algorithms.iter().map(|name| format!("{name:?}")).collect::<BTreeSet<_>>();
-    changes.list(&key("algorithms"), names(old), &names(new));
+    changes.list(&key("algorithms"), &names(old), &names(new));
     let strictness = |rules: &IssuerRules| match rules.token_type {
         TokenType::Off => 0,
         TokenType::Prefer => 1,
@@ -135,7 +135,7 @@ fn rules(old: &IssuerRules, new: &IssuerRules, changes: &mut Changes) {
 
 fn peers(old: &Settings, new: &Settings, changes: &mut Changes) {
     let proxies = |settings: &Settings| settings.trusted_proxies.iter().map(ToString::to_string).collect();
-    changes.list("trusted_proxies", proxies(old), &proxies(new));
+    changes.list("trusted_proxies", &proxies(old), &proxies(new));
     let effect = match (&old.revocations, &new.revocations) {
         (Some(_), None) => Effect::Allows,
         (None, Some(_)) => Effect::Denies,
@@ -144,7 +144,7 @@ fn peers(old: &Settings, new: &Settings, changes: &mut Changes) {
     changes.differ("revocations", &old.revocations, &new.revocations, effect);
     let listening =
         |settings: &Settings| settings.listeners.iter().map(|listener| listener.address.to_string()).collect();
-    changes.list("listeners", listening(old), &listening(new));
+    changes.list("listeners", &listening(old), &listening(new));
     for after in &new.listeners {
         let Some(before) = old.listeners.iter().find(|before| before.address == after.address) else { continue };
         listener(before, after, changes);
@@ -192,7 +192,7 @@ fn apis(old: &Configuration, new: &Configuration, changes: &mut Changes) {
         let forwards = (forwards(old, before_place), forwards(new, place));
         changes.say(key("forward_authorization"), (&forwards.0, &forwards.1), ToString::to_string, Effect::Neither);
     }
-    changes.list("token_endpoint", token_endpoints(&old.policy), &token_endpoints(&new.policy));
+    changes.list("token_endpoint", &token_endpoints(&old.policy), &token_endpoints(&new.policy));
     scopes(&old.policy, &new.policy, changes);
 }
 

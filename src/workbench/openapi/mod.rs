@@ -96,7 +96,7 @@ pub fn import_openapi(document: &Value, name: Option<&str>) -> Result<Imported, 
     check_version(document)?;
     let mut notes = Notes::default();
     let schemes = Schemes::of(document, &mut notes);
-    let title = document["info"]["title"].as_str().unwrap_or("Imported").trim().to_owned();
+    let title = document.pointer("/info/title").and_then(Value::as_str).unwrap_or("Imported").trim().to_owned();
     let (base_path, servers) = paths::servers(document, &mut notes);
     let mut draft = Draft {
         name: name.map_or_else(|| paths::slug(&title), str::to_owned),
@@ -151,14 +151,13 @@ impl Draft {
                 BTreeSet::from([made_up])
             }
             Ask::Scopes(alternatives) => {
-                match security::single(&alternatives, &self.required) {
-                    Some(scopes) => scopes,
-                    None => {
-                        let help = "write it under the scope that should do";
-                        notes.add(format!("left out: it asks for several scopes at once, where any of a policy's grants it; {help}"), shown);
-                        return;
-                    }
-                }
+                let Some(scopes) = security::single(&alternatives, &self.required) else {
+                    let why = "left out: it asks for several scopes at once, where any of a policy's grants it; \
+                               write it under the scope that should do";
+                    notes.add(why.to_owned(), shown);
+                    return;
+                };
+                scopes
             }
         };
         for scope in scopes {

@@ -32,7 +32,7 @@ pub(super) struct Schemes<'d> {
 
 impl<'d> Schemes<'d> {
     pub(super) fn of(document: &'d Value, notes: &mut Notes) -> Self {
-        let named = document["components"]["securitySchemes"].as_object();
+        let named = document.pointer("/components/securitySchemes").and_then(Value::as_object);
         let schemes: BTreeMap<_, _> =
             named.into_iter().flatten().map(|(name, scheme)| (name.as_str(), scheme)).collect();
         for (name, scheme) in schemes.iter().filter(|(_, scheme)| !carries_tokens(scheme)) {

@@ -45,9 +45,9 @@ fn shown(policy: &Policy) -> Vec<String> {
     required.chain(endpoints).collect()
 }
 
-/// The policy is `expected`, and `noted` is all that is noted: of what, and how it begins.
+/// The policy is `expected`, and `remarks` is all that is remarks: of what, and how it begins.
 #[track_caller]
-fn check(document: &Value, expected: &[&str], noted: &[(&str, &str)]) {
+fn check(document: &Value, expected: &[&str], remarks: &[(&str, &str)]) {
     let imported = import_openapi(document, None).unwrap();
     assert_eq!(shown(&policy(&imported)), expected, "{}", imported.text);
     let notes: Vec<_> =
@@ -55,7 +55,7 @@ fn check(document: &Value, expected: &[&str], noted: &[(&str, &str)]) {
     let is_noted =
         |(about, text): &(&str, &str)| notes.iter().any(|(own, said)| own == about && said.starts_with(text));
     // Of every document here.
-    let all = [noted, &[("key", "not carried over: `apiKey` is no bearer token")]].concat();
+    let all = [remarks, &[("key", "not carried over: `apiKey` is no bearer token")]].concat();
     assert!(all.iter().all(is_noted) && notes.len() == all.len(), "{notes:#?}");
 }
 
