@@ -30,4 +30,5 @@ mod rotation;
 mod signer;
 mod tokens;
 #[path = "../scopegate/waves.rs"]
+#[allow(dead_code, reason = "the other test binary uses all of it")]
 mod waves;

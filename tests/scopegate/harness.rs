@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use jsonschema::Validator;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -76,7 +77,7 @@ impl Gateway {
         std::fs::write(folder.path().join("jwks.json"), Signer::shared().jwks().to_string()).unwrap();
         let (address, admin) = (free_address(), free_address());
         let text = document(address, listener, admin, &upstream.address.to_string(), policy);
-        crate::schema::check(&text);
+        check_schema(&text);
         std::fs::write(folder.path().join("gateway.yaml"), text).unwrap();
         let process = Process::start_logging(level, folder.path(), &["serve", "--config", "gateway.yaml"]);
         Self { address, admin, upstream, folder, listener: listener.to_owned(), process }
@@ -527,6 +528,16 @@ fn document(address: SocketAddr, listener: &str, admin: SocketAddr, upstream: &s
          {audit}{upstreams}{issuers}{}\n",
         policy.trim_start_matches('\n')
     )
+}
+
+/// Asserts that `gateway.schema.json` takes a policy that a gateway is started with.
+pub(crate) fn check_schema(policy: &str) {
+    static POLICY: LazyLock<Validator> = LazyLock::new(|| {
+        jsonschema::validator_for(&serde_json::from_str(include_str!("../../gateway.schema.json")).unwrap()).unwrap()
+    });
+    let policy_read = serde_yaml::from_str(policy).unwrap();
+    let wrong: Vec<_> = POLICY.iter_errors(&policy_read).map(|error| error.to_string()).collect();
+    assert_eq!(wrong, Vec::<String>::new(), "{policy}");
 }
 
 /// An address that nothing listens on; each is given out once a process. Its port is below those that

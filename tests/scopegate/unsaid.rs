@@ -325,7 +325,6 @@ fn check(credentials: &str) {
     }
     let mut said = stage.said();
     said.push(("the list of revoked tokens", revoked));
-    println!("{} secrets in {} places", stage.secrets.0.len(), said.len());
     assert!(stage.secrets.0.len() >= 30, "{}", stage.secrets.0.len());
     for (place, text) in &said {
         assert!(!text.is_empty(), "{place} says nothing");

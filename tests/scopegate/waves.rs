@@ -58,6 +58,7 @@ pub(crate) fn request(target: &str, token: Option<&str>) -> Vec<u8> {
 
 /// Gives each side its turns, round after round, so that what else the machine does falls on all of
 /// them; then prints what was measured.
+#[expect(clippy::print_stdout, reason = "the figures are for whoever runs the test to see")]
 pub(crate) fn measure(gateway: SocketAddr, good: &[u8], sides: &mut [Side<'_>]) {
     for _ in 0..ROUNDS {
         for side in &mut *sides {

@@ -63,17 +63,17 @@ apis:
 
 #[test]
 fn no_variation_gets_the_secret_past_the_gateway_from_nginx() {
-    check(Server::nginx());
+    check(&Server::nginx());
 }
 
 #[test]
 fn no_variation_gets_the_secret_past_the_gateway_from_apache() {
-    check(Server::apache());
+    check(&Server::apache());
 }
 
 #[test]
 fn no_variation_gets_the_secret_past_the_gateway_from_a_careless_server() {
-    check(Server::node());
+    check(&Server::node());
 }
 
 /// What came of one variation.
@@ -87,7 +87,7 @@ struct Tried {
 }
 
 #[track_caller]
-fn check(server: Server) {
+fn check(server: &Server) {
     let gateway = |policy: &str| {
         let policy = format!("\nupstreams:\n  backend:\n    servers: [\"{}\"]\n{policy}", server.address);
         Gateway::start_listening("http2: true", &policy, Upstream::start(), |_| {})

@@ -24,7 +24,7 @@
     reason = "a test that meets what it does not expect fails, and that is what it is for"
 )]
 
-#[allow(dead_code, reason = "it is shared with the other tests")]
+#[allow(dead_code, unused_imports, reason = "it is shared with the other tests")]
 #[path = "../scopegate/harness.rs"]
 mod harness;
 #[allow(dead_code, reason = "it is shared with the other tests")]

@@ -76,7 +76,7 @@ fn spliced(old: &PolicySpec, other: &PolicySpec, (what, api, from, scope): &(u8,
         }
         5 => {
             target.public =
-                donor.public.into_iter().filter(|service| service.pattern().is_under(&target.base_path)).collect()
+                donor.public.into_iter().filter(|service| service.pattern().is_under(&target.base_path)).collect();
         }
         6 => {
             let chosen = scope.index(target.scopes.len());
@@ -221,7 +221,7 @@ impl Pair {
             }
             let example = Example { target: asked.path.clone(), ..line.example.clone().unwrap() };
             // Whether some other api finds an account there that is not the caller's is for the cases.
-            if example.verdict(to) == Some(Verdict::Allowed) && !self.names_accounts(from) {
+            if example.verdict(to) == Some(Verdict::Allowed) && !names_accounts(from) {
                 prop_assert!(
                     matches!(example.verdict(from), Some(Verdict::Denied(_)) | None),
                     "{:#?}\n{:#?}",
@@ -238,10 +238,10 @@ impl Pair {
         }
         Ok(())
     }
+}
 
-    fn names_accounts(&self, policy: &Policy) -> bool {
-        policy.apis().iter().any(|api| !api.account.is_empty())
-    }
+fn names_accounts(policy: &Policy) -> bool {
+    policy.apis().iter().any(|api| !api.account.is_empty())
 }
 
 fn repeats(target: &Target<'_>) -> bool {
