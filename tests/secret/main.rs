@@ -109,7 +109,7 @@ fn check(server: &Server) {
             directly: is_http1 && holds_secret(&wire::send(server.address, variation, &auth)),
         }
     });
-    report(&server, &tried);
+    report(server, &tried);
     let leaked: Vec<_> = tried.iter().filter(|one| one.leaked).map(|one| &*one.shown).collect();
     assert!(leaked.is_empty(), "{} of {} answers hold the secret: {leaked:#?}", leaked.len(), tried.len());
     // The table does find the secret where nobody denies it, and the gateway still serves what it allows.
