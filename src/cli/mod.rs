@@ -87,6 +87,19 @@ pub enum Format {
     Json,
 }
 
+/// How a report that others may want to read is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum ReportFormat {
+    /// For people.
+    #[default]
+    #[value(alias = "text")]
+    Human,
+    /// For programs.
+    Json,
+    /// For pull requests.
+    Markdown,
+}
+
 impl Command {
     /// Does it.
     pub fn run(self) -> Exit {

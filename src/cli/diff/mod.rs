@@ -8,10 +8,10 @@ mod written;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::paint::Paint;
-use super::{Exit, file};
+use super::{Exit, ReportFormat, file};
 use crate::config::Configuration;
 use crate::workbench::diff::{Difference, Direction, SettingChange, settings};
 
@@ -24,23 +24,10 @@ pub struct Arguments {
     new: PathBuf,
     /// How to print what differs.
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: ReportFormat,
     /// Exit with 1 if anything differs in who may do what or in a setting.
     #[arg(long)]
     exit_code: bool,
-}
-
-/// How the difference is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Format {
-    /// For people.
-    #[default]
-    #[value(alias = "text")]
-    Human,
-    /// For programs.
-    Json,
-    /// For pull requests.
-    Markdown,
 }
 
 /// What differs, and how it is to be shown.
@@ -75,11 +62,11 @@ impl View {
         self.difference.is_empty() && self.difference.without_effect.is_empty() && self.settings.is_empty()
     }
 
-    fn printed(&self, format: Format, paint: Paint) -> String {
+    fn printed(&self, format: ReportFormat, paint: Paint) -> String {
         match format {
-            Format::Human => text::text(self, paint),
-            Format::Json => written::json(self),
-            Format::Markdown => markdown::markdown(self),
+            ReportFormat::Human => text::text(self, paint),
+            ReportFormat::Json => written::json(self),
+            ReportFormat::Markdown => markdown::markdown(self),
         }
     }
 

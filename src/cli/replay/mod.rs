@@ -5,11 +5,11 @@ mod text;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 
 use super::paint::Paint;
-use super::{Exit, audit_log, file};
+use super::{Exit, ReportFormat, audit_log, file};
 use crate::workbench::replay::{Change, Count, Group, Sighting, Tally, Unjudged};
 
 /// What `replay` takes.
@@ -22,23 +22,10 @@ pub struct Arguments {
     new: PathBuf,
     /// How to print what changes.
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: ReportFormat,
     /// Exit with 1 if a request would be answered in another way.
     #[arg(long)]
     exit_code: bool,
-}
-
-/// How the result is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Format {
-    /// For people.
-    #[default]
-    #[value(alias = "text")]
-    Human,
-    /// For programs.
-    Json,
-    /// For pull requests.
-    Markdown,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Exit {
@@ -57,9 +44,9 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     let paint = Paint { styled: super::is_styled(out.is_terminal()) };
     let view = View::new(&tally);
     let printed = match arguments.format {
-        Format::Human => text::text(&view, paint),
-        Format::Json => json(&view),
-        Format::Markdown => text::markdown(&view),
+        ReportFormat::Human => text::text(&view, paint),
+        ReportFormat::Json => json(&view),
+        ReportFormat::Markdown => text::markdown(&view),
     };
     // Whoever closed the output has no use for the rest.
     let _ = out.lock().write_all(printed.as_bytes());
