@@ -29,6 +29,7 @@ mod claims;
 mod confirming;
 mod decisions;
 mod demo;
+mod deploying;
 mod explaining;
 mod faults;
 #[path = "../../benches/fixture/mod.rs"]
