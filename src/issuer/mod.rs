@@ -10,7 +10,8 @@
 //!   `credentials` prove who asks.
 //! - `revoked` is the list of revoked tokens, `revocation_file` how it is kept, `revoke` who may add to
 //!   it; `replay` is the memory of proofs, `nonce` what proofs may be asked to contain.
-//! - `moment` is when something happens, for what is judged by the time and what ages with it.
+//! - `moment` is when something happens: what is judged goes by the time, what is remembered ages by a clock that is
+//!   never set.
 //! - `web`, over `connections`, and `file` are where bytes come from, `kept` what is made of files,
 //!   `pace` how often all of it happens, `environment` what is shared.
 //!
