@@ -9,9 +9,7 @@ use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use pingora::http::RequestHeader;
 
-use super::answer::refuse;
 use super::body::BodyMeter;
-use super::challenge::Challenges;
 use super::form::check_head;
 use super::forward::Forward;
 use super::generation::{is_known_as, told};
@@ -21,6 +19,7 @@ use super::judge::check_shown;
 use super::metadata::Metadata;
 use super::outbound::{Outbound, Sending};
 use super::problem::Answer;
+use super::refusals::Refusals;
 use super::token_endpoint::{Posted, admit};
 use super::trace::{REQUEST_ID, request_id};
 use crate::config::{Limits, Settings};
@@ -38,7 +37,7 @@ pub struct Rehearsal<'c> {
     policy: &'c Policy,
     settings: &'c Settings,
     metadata: Option<Metadata>,
-    challenges: Challenges,
+    refusals: Refusals,
     outbound: Outbound,
 }
 
@@ -70,7 +69,8 @@ impl<'c> Rehearsal<'c> {
     #[must_use]
     pub fn new(policy: &'c Policy, settings: &'c Settings) -> Self {
         let (metadata, challenges) = told(settings, policy);
-        Self { policy, settings, metadata, challenges, outbound: Outbound::new(settings, policy) }
+        let refusals = Refusals::new(challenges, policy);
+        Self { policy, settings, metadata, refusals, outbound: Outbound::new(settings, policy) }
     }
 
     /// Judges a request. `identify` stands for the issuers: steps 3 to 7 of the decision. It is not
@@ -89,7 +89,7 @@ impl<'c> Rehearsal<'c> {
             Ok((reason, sent)) => (reason, Ending::Forwarded(sent)),
             Err(denial) => {
                 found.api = denial.api().or(found.api);
-                let answer = refuse(&denial, self.policy, &self.challenges, None, &id);
+                let answer = self.refusals.refuse(&denial, self.policy, None, &id);
                 (denial.reason(), Ending::Refused(denial, said(answer)))
             }
         };
