@@ -183,8 +183,8 @@ mod tests {
     use super::super::trace::REQUEST_ID;
     use super::*;
     use crate::policy::{
-        AccountWhenAbsent, ApiName, ApiSpec, BasePath, HeaderFault, Marks, PathFault, PolicySpec, Reach, ScopeName,
-        ScopeSpec, UpstreamId,
+        AccountWhenAbsent, ApiName, ApiSpec, BasePath, HeaderFault, Marks, Mode, PathFault, PolicySpec, Reach,
+        ScopeName, ScopeSpec, UpstreamId,
     };
 
     fn scope(name: &str, marks: Marks) -> ScopeSpec {
@@ -209,6 +209,7 @@ mod tests {
             upstream: UpstreamId(0),
             account: vec![],
             account_when_absent: AccountWhenAbsent::Deny,
+            mode: Mode::Enforce,
             insufficient_scope_status,
             public: vec![],
             scopes,

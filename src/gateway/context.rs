@@ -213,6 +213,7 @@ impl Context {
             generation: self.generation.number,
             api: self.found.api,
             reason,
+            reported: self.found.reported,
             issuer: caller.map(|caller| &*caller.caller.issuer),
             client: match caller {
                 Some(caller) => caller.caller.client.as_deref(),

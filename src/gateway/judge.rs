@@ -15,8 +15,8 @@ use super::head_checks::{self, HeadSize};
 use super::inbound::{self, Peer};
 use crate::issuer::{Authenticated, Presented};
 use crate::policy::{
-    ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Request, ScopeId,
-    ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault, UnixTime,
+    ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Reported, Request,
+    ScopeId, ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault, UnixTime,
 };
 use crate::token::credential;
 
@@ -51,6 +51,8 @@ pub(super) struct Findings {
     pub(super) told_certificate: Option<Certificate>,
     /// `None` until it is decided.
     pub(super) reason: Option<Reason>,
+    /// Why it would be refused, where its api only reports.
+    pub(super) reported: Option<Reason>,
 }
 
 /// What a request is that was not refused.
@@ -103,7 +105,10 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denia
         if let Some(Cow::Owned(certificate)) = shown_certificate {
             found.told_certificate = Some(certificate);
         }
-        decision.inspect_err(|_| found.account = route.asked_account().and_then(shown))?
+        if decision.as_ref().map_or(true, |permit| permit.reported().is_some()) {
+            found.account = route.asked_account().and_then(shown);
+        }
+        decision?
     };
     let identity = found.caller.as_deref().map(|caller| &caller.headers);
     let forward = Forward::new(&permit, &target, policy, identity)?;
@@ -141,13 +146,17 @@ impl Findings {
     /// That it may pass.
     pub(super) fn permit(&mut self, permit: &Permit<'_>) {
         self.api = Some(permit.api());
-        self.service = Some(permit.service());
+        self.service = permit.service();
         self.granted_by = match permit.basis() {
-            Basis::Public | Basis::TokenEndpoint(_) => None,
+            Basis::Public | Basis::TokenEndpoint(_) | Basis::Reported => None,
             Basis::Scope(scope) => Some(scope),
         };
         self.injected = permit.injection().is_some();
         self.reason = Some(permit.reason());
+        if let Some(Reported { denial, .. }) = permit.reported() {
+            self.reported = Some(denial.reason());
+            self.wanted = denial.wanted_scopes().iter().copied().collect();
+        }
     }
 
     /// That it may not.
@@ -155,6 +164,7 @@ impl Findings {
         self.api = denial.api().or(self.api);
         self.wanted = denial.wanted_scopes().iter().copied().collect();
         self.reason = Some(denial.reason());
+        self.reported = None;
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) fn append(outcome: &Outcome<'_>, line: &mut Vec<u8>) {
     number(",\"generation\":", outcome.generation, line);
     text(",\"decision\":", decision(outcome.reason), line);
     text(",\"reason\":", outcome.reason.as_str(), line);
+    optional(",\"reported\":", outcome.reported.map(Reason::as_str), line);
     optional(",\"issuer\":", outcome.issuer, line);
     optional(",\"client\":", outcome.client, line);
     optional(",\"subject\":", outcome.subject, line);
@@ -68,7 +69,7 @@ fn seen(seen: &Seen<'_>, line: &mut Vec<u8>) {
 /// Whether a decision of this reason allows.
 pub(super) fn decision(reason: Reason) -> &'static str {
     match reason {
-        Reason::Public | Reason::Granted => "allow",
+        Reason::Public | Reason::Granted | Reason::Reported => "allow",
         Reason::HeadTooLarge
         | Reason::PathAmbiguous
         | Reason::HeaderAmbiguous

@@ -104,7 +104,7 @@ pub enum Unjudged {
 /// A recorded request as another policy answers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Judged {
-    Allowed { scope: Option<String>, service: String },
+    Allowed { scope: Option<String>, service: Option<String> },
     Denied(Reason),
 }
 
@@ -199,7 +199,7 @@ fn change(line: &AuditLine<'_>, judged: &Judged) -> Option<Change> {
 fn group(change: Change, line: &AuditLine<'_>, judged: Judged) -> Group {
     let text = |text: &Option<Cow<'_, str>>| text.as_deref().map(str::to_owned);
     let (scope, service) = match judged {
-        Judged::Allowed { scope, service } => (scope, Some(service)),
+        Judged::Allowed { scope, service } => (scope, service),
         Judged::Denied(_) => (text(&line.granted_by), text(&line.service)),
     };
     Group { change, client: text(&line.client), scope, service }
@@ -210,7 +210,7 @@ fn judge(policy: &Policy, line: &AuditLine<'_>) -> Result<Judged, Unjudged> {
     if matches!(&*line.reason, "path_ambiguous" | "header_ambiguous") {
         return Err(Unjudged::Ambiguous);
     }
-    if line.reason == "form_rejected" || line.is_allowed() && line.service.is_none() {
+    if line.reason == "form_rejected" || line.is_allowed() && line.service.is_none() && line.reported.is_none() {
         return Err(Unjudged::NotForApi);
     }
     let (Some(sources), Some(token_scopes)) = (&line.account_sources, &line.token_scopes) else {
@@ -236,16 +236,23 @@ fn judge(policy: &Policy, line: &AuditLine<'_>) -> Result<Judged, Unjudged> {
         let identity = Identity::Known { standing: &standing, certificate: certificate.as_ref() };
         return Ok(answer(policy, &route, identity));
     }
-    if line.reason == "token_missing" || line.reason == "public" {
+    let verdict = line.verdict();
+    if verdict == "token_missing" || verdict == "public" {
         // Whether there was a token behind a public service, nobody has looked.
-        return match (answer(policy, &route, Identity::Absent), &*line.reason) {
+        return match (answer(policy, &route, Identity::Absent), verdict) {
             (Judged::Denied(Reason::TokenMissing), "public") => Ok(Judged::Denied(Reason::TokenMissing)),
             (judged, _) => Ok(judged),
         };
     }
-    match answer(policy, &route, Identity::Refused(Denial::Token(TokenFault::SignatureInvalid))) {
-        allowed @ Judged::Allowed { .. } => Ok(allowed),
-        Judged::Denied(_) => Err(Unjudged::Token),
+    // What is wrong with a token, the policy does not change; but for this, each fault is as good.
+    let fault = if verdict == "token_revoked" { TokenFault::Revoked } else { TokenFault::SignatureInvalid };
+    match (answer(policy, &route, Identity::Refused(Denial::Token(fault))), &line.reported) {
+        (allowed @ Judged::Allowed { .. }, _) => Ok(allowed),
+        (Judged::Denied(_), None) => Err(Unjudged::Token),
+        (Judged::Denied(_), Some(reported)) => {
+            let reason = Reason::ALL.iter().find(|reason| reason.as_str() == *reported);
+            reason.copied().map(Judged::Denied).ok_or(Unjudged::Unreadable)
+        }
     }
 }
 
@@ -255,9 +262,9 @@ fn answer(policy: &Policy, route: &Route<'_, '_>, identity: Identity<'_>) -> Jud
         Ok(permit) => {
             let scope = match permit.basis() {
                 Basis::Scope(id) => policy.scope(id).map(|scope| scope.name.to_string()),
-                Basis::Public | Basis::TokenEndpoint(_) => None,
+                Basis::Public | Basis::TokenEndpoint(_) | Basis::Reported => None,
             };
-            let service = policy.service(permit.service()).map(ToString::to_string).unwrap_or_default();
+            let service = permit.service().and_then(|id| policy.service(id)).map(ToString::to_string);
             Judged::Allowed { scope, service }
         }
     }
@@ -292,7 +299,7 @@ fn named<'p>(
     let account = line.account.as_deref().filter(|_| !line.injected);
     let knows_all = sources.iter().all(is_recorded);
     match account {
-        _ if line.reason == "account_ambiguous" => Err(Unjudged::AccountAmbiguous),
+        _ if line.verdict() == "account_ambiguous" => Err(Unjudged::AccountAmbiguous),
         None if knows_all => Ok(NamedOutside { account: String::new(), sources: Vec::new() }),
         // It may have stood in any of the recorded places, which makes no difference if all are looked at.
         Some(account) if knows_all && (recorded.len() == 1 || is_all(policy, request, recorded, outside)) => {

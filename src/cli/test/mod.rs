@@ -188,7 +188,7 @@ fn differences(configuration: &Configuration, expectation: &Expectation, rehears
     }
     let by = match &rehearsed.ending {
         Ending::Forwarded(sent) => match sent.basis {
-            Basis::Public | Basis::TokenEndpoint(_) => None,
+            Basis::Public | Basis::TokenEndpoint(_) | Basis::Reported => None,
             Basis::Scope(scope) => Some(scope),
         },
         Ending::Refused(..) | Ending::Answered(..) => None,

@@ -15,7 +15,8 @@ use crate::config::{
 use crate::gateway::{Gateway, Server, Sockets};
 use crate::issuer::Issuers;
 use crate::policy::{
-    AccountWhenAbsent, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Policy, PolicySpec, Service, UpstreamId,
+    AccountWhenAbsent, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Mode, Policy, PolicySpec, Service,
+    UpstreamId,
 };
 use crate::record::{AuditGuard, AuditSink, Metrics};
 
@@ -84,6 +85,7 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
         upstream: UpstreamId(0),
         account: vec![],
         account_when_absent: AccountWhenAbsent::Deny,
+        mode: Mode::Enforce,
         insufficient_scope_status: InsufficientScopeStatus::Forbidden,
         public: vec![Service::parse("GET,POST,HEAD /public/**").unwrap(), Service::parse("/any").unwrap()],
         scopes: vec![],
