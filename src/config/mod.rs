@@ -32,7 +32,7 @@ use std::path::Path;
 
 use crate::policy::Policy;
 
-pub use compile::{compile, expectations};
+pub use compile::{compile, compile_candidate, expectations};
 pub use expectation::Expectation;
 pub use limits::{Http2Limits, Limits};
 pub use narrow::{Narrowing, narrowed};

@@ -97,6 +97,7 @@ fn outbound(forward_authorization: bool, policy: &Policy) -> Outbound {
         trusted_proxies: vec![],
         audit: Audit { file: None },
         removal_guard: false,
+        shadow: None,
     };
     Outbound::new(&settings, policy)
 }

@@ -13,6 +13,7 @@ use super::forward::Forward;
 use super::generation::Generation;
 use super::head_checks::{self, HeadSize};
 use super::inbound::{self, Peer};
+use super::shadow::{Compared, Met, Shadow};
 use crate::issuer::{Authenticated, Presented};
 use crate::policy::{
     ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Reported, Request,
@@ -30,6 +31,8 @@ pub(super) struct Asked<'r> {
     /// The certificate that the peer itself has shown.
     pub(super) certificate: Option<&'r Certificate>,
     pub(super) now: UnixTime,
+    /// The candidate that it is judged by besides.
+    pub(super) shadow: Option<&'r Shadow>,
 }
 
 /// What was found of a request, for its record.
@@ -53,6 +56,8 @@ pub(super) struct Findings {
     pub(super) reason: Option<Reason>,
     /// Why it would be refused, where its api only reports.
     pub(super) reported: Option<Reason>,
+    /// How the candidate's answer compares, if there is one.
+    pub(super) compared: Compared,
 }
 
 /// What a request is that was not refused.
@@ -90,7 +95,15 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denia
     let route = policy.find(request)?;
     found.api = route.nearest_api();
     let permit = if route.public().is_some() {
-        policy.decide(&route, Identity::Absent)?
+        let decision = policy.decide(&route, Identity::Absent);
+        if let Some(shadow) = asked.shadow {
+            let shown = credential(&head.headers).map_err(Denial::from);
+            let has_token = matches!(shown, Ok(Some(_)));
+            let unasked = shown.map(|_| None);
+            let met = if has_token { Met::NotAsked } else { Met::Asked(&unasked) };
+            found.compared = shadow.compare(&request, met, None, &decision);
+        }
+        decision?
     } else {
         let shown_certificate = inbound::certificate(asked.certificate, &head.headers, peer)?;
         let certificate = shown_certificate.as_deref();
@@ -102,6 +115,9 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denia
             Ok(Some(caller)) => Identity::Known { standing: &caller.standing, certificate },
         };
         let decision = policy.decide(&route, identity);
+        if let Some(shadow) = asked.shadow {
+            found.compared = shadow.compare(&request, Met::Asked(&caller), certificate, &decision);
+        }
         if let Some(Cow::Owned(certificate)) = shown_certificate {
             found.told_certificate = Some(certificate);
         }

@@ -48,7 +48,7 @@ mod unknown;
 mod web;
 
 pub use authenticate::Presented;
-pub use authenticated::{Authenticated, IdentityValues};
+pub use authenticated::{Authenticated, IdentityValues, Tried};
 pub use revoke::{NotRevoked, NotTaken};
 pub use revoked::{NotAppended, Revoked};
 pub use set::IssuerSet;

@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::queue::{Queue, Writing};
-use super::{Metrics, Outcome, RegistryChange, RevocationOutcome, change_line, line, revocation};
+use super::{
+    Metrics, Outcome, RegistryChange, RevocationOutcome, ShadowDifference, change_line, line, revocation, shadow,
+};
 
 /// How many lines may wait; at some 500 bytes each.
 const QUEUE: usize = 32_768;
@@ -70,6 +72,11 @@ impl AuditSink {
     /// Queues the outcome's line.
     pub(super) fn write(&self, outcome: &Outcome<'_>) {
         self.queue.put(|line| line::append(outcome, line));
+    }
+
+    /// Queues the line of a request that a candidate would answer differently.
+    pub fn write_difference(&self, outcome: &Outcome<'_>, difference: &ShadowDifference<'_>) {
+        self.queue.put(|line| shadow::append(outcome, difference, line));
     }
 
     /// Queues the line of a change to the registry.

@@ -29,6 +29,8 @@ pub struct Denied {
     pub generation: u64,
     /// Why.
     pub reason: Reason,
+    /// Whether it was let through all the same, as its api only reports.
+    pub reported: bool,
     /// The api, where one was found.
     pub api: Option<ApiName>,
     /// Of a token that was good.
@@ -87,8 +89,9 @@ impl Denied {
             time: outcome.time,
             request_id: cut(outcome.request_id),
             generation: outcome.generation,
-            reason: outcome.reason,
-            api: outcome.api.and_then(|api| names.apis.get(api.0 as usize)).cloned(),
+            reason: outcome.reported.unwrap_or(outcome.reason),
+            reported: outcome.reported.is_some(),
+            api: outcome.api.and_then(|api| names.apis.get(api.0 as usize)).map(|(name, _)| name.clone()),
             issuer: outcome.issuer.map(cut),
             client: outcome.client.map(cut),
             subject: outcome.subject.map(cut),
@@ -118,7 +121,7 @@ mod tests {
     fn the_last_refusals_are_kept_and_no_more() {
         let policy = policy();
         let names = Names {
-            apis: policy.apis().iter().map(|api| api.name.clone()).collect(),
+            apis: policy.apis().iter().map(|api| (api.name.clone(), false)).collect(),
             scopes: policy.scopes().iter().map(|scope| scope.name.clone()).collect(),
         };
         let denials = Denials::default();

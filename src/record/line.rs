@@ -161,6 +161,11 @@ fn list<T>(before: &str, items: impl Iterator<Item = T>, line: &mut Vec<u8>, wri
     line.push(b']');
 }
 
+/// An array of texts.
+pub(super) fn quoted_list<'t>(before: &str, texts: impl Iterator<Item = &'t str>, line: &mut Vec<u8>) {
+    list(before, texts, line, quoted);
+}
+
 fn flag(before: &str, value: bool, line: &mut Vec<u8>) {
     line.extend_from_slice(before.as_bytes());
     line.extend_from_slice(if value { b"true" } else { b"false" });
@@ -182,7 +187,7 @@ pub(super) fn number_or_null(before: &str, value: Option<u64>, line: &mut Vec<u8
     }
 }
 
-fn number(before: &str, value: u64, line: &mut Vec<u8>) {
+pub(super) fn number(before: &str, value: u64, line: &mut Vec<u8>) {
     line.extend_from_slice(before.as_bytes());
     digits(value, 1, line);
 }

@@ -256,5 +256,6 @@ fn settings(issuers: Vec<config::Issuer>) -> Settings {
         trusted_proxies: vec![],
         audit: Audit { file: None },
         removal_guard: false,
+        shadow: None,
     }
 }
