@@ -33,7 +33,7 @@ use std::path::Path;
 use crate::policy::Policy;
 
 pub use compile::{compile, compile_candidate, expectations};
-pub use expectation::Expectation;
+pub use expectation::{Expectation, Expected};
 pub use limits::{Http2Limits, Limits};
 pub use narrow::{Narrowing, narrowed};
 pub use problem::{INVALID, Problem, Problems, Severity, remarked, rendered};

@@ -29,11 +29,13 @@ pub enum AdviceKind {
     DeprecatedGranted,
     /// A provider that is asked without TLS over the network.
     ProviderInClear,
+    /// An api that lets through what it refuses.
+    ReportOnly,
 }
 
 impl AdviceKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ServiceUnreachable,
         Self::ServicePublic,
         Self::ServiceRepeated,
@@ -47,6 +49,7 @@ impl AdviceKind {
         Self::ScopeUnheld,
         Self::DeprecatedGranted,
         Self::ProviderInClear,
+        Self::ReportOnly,
     ];
 
     /// Its code.
@@ -66,6 +69,7 @@ impl AdviceKind {
             Self::ScopeUnheld => "scope_unheld",
             Self::DeprecatedGranted => "deprecated_granted",
             Self::ProviderInClear => "provider_in_clear",
+            Self::ReportOnly => "report_only",
         }
     }
 
@@ -86,6 +90,7 @@ impl AdviceKind {
             Self::ScopeUnheld => "A scope that no client may hold.",
             Self::DeprecatedGranted => "A client that may hold a deprecated scope.",
             Self::ProviderInClear => "A provider that is asked without TLS over the network.",
+            Self::ReportOnly => "An api that lets through what it refuses.",
         }
     }
 }
