@@ -12,7 +12,6 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
-use super::answer::refuse;
 use super::body::{BodyMeter, Excess};
 use super::failure::Failure;
 use super::forward::Forward;
@@ -320,7 +319,7 @@ impl Context {
     fn refuse(&self, denial: &Denial) -> Answer {
         let wants_nonce = matches!(denial, Denial::Token(TokenFault::NonceRequired));
         let nonce = wants_nonce.then(|| self.generation.issuers.proof_nonce(self.now())).flatten();
-        refuse(denial, &self.generation.policy, &self.generation.challenges, nonce, &self.request_id)
+        self.generation.refusals.refuse(denial, &self.generation.policy, nonce, &self.request_id)
     }
 
     fn now(&self) -> UnixTime {

@@ -15,6 +15,7 @@ use super::guard::{self, StillCarried};
 use super::load::Loads;
 use super::metadata::Metadata;
 use super::outbound::Outbound;
+use super::refusals::Refusals;
 use super::shadow::Shadows;
 use super::upstream::Upstreams;
 use crate::config::{Configuration, Settings};
@@ -42,7 +43,7 @@ pub struct Generation {
     pub issuers: IssuerSet,
     /// Its series.
     pub labels: Labels,
-    pub(super) challenges: Challenges,
+    pub(super) refusals: Refusals,
     pub(super) outbound: Outbound,
     pub(super) metadata: Option<Metadata>,
     pub(super) upstreams: Upstreams,
@@ -212,7 +213,7 @@ impl Generation {
             number,
             sha256,
             loaded_at: SystemTime::now(),
-            challenges,
+            refusals: Refusals::new(challenges, &policy),
             outbound: Outbound::new(&settings, &policy),
             upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics)),
             issuers: issuers.adopt(&settings),

@@ -12,7 +12,6 @@ use http::{Method, StatusCode};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use super::answer::refuse;
 use super::form;
 use super::generation::Generation;
 use super::head_checks::check_headers;
@@ -62,7 +61,7 @@ pub(super) async fn revoke(session: &mut Session, asked: &Asked<'_>, found: &mut
     if let Err(fault) = check_headers(&head.method, &head.headers) {
         let denial = fault.into();
         found.reason = Some(Reason::HeaderAmbiguous);
-        return refuse(&denial, &generation.policy, &generation.challenges, None, request_id);
+        return generation.refusals.refuse(&denial, &generation.policy, None, request_id);
     }
     let token = match token(session).await {
         Ok(token) => token,

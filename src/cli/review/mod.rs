@@ -10,9 +10,9 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::paint::Paint;
 use super::{Exit, audit_log, file};
 use crate::config::{Configuration, Narrowing, Source, SourceFile, compile, narrowed};
+use crate::workbench::paint::Paint;
 use crate::workbench::review::{Finding, Usage};
 
 /// What `review` takes.
@@ -164,6 +164,11 @@ fn finding(finding: &Finding) -> Value {
             let clients = clients.iter().map(|(client, last)| json!({ "client": client, "last": last }));
             json!({ "finding": "deprecated_used", "scope": scope, "clients": clients.collect::<Vec<_>>() })
         }
+        Finding::Reported { api, reasons } => json!({
+            "finding": "reported",
+            "api": api,
+            "reasons": reasons.iter().copied().collect::<std::collections::BTreeMap<_, _>>(),
+        }),
         Finding::DeprecatedIdle { scope } => json!({ "finding": "deprecated_idle", "scope": scope }),
     }
 }

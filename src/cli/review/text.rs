@@ -1,7 +1,7 @@
 //! The review as people read it in a terminal.
 
 use super::View;
-use crate::cli::paint::{Paint, plain, wrapped};
+use crate::workbench::paint::{Paint, plain, wrapped};
 use crate::workbench::review::Finding;
 
 /// More names than this are counted.
@@ -85,6 +85,10 @@ fn words(finding: &Finding) -> (&'static str, String) {
             });
             let by: Vec<_> = by.take(MOST_NAMES).collect();
             ("Deprecated scopes that are still used", format!("{}: by {}", plain(scope), by.join(", ")))
+        }
+        Finding::Reported { api, reasons } => {
+            let counts: Vec<_> = reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+            ("Apis that only report what they would refuse", format!("{}: {}", plain(api), counts.join(", ")))
         }
         Finding::DeprecatedIdle { scope } => ("Deprecated scopes that nobody used", plain(scope)),
     }
