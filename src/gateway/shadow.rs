@@ -4,14 +4,14 @@
 //! candidate's policy judges; tokens are those that the issuers in force have found good. Reading its
 //! file is `reload`'s.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
 
 use super::generation::Gateway;
-use crate::config::{Configuration, Issuer, Settings};
+use crate::config::{Configuration, Issuer, KeySource, Settings};
 use crate::issuer::Authenticated;
 use crate::policy::{
     Basis, Certificate, Denial, Identity, Permit, Policy, Reason, Request, ScopeId, ScopeIds, ServiceId, TokenFault,
@@ -144,7 +144,7 @@ impl Shadow {
             let name = &*issuer.rules.issuer;
             let apart = match find(&self.issuers, name).and_then(|place| self.issuers.get(place)) {
                 None => IssuerApart::NotOfCandidate,
-                Some(own) if own != issuer => IssuerApart::ReadAsInForce,
+                Some(own) if !says_same(own, issuer) => IssuerApart::ReadAsInForce,
                 Some(_) => return None,
             };
             Some((name.into(), apart))
@@ -243,6 +243,33 @@ impl Shadow {
             audit.write_difference(outcome, &difference);
         }
     }
+}
+
+/// Whether two files say the same of an issuer, wherever they lie.
+fn says_same(one: &Issuer, other: &Issuer) -> bool {
+    let plain = |issuer: &Issuer| {
+        let mut issuer = issuer.clone();
+        if let Some(KeySource::File(file)) = &mut issuer.keys {
+            *file = without_detours(file);
+        }
+        issuer.ca_file = issuer.ca_file.as_deref().map(without_detours);
+        issuer
+    };
+    plain(one) == plain(other)
+}
+
+/// `keys.json` for `./candidates/../keys.json`.
+fn without_detours(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut path, component| {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if path.file_name().is_some() => drop(path.pop()),
+            Component::ParentDir | Component::Normal(_) | Component::RootDir | Component::Prefix(_) => {
+                path.push(component);
+            }
+        }
+        path
+    })
 }
 
 fn reason(decided: &Result<Permit<'_>, Denial>) -> Reason {

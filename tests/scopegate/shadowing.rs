@@ -157,7 +157,7 @@ fn a_candidate_is_read_again_whole_or_not_at_all_and_leaves_when_the_file_drops_
     for (bad, place) in [
         ("apis: [", "next.yaml:1:"),
         ("version: 1\n", "next.yaml:1:1: `listeners` is missing"),
-        ("{\"openapi\": \"3.0.0\"}", "next.yaml:1:"),
+        ("{\"openapi\": \"3.0.0\"}", "`openapi`"),
     ] {
         put(folder, bad);
         let told = gateway.wait_for_policy("the refusal", |policy| {
@@ -200,7 +200,8 @@ fn a_candidate_that_is_missing_foreign_or_the_file_itself_is_said_with_its_place
         let told = gateway.wait_for_policy("the refusal", |policy| policy["shadow"]["last_error"].is_string());
         let error = told["shadow"]["last_error"].as_str().unwrap();
         assert!(error.contains(expected) && error.contains("next.yaml"), "{error}");
-        assert_eq!(error.lines().count(), 1, "{error}");
+        let said = error.lines().filter(|line| !line.starts_with("1 problem in"));
+        assert_eq!(said.count(), 1, "{error}");
         assert_eq!(told["shadow"]["generation"], Value::Null);
         assert!(gateway.log().contains(expected) && gateway.log().contains("none is tried"), "{}", gateway.log());
         assert_eq!(gateway.ask("GET", "/data/health", &[]).status, 200);
