@@ -39,12 +39,17 @@ pub(super) fn check(settings: &Settings, source: &Source<'_>, purpose: Purpose, 
             let finding = Finding::placed(Place::Key(at.path()), "a candidate has no `shadow` of its own");
             findings.add(finding.help("remove the key from the candidate; it is the policy's own file that has it"));
         }
-        Purpose::Force if plain(candidate) == plain(Path::new(source.shown)) => {
+        Purpose::Force if plain(candidate) == plain(&own(source)) => {
             let finding = Finding::new(at.key("file"), "this is the file itself, from which nothing could differ");
             findings.add(finding.help("write another file, with what is to be tried"));
         }
         Purpose::Force => {}
     }
+}
+
+/// The file that is read.
+fn own(source: &Source<'_>) -> PathBuf {
+    source.directory.join(Path::new(source.shown).file_name().unwrap_or_default())
 }
 
 /// Without steps that lead nowhere.

@@ -16,6 +16,7 @@ const ORDER: [&str; 22] = [
     "description",
     "base_path",
     "upstream",
+    "mode",
     "account",
     "accounts",
     "required",
