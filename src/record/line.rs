@@ -268,7 +268,7 @@ mod tests {
             line(&allowed),
             concat!(
                 r#"{"time":"2023-11-14T22:13:20.123456Z","request_id":"b3c1","generation":7,"#,
-                r#""decision":"allow","reason":"granted","issuer":"https://login.example.com","#,
+                r#""decision":"allow","reason":"granted","reported":null,"issuer":"https://login.example.com","#,
                 r#""client":"acme-integration","subject":"s-1","account":"acme","#,
                 r#""scopes":["orders.read","orders.write"],"granted_by":"orders.read","#,
                 r#""service":"GET /orders/{account}/**","method":"GET","path":"/orders/acme/1","#,

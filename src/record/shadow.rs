@@ -133,12 +133,12 @@ pub(super) fn append(outcome: &Outcome<'_>, difference: &ShadowDifference<'_>, l
     time(outcome.time, line);
     text(",\"request_id\":", outcome.request_id, line);
     number(",\"generation\":", outcome.generation, line);
-    text(",\"decision\":", decision(difference.was), line);
-    text(",\"reason\":", difference.was.as_str(), line);
     optional(",\"client\":", outcome.client, line);
     text(",\"method\":", outcome.method, line);
     text(",\"path\":", outcome.path, line);
-    number(",\"shadow\":{\"generation\":", difference.generation, line);
+    text(",\"was\":{\"decision\":", decision(difference.was), line);
+    text(",\"reason\":", difference.was.as_str(), line);
+    number("},\"would\":{\"generation\":", difference.generation, line);
     text(",\"decision\":", decision(difference.would), line);
     text(",\"reason\":", difference.would.as_str(), line);
     optional(",\"reported\":", difference.reported.map(Reason::as_str), line);
@@ -190,11 +190,11 @@ mod tests {
         append(&outcome(&policy), &difference, &mut line);
         assert!(AuditLine::parse(&line).unwrap().is_none());
         let read: serde_json::Value = serde_json::from_slice(&line).unwrap();
-        assert_eq!((&read["decision"], &read["reason"]), (&"allow".into(), &"granted".into()));
+        assert_eq!(read["was"], serde_json::json!({ "decision": "allow", "reason": "granted" }));
         let expected = serde_json::json!({
             "generation": 3, "decision": "deny", "reason": "scope_insufficient", "reported": null, "granted_by": null,
             "service": null, "wanted": ["orders.read", "orders.\"x\""],
         });
-        assert_eq!(read["shadow"], expected);
+        assert_eq!(read["would"], expected);
     }
 }

@@ -94,8 +94,8 @@ fn check(gateway: &Gateway, (method, target): (&str, &str), token: Option<&str>,
     let response = gateway.ask(method, target, &headers);
     assert_eq!(response.status, given, "{response:?}");
     let event = event(gateway, &response);
-    assert_eq!((&event["reason"], &event["path"]), (&json!(was), &json!(target)), "{event}");
-    let mut shadow = event["shadow"].clone();
+    assert_eq!((&event["was"]["reason"], &event["path"]), (&json!(was), &json!(target)), "{event}");
+    let mut shadow = event["would"].clone();
     shadow.as_object_mut().unwrap().retain(|_, value| !value.is_null() && *value != json!([]));
     shadow.as_object_mut().unwrap().remove("generation");
     assert_eq!(shadow, *would);
@@ -204,9 +204,30 @@ fn a_candidate_that_is_missing_foreign_or_the_file_itself_is_said_with_its_place
         assert_eq!(said.count(), 1, "{error}");
         assert_eq!(told["shadow"]["generation"], Value::Null);
         assert!(gateway.log().contains(expected) && gateway.log().contains("none is tried"), "{}", gateway.log());
+        check_advised(gateway.folder.path(), expected);
         assert_eq!(gateway.ask("GET", "/data/health", &[]).status, 200);
         assert_eq!(results(&gateway), [0, 0, 0]);
     }
+}
+
+/// `scopegate check` says the same at the place that names the candidate.
+#[track_caller]
+fn check_advised(folder: &Path, expected: &str) {
+    let arguments = ["check", "gateway.yaml", "--format", "json"];
+    let output = scopegate(&arguments).current_dir(folder).output().unwrap();
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let is_it = |problem: &&Value| problem["code"] == "shadow_unusable";
+    let list = found.as_array().or(found["problems"].as_array()).unwrap();
+    // That both are one file, only a running gateway looks for.
+    let Some(advice) = list.iter().find(is_it).filter(|_| !expected.contains("own file")) else {
+        assert!(expected.contains("own file"), "{found}");
+        return;
+    };
+    assert!(advice["message"].as_str().unwrap().contains(expected), "{advice}");
+    let text = fs::read_to_string(folder.join("gateway.yaml")).unwrap();
+    let line = text.lines().position(|line| line.starts_with("shadow")).unwrap() + 1;
+    assert_eq!((&advice["line"], &advice["column"]), (&json!(line), &json!(17)));
+    assert_eq!(output.status.code(), Some(0));
 }
 
 #[test]

@@ -31,11 +31,13 @@ pub enum AdviceKind {
     ProviderInClear,
     /// An api that lets through what it refuses.
     ReportOnly,
+    /// A candidate that cannot be tried. It takes a look at its file, and so is said by who looks.
+    ShadowUnusable,
 }
 
 impl AdviceKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ServiceUnreachable,
         Self::ServicePublic,
         Self::ServiceRepeated,
@@ -50,6 +52,7 @@ impl AdviceKind {
         Self::DeprecatedGranted,
         Self::ProviderInClear,
         Self::ReportOnly,
+        Self::ShadowUnusable,
     ];
 
     /// Its code.
@@ -70,6 +73,7 @@ impl AdviceKind {
             Self::DeprecatedGranted => "deprecated_granted",
             Self::ProviderInClear => "provider_in_clear",
             Self::ReportOnly => "report_only",
+            Self::ShadowUnusable => "shadow_unusable",
         }
     }
 
@@ -91,6 +95,7 @@ impl AdviceKind {
             Self::DeprecatedGranted => "A client that may hold a deprecated scope.",
             Self::ProviderInClear => "A provider that is asked without TLS over the network.",
             Self::ReportOnly => "An api that lets through what it refuses.",
+            Self::ShadowUnusable => "A candidate that cannot be tried.",
         }
     }
 }
