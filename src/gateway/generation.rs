@@ -21,7 +21,7 @@ use super::upstream::Upstreams;
 use crate::config::{Configuration, Settings};
 use crate::issuer::{IssuerSet, Issuers};
 use crate::policy::Policy;
-use crate::record::{AuditSink, Labels, Metrics};
+use crate::record::{AuditSink, Labels, Metrics, steady_now};
 
 /// What `DPoP` proofs may be signed with, as challenges and metadata list it.
 const PROOF_ALGORITHMS: &str = "ES256 ES384 EdDSA PS256 PS384 PS512 RS256 RS384 RS512";
@@ -162,13 +162,13 @@ impl Gateway {
     /// # Errors
     /// If there are any.
     pub fn check_removed(&self, next: &Policy) -> Result<(), StillCarried> {
-        guard::check(&self.current(), next, &self.metrics, SystemTime::now())
+        guard::check(&self.current(), next, &self.metrics, steady_now())
     }
 
     fn check(&self, current: &Generation, configuration: &Configuration) -> Result<(), NotReplaced> {
         check_fixed(&current.settings, &configuration.settings)?;
         if configuration.settings.removal_guard {
-            guard::check(current, &configuration.policy, &self.metrics, SystemTime::now())?;
+            guard::check(current, &configuration.policy, &self.metrics, steady_now())?;
         }
         Ok(())
     }
@@ -250,9 +250,13 @@ impl Generation {
     /// Whether clients know the gateway under this host, as far as the file says it: where there is no
     /// resource's metadata, they may under any.
     pub(super) fn is_known_as(&self, host: &str) -> bool {
-        self.metadata.as_ref().is_none_or(|metadata| metadata.is_host(host))
-            || self.policy.apis().iter().any(|api| api.names_host(host))
+        is_known_as(self.metadata.as_ref(), &self.policy, host)
     }
+}
+
+/// Whether clients know the gateway of this metadata and policy under a host.
+pub(super) fn is_known_as(metadata: Option<&Metadata>, policy: &Policy, host: &str) -> bool {
+    metadata.is_none_or(|metadata| metadata.is_host(host)) || policy.apis().iter().any(|api| api.names_host(host))
 }
 
 /// Whether a request still has it.

@@ -20,8 +20,8 @@ use super::judge::Findings;
 use super::problem::{Answer, Problem, SOON};
 use super::token_error;
 use super::trace::REQUEST_ID;
-use crate::issuer::{Authenticated, NotRevoked};
-use crate::policy::{FormFault, Reason, TokenRequestFault, UnixTime};
+use crate::issuer::{Authenticated, Moment, NotRevoked};
+use crate::policy::{FormFault, Reason, TokenRequestFault};
 use crate::record::{AuditSink, MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
 use crate::token::{Revocation, form_parameter};
 
@@ -45,7 +45,7 @@ pub(super) struct Asked<'r> {
     pub(super) audit: &'r AuditSink,
     pub(super) request_id: &'r HeaderValue,
     pub(super) peer: Peer,
-    pub(super) now: UnixTime,
+    pub(super) now: Moment,
 }
 
 /// Revokes the token of the form, and answers.

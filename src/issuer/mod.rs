@@ -10,6 +10,7 @@
 //!   `credentials` prove who asks.
 //! - `revoked` is the list of revoked tokens, `revocation_file` how it is kept, `revoke` who may add to
 //!   it; `replay` is the memory of proofs, `nonce` what proofs may be asked to contain.
+//! - `moment` is when something happens, for what is judged by the time and what ages with it.
 //! - `web`, over `connections`, and `file` are where bytes come from, `kept` what is made of files,
 //!   `pace` how often all of it happens, `environment` what is shared.
 //!
@@ -34,6 +35,7 @@ mod flights;
 mod introspect;
 mod kept;
 mod keys;
+mod moment;
 mod nonce;
 mod pace;
 mod refresh;
@@ -49,6 +51,7 @@ mod web;
 
 pub use authenticate::Presented;
 pub use authenticated::{Authenticated, IdentityValues, Tried};
+pub use moment::Moment;
 pub use revoke::{NotRevoked, NotTaken};
 pub use revoked::{NotAppended, Revoked};
 pub use set::IssuerSet;

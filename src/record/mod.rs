@@ -14,10 +14,12 @@ mod outcome;
 mod panics;
 mod queue;
 mod read;
+mod recent;
 mod register;
 mod result;
 mod revocation;
 mod shadow;
+mod steady;
 mod usage;
 
 #[cfg(any(test, fuzzing))]
@@ -35,4 +37,5 @@ pub use read::{AuditLine, NoAuditLine, PresentedCertificate};
 pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 pub use revocation::{MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
 pub use shadow::{ShadowDifference, ShadowResult, ShadowSeries};
+pub use steady::steady_now;
 pub use usage::Used;

@@ -138,13 +138,14 @@ pub(super) fn append(outcome: &Outcome<'_>, difference: &ShadowDifference<'_>, l
     text(",\"path\":", outcome.path, line);
     text(",\"was\":{\"decision\":", decision(difference.was), line);
     text(",\"reason\":", difference.was.as_str(), line);
-    number("},\"would\":{\"generation\":", difference.generation, line);
-    text(",\"decision\":", decision(difference.would), line);
+    // `recent` knows a decision's line by its member after a comma.
+    text("},\"would\":{\"decision\":", decision(difference.would), line);
     text(",\"reason\":", difference.would.as_str(), line);
     optional(",\"reported\":", difference.reported.map(Reason::as_str), line);
     optional(",\"granted_by\":", difference.granted_by, line);
     optional(",\"service\":", difference.service, line);
     quoted_list(",\"wanted\":", difference.wanted.iter().copied(), line);
+    number(",\"generation\":", difference.generation, line);
     line.extend_from_slice(b"}}\n");
 }
 
@@ -189,6 +190,9 @@ mod tests {
         let mut line = Vec::new();
         append(&outcome(&policy), &difference, &mut line);
         assert!(AuditLine::parse(&line).unwrap().is_none());
+        let recent = crate::record::recent::Recent::default();
+        recent.keep(&line);
+        assert!(recent.of("b3c1").is_empty());
         let read: serde_json::Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(read["was"], serde_json::json!({ "decision": "allow", "reason": "granted" }));
         let expected = serde_json::json!({

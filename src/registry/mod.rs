@@ -7,6 +7,7 @@
 
 mod advice;
 mod change;
+mod explained;
 mod field;
 mod file;
 mod records;
@@ -28,6 +29,7 @@ use crate::gateway::{Gateway, Generation};
 use crate::record::{RegistryChange, ReloadResult};
 
 pub use change::{Change, Target};
+pub use explained::{Explained, explain_recorded};
 pub use field::FieldError;
 pub use refused::Refused;
 pub use view::{Search, api_view, client_view, scope_view, scopes_view};

@@ -16,10 +16,12 @@
     reason = "a test that meets what it does not expect fails, and that is what it is for"
 )]
 
+mod agreeing;
 mod allocations;
 mod attacks_http;
 mod attacks_tokens;
 mod authority;
+mod bad_input;
 mod balancer;
 mod bound;
 mod bounds;
@@ -30,6 +32,7 @@ mod confirming;
 mod decisions;
 mod demo;
 mod explaining;
+mod explaining_live;
 mod faults;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;

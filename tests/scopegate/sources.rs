@@ -13,7 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("issuer", &["policy", "token", "config", "record"]),
     ("gateway", &["policy", "token", "config", "workbench", "record", "issuer"]),
     ("reload", &["policy", "config", "record", "issuer", "gateway"]),
-    ("registry", &["policy", "config", "record", "gateway"]),
+    ("registry", &["policy", "config", "workbench", "record", "gateway"]),
     ("admin", &["policy", "token", "config", "record", "issuer", "gateway", "registry", "reload"]),
     ("demo", &["policy", "token", "config", "record", "issuer", "gateway", "registry", "reload", "admin"]),
     (

@@ -7,8 +7,8 @@ use super::answer::Refusal;
 use super::request::Asked;
 use crate::config::Access;
 use crate::gateway::Generation;
-use crate::issuer::Presented;
-use crate::policy::{Denial, UnixTime};
+use crate::issuer::{Moment, Presented};
+use crate::policy::Denial;
 use crate::token::credential;
 
 /// What somebody may do.
@@ -61,7 +61,7 @@ pub(super) async fn authorize(
         method: asked.method.as_str(),
         url: &format!("http://{address}{}", asked.uri.path()),
     };
-    let (policy, now) = (&generation.policy, now());
+    let (policy, now) = (&generation.policy, Moment::now());
     let found = generation.issuers.authenticate(&presented, policy, generation.number, now).await;
     let caller = &found.map_err(|denial| refused(&denial))?.caller;
     if *caller.issuer != *access.issuer {
@@ -110,10 +110,4 @@ fn refused(denial: &Denial) -> Refusal {
             Refusal::unauthorized(denial.reason().as_str(), StatusCode::UNAUTHORIZED.as_str(), true)
         }
     }
-}
-
-/// A clock before 1970 makes every token expired rather than good.
-fn now() -> UnixTime {
-    let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
-    UnixTime(since.map_or(u64::MAX, |since| since.as_secs()))
 }
