@@ -95,6 +95,7 @@ impl Known {
             generation: 1,
             api: Some(ApiId(0)),
             reason: Reason::Granted,
+            reported: None,
             issuer: Some(&caller.caller.issuer),
             client: caller.caller.client.as_deref(),
             subject: caller.caller.subject.as_deref(),

@@ -109,7 +109,7 @@ fn is_line(name: &HeaderName, value: &HeaderValue) -> bool {
 }
 
 /// Of an audit line.
-const MEMBERS: usize = 26;
+const MEMBERS: usize = 27;
 
 /// One line, which reads back as what it was given.
 fn check_audit_line(texts: &[Cow<'_, str>]) {
@@ -122,6 +122,7 @@ fn check_audit_line(texts: &[Cow<'_, str>]) {
         generation: 1,
         api: None,
         reason: Reason::TokenMissing,
+        reported: Some(Reason::TokenMissing),
         issuer: Some(text(1)),
         client: Some(text(2)),
         client_place: None,

@@ -51,7 +51,7 @@ mod unknown;
 mod web;
 
 pub use authenticate::Presented;
-pub use authenticated::{Authenticated, IdentityValues};
+pub use authenticated::{Authenticated, IdentityValues, Tried};
 pub use moment::Moment;
 pub use revoke::{NotRevoked, NotTaken};
 pub use revoked::{NotAppended, Revoked};

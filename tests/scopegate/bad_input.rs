@@ -109,7 +109,7 @@ const TABLE: &[(&str, &[(&str, &str)])] = &[
             ("empty", "empty: this is no OpenAPI document"),
             ("binary", "binary:1:9: this is not UTF-8"),
             ("html", "html: this is no OpenAPI document"),
-            ("cut.json", "cut.json:2:12: this is not JSON: EOF while parsing an object"),
+            ("cut.json", "cut.json:2:11: this is not JSON: EOF while parsing an object"),
             ("cut.yaml", "cut.yaml:4:"),
             ("good.yaml", "good.yaml: this is no OpenAPI document"),
         ],

@@ -191,7 +191,7 @@ fn files_that_are_no_good_at_start_are_said_plainly() {
         let address = free_address();
         let log = refused(folder.path(), &format!("{{ address: \"{address}\", {OPTIONAL} }}"));
         assert!(log.contains(said), "{said}: {log}");
-        let plainly = format!("cannot listen on {address} with TLS: ");
+        let plainly = format!("error: cannot listen on {address} with TLS: ");
         assert!(log.lines().any(|line| line.starts_with(&plainly)), "{log}");
     }
 }
