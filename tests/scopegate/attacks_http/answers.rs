@@ -1,7 +1,7 @@
 //! Answers that are longer than they may be, or change the protocol: nothing of them is read as another answer, and no
 //! client gets a tunnel that it did not ask for.
 
-use crate::harness::{Connection, Gateway, Upstream};
+use crate::harness::{Connection, Gateway, Upstream, connect};
 
 const POLICY: &str = r#"
 apis:
@@ -47,7 +47,7 @@ fn what_follows_an_answer_is_nobodys() {
     ] {
         let shown = format!("{method} {} to {}", lines.escape_debug(), answer.escape_debug());
         let gateway = Gateway::start_with(POLICY, Upstream::answering(move |_| answer.clone().into_bytes()), |_| {});
-        let mut connection = Connection::open(gateway.address);
+        let mut connection = Connection::over(connect(gateway.address));
         let asked = format!("{method} /data/x HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
         connection.write(asked.as_bytes());
         let line = connection.read_head().expect(&shown);
