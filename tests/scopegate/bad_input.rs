@@ -110,7 +110,7 @@ const TABLE: &[(&str, &[(&str, &str)])] = &[
             ("binary", "binary:1:9: this is not UTF-8"),
             ("html", "html: this is no OpenAPI document"),
             ("cut.json", "cut.json:2:11: this is not JSON: EOF while parsing an object"),
-            ("cut.yaml", "cut.yaml:4:"),
+            ("cut.yaml", "cut.yaml:5:1: this is not YAML"),
             ("good.yaml", "good.yaml: this is no OpenAPI document"),
         ],
     ),

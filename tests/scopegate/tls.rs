@@ -209,7 +209,9 @@ fn refused(folder: &Path, listener: &str) -> String {
     fs::write(folder.join("gateway.yaml"), text).unwrap();
     let mut process = Process::start(folder, &["serve"]);
     assert_eq!(process.child.wait().unwrap().code(), Some(1));
-    wait_for("what it says", || Some(process.log.lock().unwrap().clone()).filter(|log| log.ends_with('\n')))
+    // What it has to say of its surroundings comes before.
+    let is_whole = |log: &String| log.contains("error: ") && log.ends_with('\n');
+    wait_for("what it says", || Some(process.log.lock().unwrap().clone()).filter(is_whole))
 }
 
 #[test]
