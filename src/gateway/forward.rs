@@ -102,7 +102,6 @@ impl Forward {
 fn account(permit: &Permit<'_>, own: Option<&IdentityValues>) -> Option<HeaderValue> {
     let own = own.and_then(|own| own.account.as_ref());
     match (permit.account(), permit.basis()) {
-        (_, Basis::Reported) => None,
         (Some(named), Basis::Public | Basis::Scope(_) | Basis::TokenEndpoint(_)) => {
             let named = named.text();
             match own.filter(|own| own.as_bytes() == named.as_bytes()) {
@@ -111,7 +110,7 @@ fn account(permit: &Permit<'_>, own: Option<&IdentityValues>) -> Option<HeaderVa
             }
         }
         (None, Basis::Scope(_)) => own.cloned(),
-        (None, Basis::Public | Basis::TokenEndpoint(_)) => None,
+        (_, Basis::Reported) | (None, Basis::Public | Basis::TokenEndpoint(_)) => None,
     }
 }
 

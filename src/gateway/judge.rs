@@ -97,28 +97,16 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denia
     found.api = route.nearest_api();
     let permit = if route.public().is_some() {
         let decision = policy.decide(&route, Identity::Absent);
-        if let Some(shadow) = asked.shadow {
-            let shown = credential(&head.headers).map_err(Denial::from);
-            let has_token = matches!(shown, Ok(Some(_)));
-            let unasked = shown.map(|_| None);
-            let met = if has_token { Met::NotAsked } else { Met::Asked(&unasked) };
-            found.compared = shadow.compare(&request, met, None, &decision);
-        }
+        found.compared = asked.shadow.map(|shadow| shadow.compare_public(&request, &decision)).unwrap_or_default();
         decision?
     } else {
         let shown_certificate = inbound::certificate(asked.certificate, &head.headers, peer)?;
         let certificate = shown_certificate.as_deref();
         let caller = authenticate(asked, host, &target, certificate).await;
         found.caller = caller.as_ref().ok().and_then(Clone::clone);
-        let identity = match &caller {
-            Err(denial) => Identity::Refused(denial.clone()),
-            Ok(None) => Identity::Absent,
-            Ok(Some(caller)) => Identity::Known { standing: &caller.standing, certificate },
-        };
-        let decision = policy.decide(&route, identity);
-        if let Some(shadow) = asked.shadow {
-            found.compared = shadow.compare(&request, Met::Asked(&caller), certificate, &decision);
-        }
+        let decision = policy.decide(&route, identity(&caller, certificate));
+        let compared = asked.shadow.map(|shadow| shadow.compare(&request, Met::Asked(&caller), certificate, &decision));
+        found.compared = compared.unwrap_or_default();
         if let Some(Cow::Owned(certificate)) = shown_certificate {
             found.told_certificate = Some(certificate);
         }
@@ -134,6 +122,17 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denia
         found.account = forward.account().cloned();
     }
     Ok(Judged::Permitted(forward))
+}
+
+fn identity<'c>(
+    caller: &'c Result<Option<Arc<Authenticated>>, Denial>,
+    certificate: Option<&'c Certificate>,
+) -> Identity<'c> {
+    match caller {
+        Err(denial) => Identity::Refused(denial.clone()),
+        Ok(None) => Identity::Absent,
+        Ok(Some(caller)) => Identity::Known { standing: &caller.standing, certificate },
+    }
 }
 
 /// Steps 3 to 7; `None`: there is no token.

@@ -17,6 +17,7 @@ use crate::policy::{
     Basis, Certificate, Denial, Identity, Permit, Policy, Reason, Request, ScopeId, ScopeIds, ServiceId, TokenFault,
 };
 use crate::record::{AuditSink, Metrics, Outcome, ShadowDifference, ShadowResult};
+use crate::token::credential;
 
 /// A candidate at work.
 #[derive(Debug)]
@@ -181,6 +182,15 @@ impl Shadow {
             service: permit.and_then(Permit::service),
             wanted: denial.map(Denial::wanted_scopes).unwrap_or_default().iter().copied().collect(),
         }))
+    }
+
+    /// Compares its answer with that of a public service, for which no token was looked at.
+    pub(super) fn compare_public(&self, request: &Request<'_>, given: &Result<Permit<'_>, Denial>) -> Compared {
+        let shown = credential(request.headers).map_err(Denial::from);
+        let has_token = matches!(shown, Ok(Some(_)));
+        let unasked = shown.map(|_| None);
+        let met = if has_token { Met::NotAsked } else { Met::Asked(&unasked) };
+        self.compare(request, met, None, given)
     }
 
     /// `None` where it takes more to judge than is known: what is in a form, or whether a token is good that

@@ -111,7 +111,9 @@ impl Usage {
         }
         for (api, reasons) in other.reported {
             let own = self.reported.entry(api).or_default();
-            reasons.into_iter().for_each(|(reason, count)| *own.entry(reason).or_default() += count);
+            for (reason, count) in reasons {
+                *own.entry(reason).or_default() += count;
+            }
         }
         for (service, count) in other.services {
             *self.services.entry(service).or_default() += count;
