@@ -1,10 +1,12 @@
 //! The console: the registry as pages, for people with a browser, on the admin address.
 //!
-//! Who looks is `visitor`'s, by a `session` that `sign_in` opened; where the console is, and so what a
+//! Who looks is `visitor`'s, by a `session` that `sign_in` or `at_issuer` opened; where the console is, and so what a
 //! request may say of where it comes from, is `place`'s. Pages ask the `registry` as its API does, and
 //! change things by the same rules. Nothing of it needs a script, or anything that is not in the binary.
 
 mod answer;
+mod at_issuer;
+mod begun;
 mod form;
 mod frame;
 mod place;
@@ -12,6 +14,7 @@ mod refusal;
 mod secret;
 mod session;
 mod sign_in;
+mod tries;
 mod visitor;
 
 use std::sync::Arc;
@@ -22,9 +25,11 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Redirect, Response};
 use axum::routing::{any, get, post};
 
+use self::begun::BegunAll;
 use self::place::Place;
 use self::refusal::Refusal;
 use self::session::Sessions;
+use self::tries::Tries;
 use self::visitor::Visitor;
 use crate::gateway::Generation;
 use crate::registry::{Registry, access};
@@ -41,12 +46,20 @@ pub struct Console {
     registry: Arc<Registry>,
     file: Arc<Status>,
     sessions: Sessions,
+    begun: BegunAll,
+    tries: Tries,
 }
 
 impl Console {
     /// The console of a registry and the file that it is about.
     pub fn new(registry: Arc<Registry>, file: Arc<Status>) -> Arc<Self> {
-        Arc::new(Self { registry, file, sessions: Sessions::default() })
+        Arc::new(Self {
+            registry,
+            file,
+            sessions: Sessions::default(),
+            begun: BegunAll::default(),
+            tries: Tries::default(),
+        })
     }
 
     fn generation(&self) -> Arc<Generation> {
@@ -66,6 +79,9 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/console", get(home))
         .route("/console/sign-in", get(sign_in::page))
         .route("/console/sign-in/token", post(sign_in::by_token))
+        .route("/console/sign-in/begin", get(at_issuer::begin))
+        .route("/console/sign-in/back", get(at_issuer::back))
+        .route("/console/sign-in/finish", get(at_issuer::finish))
         .route("/console/sign-out", post(sign_in::sign_out))
         .route("/console/", any(unknown))
         .route("/console/{*rest}", any(unknown))

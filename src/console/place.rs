@@ -8,7 +8,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::config::Admin;
 
@@ -67,6 +67,12 @@ impl Place {
         };
         let verdicts = [all(&header::ORIGIN, &self.origin), all(&FETCH_SITE, "same-origin")];
         verdicts.contains(&Some(true)) && !verdicts.contains(&Some(false))
+    }
+
+    /// Whether a request says that some other site set it off.
+    pub(super) fn is_foreign(headers: &HeaderMap) -> bool {
+        let mut sites = headers.get_all(FETCH_SITE).iter().map(HeaderValue::as_bytes);
+        sites.any(|site| !matches!(site, b"same-origin" | b"none"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Signing in and out: by a token that somebody pastes.
+//! Signing in and out: the page where one does, a token that somebody pastes, and the session's cookie.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 use super::secret::Secret;
 use super::visitor::{Visitor, cookie};
 use crate::policy::Denial;
-use crate::registry::{NotAdmitted, now};
+use crate::registry::{NotAdmitted, access, now};
 
 /// Where to go on, and why one is here.
 #[derive(Debug, Default, Deserialize)]
@@ -36,7 +36,12 @@ struct SignIn<'a> {
     frame: Frame<'a>,
     next: &'a str,
     /// What went wrong; empty if nothing did.
-    problem: String,
+    problem: &'a str,
+    /// Where one can sign in, by its host; `None`: with a token alone.
+    issuer: Option<&'a str>,
+    token_issuer: &'a str,
+    view: &'a str,
+    manage: &'a str,
 }
 
 /// Where one signs in.
@@ -62,6 +67,9 @@ pub(super) async fn by_token(
     let headers = request.headers().clone();
     if !place.sent(&headers) {
         return console.refuse(None, &Refusal::Foreign);
+    }
+    if let Err(refusal) = console.try_once(request.extensions().get()) {
+        return console.refuse(None, &refusal);
     }
     let body = match read(request, &headers, &console).await {
         Ok(body) => body,
@@ -89,7 +97,7 @@ pub(super) async fn sign_out(
 ) -> Response {
     tracing::info!(subject = form.visitor.who.subject, "somebody has signed out of the console");
     console.end(&place, &headers);
-    with_cookie(Redirect::to("/console/sign-in").into_response(), &place, "session", "", ENDED)
+    with_cookie(Redirect::to("/console/sign-in").into_response(), &place, SESSION, "", ENDED)
 }
 
 /// Why there is no session.
@@ -116,26 +124,40 @@ impl Console {
     }
 
     /// Ends the session that a browser has, if it has one.
-    fn end(&self, place: &Place, headers: &axum::http::HeaderMap) {
-        if let Some(id) = cookie(headers, &place.cookie("session")) {
+    pub(super) fn end(&self, place: &Place, headers: &axum::http::HeaderMap) {
+        if let Some(id) = cookie(headers, &place.cookie(SESSION)) {
             self.sessions.end(id);
         }
     }
 
-    fn sign_in_page(&self, status: StatusCode, next: &str, problem: &str) -> Response {
-        let frame = self.frame(None, Section::Outside);
-        answer::page(status, &SignIn { frame, next: local(next), problem: problem.to_owned() })
+    pub(super) fn sign_in_page(&self, status: StatusCode, next: &str, problem: &str) -> Response {
+        let generation = self.generation();
+        let Some(access) = access(&generation) else { return self.refuse(None, &Refusal::Off) };
+        let issuer = generation.issuers.sign_in().map(|sign_in| sign_in.issuer());
+        let host = issuer.map(|issuer| issuer.split_once("://").map_or(issuer, |(_, host)| host));
+        let page = SignIn {
+            frame: self.frame(None, Section::Outside),
+            next: local(next),
+            problem,
+            issuer: host,
+            token_issuer: &access.issuer,
+            view: access.view.as_str(),
+            manage: access.manage.as_str(),
+        };
+        answer::page(status, &page)
     }
 }
 
-const ENDED: &str = "; Max-Age=0";
+/// What cookies are for, and what ends one.
+pub(super) const SESSION: &str = "session";
+pub(super) const ENDED: &str = "; Max-Age=0";
 
 fn signed_in(place: &Place, id: &Secret, next: &str) -> Response {
-    with_cookie(Redirect::to(local(next)).into_response(), place, "session", id.as_str(), "")
+    with_cookie(Redirect::to(local(next)).into_response(), place, SESSION, id.as_str(), "")
 }
 
 /// For this host alone, for no script, and for no request that another site sets off.
-fn with_cookie(mut answer: Response, place: &Place, what: &str, value: &str, more: &str) -> Response {
+pub(super) fn with_cookie(mut answer: Response, place: &Place, what: &str, value: &str, more: &str) -> Response {
     let secure = if place.is_secure() { "; Secure" } else { "" };
     let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{more}", place.cookie(what));
     if let Ok(text) = HeaderValue::try_from(text) {
@@ -145,7 +167,7 @@ fn with_cookie(mut answer: Response, place: &Place, what: &str, value: &str, mor
 }
 
 /// A page of the console to go on at; its first page where `next` is anything else.
-fn local(next: &str) -> &str {
+pub(super) fn local(next: &str) -> &str {
     let is_page = next == "/console" || next.starts_with("/console/") || next.starts_with("/console?");
     let is_plain =
         next.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#' | b'"' | b'<' | b'>'));

@@ -13,6 +13,7 @@ use super::Console;
 use super::place::Place;
 use super::refusal::Refusal;
 use super::session::CsrfToken;
+use super::sign_in::SESSION;
 use crate::issuer::Presented;
 use crate::policy::{Denial, TokenFault};
 use crate::registry::{NotAdmitted, Role, Who, access, admit, now};
@@ -48,7 +49,7 @@ const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 impl Console {
     /// Who sends these headers.
     pub(super) async fn visitor(&self, place: &Place, headers: &HeaderMap) -> Result<Visitor, NoVisitor> {
-        let id = cookie(headers, &place.cookie("session")).ok_or(NoVisitor::NotSignedIn)?;
+        let id = cookie(headers, &place.cookie(SESSION)).ok_or(NoVisitor::NotSignedIn)?;
         let session = self.sessions.find(id, now()).ok_or(NoVisitor::Ended)?;
         match self.admit(session.token()).await {
             Ok(who) => {
