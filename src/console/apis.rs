@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -53,7 +54,7 @@ pub(super) async fn api(
     State(console): State<Arc<Console>>,
     visitor: Visitor,
     Path(name): Path<String>,
-    doing: Option<Query<Doing>>,
+    doing: Result<Query<Doing>, QueryRejection>,
 ) -> Response {
     match console.api(&name) {
         Ok(api) => {
@@ -69,7 +70,7 @@ pub(super) async fn scope(
     State(console): State<Arc<Console>>,
     visitor: Visitor,
     Path(name): Path<String>,
-    doing: Option<Query<Doing>>,
+    doing: Result<Query<Doing>, QueryRejection>,
 ) -> Response {
     match console.scope(&name) {
         Ok((scope, api)) => {

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::Console;
 use super::answer::page;
 use super::done::Done;
-use super::effects::{Effects, lines};
+use super::effects::Effects;
 use super::form::Form;
 use super::frame::{Frame, Section};
 use super::refusal::Refusal;
@@ -326,10 +326,5 @@ impl Console {
 
     fn effects(&self, form: &ScopeForm, editing: &Editing) -> Effects {
         Effects::of(form, &self.generation(), editing.id, self.registry.gateway().metrics())
-    }
-
-    /// What a change would do to the file's lines.
-    pub(super) fn lines_of(changed: &Changed) -> Vec<super::effects::Line> {
-        lines(&changed.diff)
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -66,7 +67,7 @@ const LINES: usize = 5;
 pub(super) async fn search(
     State(console): State<Arc<Console>>,
     visitor: Visitor,
-    asked: Option<Query<Asked>>,
+    asked: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
     let text: String = asked.map(|Query(asked)| asked.q).unwrap_or_default().trim().chars().take(200).collect();
     match console.found(text) {

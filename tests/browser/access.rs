@@ -19,7 +19,7 @@ pub(crate) const LOOKS: [Look; 4] = [
 const TAB: &str = "\u{e004}";
 
 /// Texts whose contrast is too low, by WCAG 2.2's 1.4.3, and borders of controls by its 1.4.11.
-const CONTRAST: &str = r#"
+const CONTRAST: &str = r##"
 const canvas = document.createElement("canvas"); canvas.width = canvas.height = 1;
 const context = canvas.getContext("2d", { willReadFrequently: true });
 const read = (colour) => {
@@ -66,18 +66,18 @@ for (const control of document.querySelectorAll("input:not([type=hidden], [type=
   if (found < 3) wrong.push(`${found.toFixed(2)}: the border of ${control.name}`);
 }
 return [seen, wrong];
-"#;
+"##;
 
 /// What Tab reaches, in the order of the page.
-const REACHABLE: &str = r#"
+const REACHABLE: &str = r##"
 return [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")]
   .filter((e) => e.tabIndex >= 0 && !e.disabled && e.type !== "hidden" && e.checkVisibility({ visibilityProperty: true }))
   .filter((e) => e.type !== "radio" || e.checked || !document.querySelector(`input[name="${e.name}"]:checked`))
   .map((e, i) => { e.dataset.tabs = i; return e.outerHTML.slice(0, 120); });
-"#;
+"##;
 
 /// Ids that stand twice, references that lead nowhere, a page without its marks.
-const STRUCTURE: &str = r#"
+const STRUCTURE: &str = r##"
 const wrong = [];
 const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
 for (const id of ids.filter((id, i) => ids.indexOf(id) !== i)) wrong.push(`the id ${id} stands twice`);
@@ -99,7 +99,7 @@ for (const heading of document.querySelectorAll("h1, h2, h3, h4")) {
   level = own;
 }
 return wrong;
-"#;
+"##;
 
 /// Checks the page that the browser shows, in one look.
 #[track_caller]
