@@ -25,11 +25,7 @@ const ASSETS: [Asset; 3] = [
             include_str!("assets/forms.css")
         ),
     },
-    Asset {
-        name: "console.js",
-        kind: "text/javascript; charset=utf-8",
-        text: include_str!("assets/console.js"),
-    },
+    Asset { name: "console.js", kind: "text/javascript; charset=utf-8", text: include_str!("assets/console.js") },
     Asset { name: "icon.svg", kind: "image/svg+xml", text: include_str!("assets/icon.svg") },
 ];
 
@@ -41,7 +37,12 @@ static ETAGS: LazyLock<Vec<Option<HeaderValue>>> =
 pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let mut found = ASSETS.iter().zip(ETAGS.iter()).filter(|(asset, _)| asset.name == name);
     let Some((asset, etag)) = found.next() else {
-        return answer(StatusCode::NOT_FOUND, Body::from("there is no such asset\n"), "text/plain; charset=utf-8", None);
+        return answer(
+            StatusCode::NOT_FOUND,
+            Body::from("there is no such asset\n"),
+            "text/plain; charset=utf-8",
+            None,
+        );
     };
     let is_known = |known: &HeaderValue| etag.as_ref() == Some(known);
     if headers.get_all(header::IF_NONE_MATCH).iter().any(is_known) {

@@ -118,12 +118,7 @@ fn opened(
     page(StatusCode::OK, &FormPage { frame, page: &editing, form: &form, effects: &effects, refusal: None })
 }
 
-async fn sent(
-    console: &Arc<Console>,
-    visitor: &Visitor,
-    editing: Result<Editing, Refusal>,
-    fields: Pairs,
-) -> Response {
+async fn sent(console: &Arc<Console>, visitor: &Visitor, editing: Result<Editing, Refusal>, fields: Pairs) -> Response {
     let editing = match editing {
         Ok(editing) => editing,
         Err(Refusal::NoSuchPage) => return console.refuse(Some(visitor), &Refusal::Gone),

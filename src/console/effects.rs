@@ -95,7 +95,8 @@ impl Effects {
         let patterns = form.patterns();
         let known = known(generation, api, metrics);
         let mut effects = Self { known: known.len(), ..Self::default() };
-        effects.has_patterns = !patterns.services.is_empty() || patterns.privileges.iter().any(|(_, own)| !own.is_empty());
+        effects.has_patterns =
+            !patterns.services.is_empty() || patterns.privileges.iter().any(|(_, own)| !own.is_empty());
         for endpoint in &known {
             let Some(how) = patterns.taking(endpoint) else { continue };
             match how {
@@ -113,7 +114,12 @@ impl Effects {
     }
 
     /// With what a rehearsal of the change said.
-    pub(super) fn with(mut self, rehearsed: &Result<Changed, Refused>, faults: &[FieldError], form: &ScopeForm) -> Self {
+    pub(super) fn with(
+        mut self,
+        rehearsed: &Result<Changed, Refused>,
+        faults: &[FieldError],
+        form: &ScopeForm,
+    ) -> Self {
         let told = |error: &FieldError| {
             let wrong = form.place(error);
             if wrong.label.is_empty() { wrong.message } else { format!("{}: {}", wrong.label, wrong.message) }
@@ -168,9 +174,9 @@ impl Patterns<'_> {
 
 /// How much of an endpoint some services take in, all together.
 fn how(services: &[Service], endpoint: &Service) -> Option<How> {
-    let meeting = services.iter().filter(|own| {
-        !own.methods().and(endpoint.methods()).is_empty() && own.pattern().meets(endpoint.pattern())
-    });
+    let meeting = services
+        .iter()
+        .filter(|own| !own.methods().and(endpoint.methods()).is_empty() && own.pattern().meets(endpoint.pattern()));
     let (mut taken, mut meets) = (MethodSet::NONE, false);
     for own in meeting {
         meets = true;

@@ -119,7 +119,8 @@ fn scope_hit(api: &Api, scope: &Scope, text: &str) -> Option<Hit> {
     let privileges = fields.privileges.iter().map(|(name, own)| (format!("{}:{name}", scope.name), own));
     let privileges: Vec<_> = privileges.collect();
     let own = [fields.display_name.as_deref(), fields.description.as_deref()];
-    let services = fields.services.iter().chain(&fields.except).chain(privileges.iter().flat_map(|(_, own)| &own.services));
+    let services =
+        fields.services.iter().chain(&fields.except).chain(privileges.iter().flat_map(|(_, own)| &own.services));
     let texts = own.into_iter().flatten();
     let texts = texts.chain(privileges.iter().map(|(name, _)| &**name)).chain(services.map(|service| &*service.text));
     let hit = hit(scope.address(), &scope.name, texts, text)?;
@@ -194,7 +195,8 @@ mod tests {
     #[track_caller]
     fn check(text: &str, wanted: &str, expected: Option<&str>) {
         let shown = marked(text, wanted).map(|pieces| {
-            let shown = pieces.iter().map(|piece| if piece.varies { format!("[{}]", piece.text) } else { piece.text.clone() });
+            let shown =
+                pieces.iter().map(|piece| if piece.varies { format!("[{}]", piece.text) } else { piece.text.clone() });
             shown.collect::<String>()
         });
         assert_eq!(shown.as_deref(), expected, "{text} {wanted}");

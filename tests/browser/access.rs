@@ -118,7 +118,9 @@ pub(crate) fn check(browser: &Browser, page: &str, look: Look) {
 /// Every control has a name.
 #[track_caller]
 fn check_labels(browser: &Browser, at: &str) {
-    for element in browser.all("input:not([type=hidden]), select, textarea, button:not([aria-hidden]), a[href], summary") {
+    for element in
+        browser.all("input:not([type=hidden]), select, textarea, button:not([aria-hidden]), a[href], summary")
+    {
         let element_json = json!({ "element-6066-11e4-a52e-4f735466cecf": element });
         let shown = browser.run("return arguments[0].checkVisibility()", std::slice::from_ref(&element_json));
         if shown == true {

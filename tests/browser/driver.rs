@@ -126,7 +126,8 @@ impl Browser {
     /// Waits until an element says something.
     #[track_caller]
     pub(crate) fn wait_for_text(&self, css: &str, part: &str) {
-        let script = "return [...document.querySelectorAll(arguments[0])].some(e => e.textContent.includes(arguments[1]))";
+        let script =
+            "return [...document.querySelectorAll(arguments[0])].some(e => e.textContent.includes(arguments[1]))";
         let says = || (self.run(script, &[css.into(), part.into()]) == true).then_some(());
         let deadline = std::time::Instant::now() + crate::harness::PATIENCE;
         while says().is_none() {
@@ -149,7 +150,8 @@ impl Browser {
     }
 
     pub(crate) fn look(&self, look: Look) {
-        let metrics = json!({ "width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": look.width < 600 });
+        let metrics =
+            json!({ "width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": look.width < 600 });
         self.devtools("Emulation.setDeviceMetricsOverride", &metrics);
         let scheme = json!({ "features": [{ "name": "prefers-color-scheme", "value": look.scheme }] });
         self.devtools("Emulation.setEmulatedMedia", &scheme);

@@ -106,9 +106,8 @@ fn live(scripts: bool) {
     browser.wait_for_text("h1", "Add data-write?");
     browser.wait_for_text(".diff .more", "- name: data-write");
     assert_eq!(text(), first);
-    let token = Signer::shared().token(
-        json!({ "scope": "data-write", "client_id": "app", "account_id": "acme", "exp": now() + 20 }),
-    );
+    let token = Signer::shared()
+        .token(json!({ "scope": "data-write", "client_id": "app", "account_id": "acme", "exp": now() + 20 }));
     assert_eq!(send(&gateway, "POST", &token).reason(), "scope_insufficient");
 
     // Added, and live with the next request.
@@ -133,7 +132,11 @@ fn live(scripts: bool) {
     // A token carries it: it cannot go, and is deprecated instead.
     browser.press("Delete");
     browser.wait_for_text("h1", "cannot be deleted now");
-    assert!(browser.text("#refusal").contains("Unexpired tokens carry data-write until"), "{}", browser.text("#refusal"));
+    assert!(
+        browser.text("#refusal").contains("Unexpired tokens carry data-write until"),
+        "{}",
+        browser.text("#refusal")
+    );
     assert!(browser.text("#refusal li").starts_with("app has a token"), "{}", browser.text("#refusal"));
     assert_eq!(browser.all("form[action$='/delete']"), Vec::<String>::new());
     browser.press("Deprecate");

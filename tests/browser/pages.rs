@@ -62,8 +62,9 @@ fn see(browser: &Browser, page: &str) {
 #[test]
 fn every_page_can_be_used_by_everybody() {
     let gateway = Gateway::start(&format!("{}{}", POLICY.trim_end(), MORE));
-    let token = Signer::shared()
-        .token(json!({ "scope": "data-read data-use", "client_id": "acme", "account_id": "acme", "exp": now() + 3600 }));
+    let token = Signer::shared().token(
+        json!({ "scope": "data-read data-use", "client_id": "acme", "account_id": "acme", "exp": now() + 3600 }),
+    );
     for (path, status) in [("/data/acme/x", 200), ("/data/other/x", 403), ("/data", 403)] {
         assert_eq!(gateway.get(path, &token).status, status, "{path}");
     }

@@ -405,7 +405,7 @@ fn access_to_the_registry_has_default_scopes() {
         let (_, settings) = meaning(&text);
         assert!(settings.removal_guard);
         let name = |name| ScopeName::parse(name).unwrap();
-        let expected = Access { issuer: "a".into(), view: name(view), manage: name(manage) };
+        let expected = Access { issuer: "a".into(), view: name(view), manage: name(manage), url: None, sign_in: None };
         assert_eq!(settings.admin.unwrap().access, Some(expected));
     }
 }
