@@ -17,7 +17,6 @@ use crate::registry::access;
 /// What somebody who may change things sends: the console's own page did so, and their session's. The
 /// field `csrf` is among the fields, and can be passed over.
 #[derive(Debug)]
-#[expect(dead_code, reason = "the pages come one by one")]
 pub(super) struct Form<T> {
     /// Who sends it.
     pub(super) visitor: Visitor,

@@ -5,17 +5,29 @@
 //! change things by the same rules. Nothing of it needs a script, or anything that is not in the binary.
 
 mod answer;
+mod apis;
+mod assets;
 mod at_issuer;
 mod begun;
+mod deleting;
+mod done;
+mod editing;
+mod effects;
 mod form;
 mod frame;
+mod pages;
 mod place;
 mod refusal;
+mod scope_form;
+mod search;
 mod secret;
+mod service;
 mod session;
+mod shown;
 mod sign_in;
 mod tries;
 mod visitor;
+mod wrong;
 
 use std::sync::Arc;
 
@@ -77,6 +89,7 @@ pub fn router(console: Arc<Console>) -> Router {
     };
     Router::new()
         .route("/console", get(home))
+        .merge(pages::routes())
         .route("/console/sign-in", get(sign_in::page))
         .route("/console/sign-in/token", post(sign_in::by_token))
         .route("/console/sign-in/begin", get(at_issuer::begin))
@@ -120,5 +133,5 @@ impl Console {
 }
 
 async fn home(_visitor: Visitor) -> Redirect {
-    Redirect::to("/console/policy")
+    Redirect::to("/console/apis")
 }

@@ -22,6 +22,8 @@ pub(super) enum Refusal {
     LongTarget,
     NoSuchPage,
     Method,
+    /// What was to be changed is there no more.
+    Gone,
     /// Nobody is signed in.
     NobodySignedIn,
     /// Some other site sent it.
@@ -69,6 +71,11 @@ impl Refusal {
             ),
             Self::LongTarget => (StatusCode::URI_TOO_LONG, "Too long", "This address is longer than any page’s."),
             Self::NoSuchPage => (StatusCode::NOT_FOUND, "No such page", "There is nothing at this address."),
+            Self::Gone => (
+                StatusCode::PRECONDITION_FAILED,
+                "It is gone",
+                "Somebody has deleted it meanwhile. Nothing was changed.",
+            ),
             Self::Method => {
                 (StatusCode::METHOD_NOT_ALLOWED, "Not like this", "This page is not asked with this method.")
             }
@@ -125,6 +132,7 @@ impl Refusal {
             | Self::LongTarget
             | Self::NoSuchPage
             | Self::Method
+            | Self::Gone
             | Self::NobodySignedIn
             | Self::Foreign
             | Self::StaleForm
