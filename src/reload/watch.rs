@@ -155,7 +155,11 @@ impl Watch {
             }
             Err(refused) => {
                 refused.log();
-                self.status.set(Some(refused.to_string()));
+                let sha256 = match self.considered {
+                    Considered::Refused(sha256) => sha256,
+                    Considered::InForce => None,
+                };
+                self.status.refuse(sha256, refused.to_string());
                 metrics.policy_reload(ReloadResult::Refused);
                 tracing::warn!(generation = self.gateway.current().number, "the policy in force stays");
             }
