@@ -114,6 +114,10 @@ impl WhoPage<'_> {
         let other = Some(&*self.asked.method).filter(|own| !METHODS.contains(own));
         METHODS.into_iter().chain(other).collect()
     }
+
+    fn is_asked(&self, method: &str) -> bool {
+        self.asked.method == method
+    }
 }
 
 impl Answer {
