@@ -16,11 +16,12 @@ use super::guard::{self, StillCarried};
 use super::load::Loads;
 use super::metadata::Metadata;
 use super::outbound::Outbound;
+use super::refusals::Refusals;
 use super::upstream::Upstreams;
 use crate::config::{Configuration, Settings};
 use crate::issuer::{IssuerSet, Issuers};
 use crate::policy::Policy;
-use crate::record::{AuditSink, Labels, Metrics};
+use crate::record::{AuditSink, Labels, Metrics, steady_now};
 
 /// What `DPoP` proofs may be signed with, as challenges and metadata list it.
 const PROOF_ALGORITHMS: &str = "ES256 ES384 EdDSA PS256 PS384 PS512 RS256 RS384 RS512";
@@ -42,7 +43,7 @@ pub struct Generation {
     pub issuers: IssuerSet,
     /// Its series.
     pub labels: Labels,
-    pub(super) challenges: Challenges,
+    pub(super) refusals: Refusals,
     pub(super) outbound: Outbound,
     pub(super) metadata: Option<Metadata>,
     pub(super) upstreams: Upstreams,
@@ -188,13 +189,13 @@ impl Gateway {
     /// # Errors
     /// If there are any.
     pub fn check_removed(&self, next: &Policy) -> Result<(), StillCarried> {
-        guard::check(&self.current(), next, &self.metrics, SystemTime::now())
+        guard::check(&self.current(), next, &self.metrics, steady_now())
     }
 
     fn check(&self, current: &Generation, configuration: &Configuration) -> Result<(), NotReplaced> {
         check_fixed(&current.settings, &configuration.settings)?;
         if configuration.settings.removal_guard {
-            guard::check(current, &configuration.policy, &self.metrics, SystemTime::now())?;
+            guard::check(current, &configuration.policy, &self.metrics, steady_now())?;
         }
         Ok(())
     }
@@ -238,7 +239,7 @@ impl Generation {
             number,
             sha256,
             loaded_at: SystemTime::now(),
-            challenges,
+            refusals: Refusals::new(challenges, &policy),
             outbound: Outbound::new(&settings, &policy),
             upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics)),
             issuers: issuers.adopt(&settings),

@@ -39,6 +39,7 @@ mod outbound;
 mod patience;
 mod problem;
 mod proxy;
+mod refusals;
 mod rehearsal;
 mod relay;
 mod reply;
