@@ -116,6 +116,9 @@ impl Console {
 /// Why not, with everybody who uses the scope.
 fn trouble(refused: &Refused, scope: &Scope) -> Trouble {
     let mut trouble = Trouble::of(refused);
+    if let Refused::Fields(_) = refused {
+        "The file would be no good then".clone_into(&mut trouble.title);
+    }
     if !matches!(refused, Refused::Listed { .. } | Refused::Carried(_)) {
         return trouble;
     }

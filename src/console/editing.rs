@@ -200,23 +200,20 @@ impl Sent<'_> {
     /// The form again, with why the change was not made above it.
     fn troubled(mut self, made: &Result<Changed, Refused>, errors: &[FieldError]) -> Response {
         let Err(refused) = made else { return self.console.refuse(Some(self.visitor), &Refusal::Failed) };
-        let refused = match refused {
-            Refused::Fields(_) => &Refused::Fields(errors.to_vec()),
-            other => other,
-        };
-        let wrong = match refused {
-            Refused::Fields(_) => errors.iter().map(|error| self.form.place(error)).collect(),
-            _ => Vec::new(),
-        };
-        let mut trouble = Trouble::of(refused).with_errors(wrong);
+        let all = Refused::Fields(errors.to_vec());
+        let refused = if let Refused::Fields(_) = refused { &all } else { refused };
+        let mut trouble = Trouble::of(refused);
+        if let Refused::Fields(_) = refused {
+            trouble.errors = errors.iter().map(|error| self.form.place(error)).collect();
+            trouble.errors.sort_by_key(|wrong| self.form.order(wrong));
+        }
         if let Refused::Outdated = refused {
             self.form.based_on = based_on(&self.console.generation().sha256);
             if !self.editing.is_new() {
                 trouble.differing = self.console.form_in_force(self.editing).differing(&self.form);
             }
         }
-        let effects = self.console.effects(&self.form, self.editing).with(made, &[], &self.form);
-        self.form_page(&effects, Some(&trouble))
+        self.form_page(&self.console.effects(&self.form, self.editing), Some(&trouble))
     }
 
     fn form_page(&self, effects: &Effects, refusal: Option<&Trouble>) -> Response {
@@ -232,8 +229,9 @@ impl FormPage<'_> {
         self.refusal.map(|trouble| trouble.of_control(anchor)).unwrap_or_default()
     }
 
-    fn errors_of_privilege(&self, place: &usize) -> Vec<&str> {
-        self.errors_of(&format!("privilege-{place}"))
+    /// What is wrong with a privilege, and with its services.
+    fn errors_of_privilege(&self, place: &usize) -> [Vec<&str>; 2] {
+        [self.errors_of(&format!("privilege-{place}")), self.errors_of(&format!("privilege-{place}-services"))]
     }
 }
 

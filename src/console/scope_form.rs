@@ -222,7 +222,7 @@ impl ScopeForm {
 
     /// What is wrong, as the form shows it: at which of its controls, and in which line.
     pub(super) fn place(&self, error: &FieldError) -> Wrong {
-        let (field, line) = match error.field.split_once('[') {
+        let (field, line) = match error.field.rsplit_once('[') {
             Some((field, rest)) => (field, rest.trim_end_matches(']').parse::<usize>().ok()),
             None => (&*error.field, None),
         };
@@ -244,6 +244,17 @@ impl ScopeForm {
         Wrong { anchor, label, message: format!("{line}{}", error.message) }
     }
 
+    /// Where the control stands in the form.
+    pub(super) fn order(&self, wrong: &Wrong) -> usize {
+        let controls = ["name", "display_name", "description", "services", "except", "accounts"];
+        let own = controls.iter().position(|control| *control == wrong.anchor);
+        let of_privilege = || {
+            let rest = wrong.anchor.strip_prefix("privilege-")?;
+            rest.split('-').next()?.parse::<usize>().ok().map(|place| 2 * controls.len() + place)
+        };
+        own.or_else(of_privilege).unwrap_or(if wrong.anchor.is_empty() { usize::MAX } else { controls.len() })
+    }
+
     fn place_of_privilege(&self, field: &str) -> Option<(String, String)> {
         let field = field.strip_prefix("privileges.")?;
         let is_own = |own: &PrivilegeForm| {
@@ -251,7 +262,8 @@ impl ScopeForm {
         };
         let (place, own) = self.privileges.iter().enumerate().rev().find(|(_, own)| is_own(own) && !own.is_empty())?;
         let label = if own.name.is_empty() { "New privilege".to_owned() } else { format!("Privilege {}", own.name) };
-        Some((format!("privilege-{place}"), label))
+        let control = if field.ends_with(".services") { "-services" } else { "" };
+        Some((format!("privilege-{place}{control}"), label))
     }
 
     /// All its fields but the button, to be sent again.
@@ -388,7 +400,7 @@ mod tests {
             ("name", "it is empty"),
             ("services", "line 2: `GETT`"),
             ("services", "line 3: `**`"),
-            ("privilege-0", "a method without a path"),
+            ("privilege-0-services", "line 1: `GET` is a method without a path"),
             ("privilege-1", "needs a name"),
             ("privilege-2", "two privileges"),
         ];

@@ -22,7 +22,8 @@ pub(super) struct ShownMethod(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) text: String,
-    /// Whether it is to be told apart: a segment of a path that varies, a match of a search.
+    /// Whether it is to be told apart: a segment of a path that varies, a match of a search, what stands
+    /// literally in a message.
     pub(super) varies: bool,
 }
 
@@ -58,6 +59,12 @@ impl From<String> for ShownService {
     }
 }
 
+/// A message, with what it has in backticks told apart.
+pub(super) fn told(message: &str) -> Vec<Piece> {
+    let parts = message.split('`').enumerate().filter(|(_, part)| !part.is_empty());
+    parts.map(|(place, part)| Piece { text: part.to_owned(), varies: place % 2 == 1 }).collect()
+}
+
 fn listed(methods: MethodSet) -> Vec<ShownMethod> {
     if methods == MethodSet::ALL {
         return vec![ShownMethod("*".to_owned())];
@@ -84,6 +91,13 @@ mod tests {
         check("/a/*", &[("every", "all")], &["*"]);
         check("POST /a", &[("POST", "changes")], &[]);
         check("<b>", &[], &[]);
+    }
+
+    #[test]
+    fn what_a_message_has_in_backticks_is_told_apart() {
+        let pieces = told("write `a` or `b`, not <c>");
+        let shown: Vec<_> = pieces.iter().map(|piece| (&*piece.text, piece.varies)).collect();
+        assert_eq!(shown, [("write ", false), ("a", true), (" or ", false), ("b", true), (", not <c>", false)]);
     }
 
     #[test]

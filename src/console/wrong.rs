@@ -95,7 +95,9 @@ impl Trouble {
                     1 => "One thing is wrong with this form".to_owned(),
                     several => format!("{several} things are wrong with this form"),
                 };
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, &title, &["Nothing was written."])
+                let wrong = |message: &str| Wrong { message: message.to_owned(), ..Wrong::default() };
+                let errors = errors.iter().map(|error| wrong(&error.message)).collect();
+                Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, &title, &["Nothing was written."]) }
             }
             Refused::Listed { clients, .. } => {
                 let user = |client: &String| User { client: Client(client.clone()), lists: true, until: None };
@@ -122,12 +124,6 @@ impl Trouble {
                 conflict("This cannot be changed here", &["Nothing was written.", &said])
             }
         }
-    }
-
-    /// The fields that were wrong, at their controls.
-    pub(super) fn with_errors(mut self, errors: Vec<Wrong>) -> Self {
-        self.errors = errors;
-        self
     }
 
     /// What is wrong with one control.

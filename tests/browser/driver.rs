@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::harness::{Connection, Process, wait_for};
+use crate::harness::{Connection, Process, free_address, wait_for};
 
 /// A Chromium of its own, with a profile of its own.
 pub(crate) struct Browser {
@@ -33,13 +33,10 @@ impl Browser {
     pub(crate) fn open() -> Self {
         let profile = tempfile::tempdir().unwrap();
         let mut command = Command::new("chromedriver");
-        command.args(["--port=0"]).env("HOME", profile.path());
+        let port = free_address().port();
+        command.arg(format!("--port={port}")).env("HOME", profile.path());
         let driver = Process::spawn(command, profile.path());
-        let port = wait_for("chromedriver", || {
-            let log = driver.log.lock().unwrap().clone();
-            let (_, after) = log.split_once("started successfully on port ")?;
-            after.split_once('.')?.0.parse().ok()
-        });
+        wait_for("chromedriver", || driver.log.lock().unwrap().contains("started successfully").then_some(()));
         let mut browser = Self { port, session: String::new(), _profile: profile, _driver: driver };
         let arguments = [
             "--headless=new",
@@ -153,8 +150,11 @@ impl Browser {
         let metrics =
             json!({ "width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": look.width < 600 });
         self.devtools("Emulation.setDeviceMetricsOverride", &metrics);
-        let scheme = json!({ "features": [{ "name": "prefers-color-scheme", "value": look.scheme }] });
-        self.devtools("Emulation.setEmulatedMedia", &scheme);
+        let feature = |name: &str, value: &str| json!({ "name": name, "value": value });
+        // Colours on their way from one scheme to the other are none that anybody reads.
+        let still = feature("prefers-reduced-motion", "reduce");
+        let features = json!({ "features": [feature("prefers-color-scheme", look.scheme), still] });
+        self.devtools("Emulation.setEmulatedMedia", &features);
     }
 
     /// Whether scripts run.
@@ -163,7 +163,10 @@ impl Browser {
     }
 
     /// A picture of the whole page.
-    pub(crate) fn shoot(&self, file: &Path) {
+    pub(crate) fn shoot(&self, file: &Path, look: Look) {
+        let height = self.run("return document.documentElement.scrollHeight", &[]).as_u64().unwrap_or_default();
+        let height = u32::try_from(height).unwrap().max(look.height);
+        self.look(Look { height, ..look });
         let shot = self.devtools("Page.captureScreenshot", &json!({ "captureBeyondViewport": true }));
         std::fs::write(file, STANDARD.decode(shot["data"].as_str().unwrap()).unwrap()).unwrap();
     }

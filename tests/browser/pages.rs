@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::access::{LOOKS, check, check_tabs};
-use crate::driver::Browser;
+use crate::access::{LOOKS, faults, tab_faults};
+use crate::driver::{Browser, Look};
 use crate::harness::{Gateway, Signer, now};
 use crate::life::{POLICY, signed_in};
 
@@ -37,26 +37,28 @@ const MORE: &str = r#"
     display_name: Nothing yet
     base_path: /empty
     upstream: backend
-    scopes: []
+    public: [GET /empty/hello]
 "#;
 
 /// A picture of the page, if the environment says where to put it.
-fn shoot(browser: &Browser, page: &str, look: &str) {
+fn shoot(browser: &Browser, page: &str, look: Look) {
     if let Some(folder) = std::env::var_os("SCOPEGATE_SHOTS").map(PathBuf::from) {
         fs::create_dir_all(&folder).unwrap();
-        browser.shoot(&folder.join(format!("{page}-{look}.png")));
+        browser.shoot(&folder.join(format!("{page}-{}.png", look.name)), look);
     }
 }
 
-/// In every look.
-fn see(browser: &Browser, page: &str) {
+/// All that is wrong with the page that the browser shows, in any look.
+fn see(browser: &Browser, page: &str) -> Vec<String> {
+    let mut found = Vec::new();
     for look in LOOKS {
         browser.look(look);
-        check(browser, page, look);
-        shoot(browser, page, look.name);
+        found.extend(faults(browser, page, look));
+        shoot(browser, page, look);
     }
     browser.look(LOOKS[0]);
-    check_tabs(browser, page);
+    found.extend(tab_faults(browser, page));
+    found
 }
 
 #[test]
@@ -69,6 +71,7 @@ fn every_page_can_be_used_by_everybody() {
         assert_eq!(gateway.get(path, &token).status, status, "{path}");
     }
     let browser = signed_in(&gateway, "scopegate:manage");
+    let mut wrong = Vec::new();
     let long = "data_export_with_a_name_that_is_longer_than_a_phone_is_wide_by_a_good_deal";
     for (page, path) in [
         ("apis", "apis".to_owned()),
@@ -86,7 +89,7 @@ fn every_page_can_be_used_by_everybody() {
         ("missing", "scopes/zebra".to_owned()),
     ] {
         browser.go(&format!("http://{}/console/{path}", gateway.admin));
-        see(&browser, page);
+        wrong.extend(see(&browser, page));
     }
 
     // What forms come to.
@@ -97,17 +100,17 @@ fn every_page_can_be_used_by_everybody() {
     browser.fill("[name=privilege_services]", "GET /data/x");
     browser.press("Review");
     browser.wait_for_text("#refusal h2", "things are wrong");
-    see(&browser, "form-refused");
+    wrong.extend(see(&browser, "form-refused"));
 
     browser.go(&format!("http://{}/console/apis/data/new", gateway.admin));
     browser.fill("#name", "Data-New");
     browser.fill("#services", "GET,POST /data/{account}/**");
     browser.click("#required");
     browser.wait_for_text("#live", "would be shut out");
-    shoot(&browser, "form-live", "desk-light");
+    shoot(&browser, "form-live", LOOKS[0]);
     browser.press("Review");
     browser.wait_for_text("h1", "Add Data-New?");
-    see(&browser, "review");
+    wrong.extend(see(&browser, "review"));
 
     // Somebody else changes the file meanwhile.
     browser.go(&format!("http://{}/console/scopes/data-read/edit", gateway.admin));
@@ -117,12 +120,13 @@ fn every_page_can_be_used_by_everybody() {
     gateway.wait_for_policy("the new text", |policy| policy["generation"] == 2);
     browser.press("Review");
     browser.wait_for_text("#refusal h2", "Somebody changed the file meanwhile");
-    see(&browser, "form-outdated");
+    wrong.extend(see(&browser, "form-outdated"));
 
     // The file has a text that is no good.
     gateway.replace_file(&format!("{text}\nnonsense: true\n"));
     gateway.wait_for_policy("the mistake", |policy| !policy["last_error"].is_null());
     browser.press("Review");
     browser.wait_for_text("#refusal h2", "not in force");
-    see(&browser, "form-file-changed");
+    wrong.extend(see(&browser, "form-file-changed"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
