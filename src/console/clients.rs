@@ -24,7 +24,8 @@ pub(super) struct Clients {
     pub(super) listed: bool,
     /// `refused` or `allowed`.
     pub(super) others: String,
-    pub(super) clients: Vec<Listed>,
+    #[serde(rename = "clients")]
+    pub(super) entries: Vec<Listed>,
 }
 
 /// One of them.
@@ -79,11 +80,7 @@ pub(super) async fn clients(State(console): State<Arc<Console>>, visitor: Visito
 }
 
 /// One client.
-pub(super) async fn client(
-    State(console): State<Arc<Console>>,
-    visitor: Visitor,
-    Path(id): Path<String>,
-) -> Response {
+pub(super) async fn client(State(console): State<Arc<Console>>, visitor: Visitor, Path(id): Path<String>) -> Response {
     let Some(view) = client_view(&console.generation(), &id, console.registry.gateway().metrics()) else {
         return console.refuse(Some(&visitor), &Refusal::NoSuchPage);
     };

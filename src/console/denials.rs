@@ -71,7 +71,8 @@ impl Denied {
 
     /// Who it was, as far as that is known.
     fn who(&self) -> String {
-        let parts = [self.client.as_deref(), self.subject.as_deref().filter(|own| Some(*own) != self.client.as_deref())];
+        let parts =
+            [self.client.as_deref(), self.subject.as_deref().filter(|own| Some(*own) != self.client.as_deref())];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         parts.join(" · ")
     }

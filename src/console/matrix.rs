@@ -96,7 +96,8 @@ impl Matrix {
         let columns = own.iter().filter_map(|id| column(policy, *id)).collect();
         let rows = map.endpoints.iter().map(|endpoint| {
             let methods: Vec<_> = endpoint.methods.names().collect();
-            let listed = if endpoint.methods == crate::policy::MethodSet::ALL { "*".to_owned() } else { methods.join(",") };
+            let listed =
+                if endpoint.methods == crate::policy::MethodSet::ALL { "*".to_owned() } else { methods.join(",") };
             let is_public =
                 |access: &Access<'_>| matches!(access.through.role, Role::Public) && access.methods == endpoint.methods;
             Row {

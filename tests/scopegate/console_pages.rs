@@ -58,7 +58,8 @@ fn whoever_may_look_sees_every_page_and_no_page_has_a_script_or_style_in_it() {
         assert!(page.contains("<h1") && page.contains("<main id=\"main\""), "{path}: {page}");
         assert_eq!(page.matches("<script").count(), 1, "{path}");
         assert!(page.contains("<script src=\"/console/assets/console.js\" defer></script>"), "{path}");
-        for banned in ["<style", " style=", " onclick=", " onload=", "javascript:", "src=\"http", "href=\"http", "url("] {
+        for banned in ["<style", " style=", " onclick=", " onload=", "javascript:", "src=\"http", "href=\"http", "url("]
+        {
             assert!(!page.contains(banned), "{path}: {banned}");
         }
     }
@@ -91,7 +92,11 @@ fn a_method_and_a_path_are_answered_with_who_can_and_why_not() {
     check_row(&page, "app", &["yes"]);
     check_row(&page, "GET /data/ {account} / **", &["data-read", "data, own account", "takes it"]);
     let page = viewer.see("/console/who?method=DELETE&path=/data/acme");
-    check_row(&page, "acme account acme", &["no", "No scope that is held grants it", "scope_insufficient", "data-admin"]);
+    check_row(
+        &page,
+        "acme account acme",
+        &["no", "No scope that is held grants it", "scope_insufficient", "data-admin"],
+    );
     assert!(words(&page).contains("1 of 2 can"), "{page}");
     let page = viewer.see("/console/who?method=GET&path=/data/globex/x");
     check_row(&page, "acme account acme", &["no", "The account is another’s"]);
