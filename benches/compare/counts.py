@@ -17,6 +17,12 @@ import load
 import peers
 
 REQUESTS = 500
+# What is sent, the token that goes with it, and the end of the answer.
+KINDS = {
+    "good": ("allowed", "good", b"0123456789abcdef"),
+    "none": ("refused: no token", None, b'"}'),
+    "expired": ("refused: expired", "expired", b'"}'),
+}
 # The outermost function of each allocator.
 ALLOCATES = re.compile(r"^(mi_malloc_aligned|mi_zalloc_aligned|mi_realloc_aligned|malloc|calloc|realloc|posix_memalign)$")
 
@@ -27,23 +33,25 @@ def main():
         upstream, port = peers.start_upstream(folder)
         print("| proxy | instructions a request | allocations a request |\n|---|---|---|")
         try:
-            for peer in ("empty-pingora", "scopegate"):
-                instructions, allocations = count(peer, folder, port)
-                print(f"| {peer} | {instructions / REQUESTS:,.0f} | {allocations / REQUESTS:.1f} |", flush=True)
+            for peer, kind in (("empty-pingora", "good"), ("scopegate", "good"), ("scopegate", "none"), ("scopegate", "expired")):
+                instructions, allocations = count(peer, kind, folder, port)
+                name = f"{peer}, {KINDS[kind][0]}"
+                print(f"| {name} | {instructions / REQUESTS:,.0f} | {allocations / REQUESTS:.1f} |", flush=True)
         finally:
             upstream.stop()
 
 
-def count(peer, folder, upstream):
-    out = peers.TARGET / f"{peer}.callgrind"
+def count(peer, kind, folder, upstream):
+    out = peers.TARGET / f"{peer}-{kind}.callgrind"
     valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
     plain = peers.PEERS[peer]
     peers.PEERS[peer] = lambda *arguments: valgrind + plain(*arguments)
     proxy, port = peers.start(peer, folder, upstream)
+    peers.PEERS[peer] = plain
     connection = socket.create_connection(("127.0.0.1", port))
-    ask(connection, 50)
+    ask(connection, kind, 50)
     control(proxy, "--instr=on")
-    ask(connection, REQUESTS)
+    ask(connection, kind, REQUESTS)
     control(proxy, "--instr=off")
     control(proxy, "--dump")
     time.sleep(1)
@@ -57,13 +65,15 @@ def control(proxy, what):
     subprocess.run(["callgrind_control", what, str(proxy.process.pid)], check=True, capture_output=True)
 
 
-def ask(connection, times):
+def ask(connection, kind, times):
+    bearer, end = KINDS[kind][1:]
+    token = f"Authorization: Bearer {load.token(bearer)}\r\n" if bearer else ""
     request = (f"GET {load.ALLOWED} HTTP/1.1\r\nHost: api.example.com\r\nUser-Agent: wrk\r\nAccept: */*\r\n"
-               f"Authorization: Bearer {load.token('good')}\r\n\r\n").encode()
+               f"{token}\r\n").encode()
     for _ in range(times):
         connection.sendall(request)
         answer = b""
-        while not answer.endswith(b"0123456789abcdef"):
+        while not answer.endswith(end):
             answer += connection.recv(65536)
 
 

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::paint::{Paint, plain, wrapped};
 use super::{Exit, file};
 use crate::config::{Source, SourceFile, compile};
 use crate::policy::ApiName;
+use crate::workbench::paint::{Paint, plain, wrapped};
 use crate::workbench::{Imported, Note, import_openapi};
 
 /// What `import` takes.

@@ -10,7 +10,6 @@ mod explain;
 mod file;
 mod handover;
 mod import;
-mod paint;
 mod replay;
 mod review;
 mod running;

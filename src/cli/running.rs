@@ -134,6 +134,11 @@ impl Running {
         }
     }
 
+    /// How long requests that are under way may take to end, by the policy in force.
+    pub(super) fn drain_timeout(&self) -> Duration {
+        self.gateway.current().settings.limits.drain_timeout
+    }
+
     /// Takes no more requests, waits for those under way until `give_up` says otherwise, and ends.
     /// It blocks.
     pub(super) fn stop(self, give_up: impl Fn() -> bool) {

@@ -20,8 +20,6 @@ use crate::config::Configuration;
 use crate::gateway::Sockets;
 use crate::reload::{NotLoaded, load};
 
-/// How long requests that are under way may take to end once the process is told to.
-const GRACE: Duration = Duration::from_secs(10);
 /// How long a process that takes over may wait for its issuers' keys.
 const READY: Duration = Duration::from_secs(30);
 /// How long tasks that serve no requests may take to end.
@@ -185,7 +183,7 @@ pub(super) fn until_end(runtime: &Runtime, mut signals: Signals, running: Runnin
         signals.end(|| {}, None).await;
         told.store(true, Ordering::Relaxed);
     });
-    let deadline = Instant::now() + GRACE;
+    let deadline = Instant::now() + running.drain_timeout();
     running.stop(|| hurry.load(Ordering::Relaxed) || Instant::now() >= deadline);
 }
 

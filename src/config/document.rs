@@ -189,6 +189,9 @@ pub(super) struct Limits {
     /// How long a client may take nothing of an answer.
     #[schemars(extend("default" = "60s"))]
     pub(super) send_timeout: Entry<DurationText>,
+    /// How long requests that are under way may take to end once the process is told to, by a signal or its successor.
+    #[schemars(extend("default" = "10s"))]
+    pub(super) drain_timeout: Entry<DurationText>,
     /// The most connections at once.
     #[schemars(range(min = 1, max = MOST_AT_ONCE), extend("default" = 10000))]
     pub(super) connections: Entry<u64>,

@@ -34,6 +34,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// While a client takes nothing of what was sent.
     pub send_timeout: Duration,
+    /// How long requests that are under way may take to end once the process is told to.
+    pub drain_timeout: Duration,
     /// Connections that are open at once, of all listeners.
     pub connections: usize,
     /// The same of one IPv4 address or IPv6 /64; trusted proxies do not count.
@@ -67,6 +69,7 @@ impl Default for Limits {
             body_bytes_per_second: 240,
             idle_timeout: Duration::from_secs(60),
             send_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(10),
             connections: 10_000,
             connections_per_address: 1_000,
             http2: Http2Limits { streams: 100, resets: 20, errors: 1_024 },

@@ -22,7 +22,8 @@ const ASSETS: [Asset; 3] = [
         text: concat!(
             include_str!("assets/base.css"),
             include_str!("assets/components.css"),
-            include_str!("assets/forms.css")
+            include_str!("assets/forms.css"),
+            include_str!("assets/looking.css")
         ),
     },
     Asset { name: "console.js", kind: "text/javascript; charset=utf-8", text: include_str!("assets/console.js") },

@@ -9,7 +9,6 @@ use super::visitor::Visitor;
 
 /// The parts of the console, as the navigation has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(dead_code, reason = "the pages come one by one")]
 pub(super) enum Section {
     /// None of them.
     Outside,

@@ -12,7 +12,6 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
-use super::answer::refuse;
 use super::body::{BodyMeter, Excess};
 use super::failure::Failure;
 use super::forward::Forward;
@@ -29,7 +28,8 @@ use super::token_endpoint::{self, AskedToken};
 use super::trace;
 use super::upstream::{Pool, Turn};
 use crate::config::Limits;
-use crate::policy::{ClientId, Denial, Reason, TokenFault, UnixTime, has_browser_headers};
+use crate::issuer::Moment;
+use crate::policy::{ClientId, Denial, Reason, TokenFault, has_browser_headers};
 use crate::record::{HeldScopes, Outcome, Seen, record};
 
 /// How much of a refused request's body is read and thrown away, and how long that may take, so that
@@ -310,13 +310,12 @@ impl Context {
 
     fn refuse(&self, denial: &Denial) -> Answer {
         let wants_nonce = matches!(denial, Denial::Token(TokenFault::NonceRequired));
-        let nonce = wants_nonce.then(|| self.generation.issuers.proof_nonce(self.now())).flatten();
-        refuse(denial, &self.generation.policy, &self.generation.challenges, nonce, &self.request_id)
+        let nonce = wants_nonce.then(|| self.generation.issuers.proof_nonce(self.started)).flatten();
+        self.generation.refusals.refuse(denial, &self.generation.policy, nonce, &self.request_id)
     }
 
-    fn now(&self) -> UnixTime {
-        // A clock before 1970 makes every token expired rather than good.
-        UnixTime(self.time.duration_since(SystemTime::UNIX_EPOCH).map_or(u64::MAX, |since| since.as_secs()))
+    fn now(&self) -> Moment {
+        Moment::of(self.time, self.started)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A generation is immutable: a request takes one at its start and is judged, answered, forwarded and
 //! recorded by it. Reading the file is `reload`'s.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -15,11 +16,12 @@ use super::guard::{self, StillCarried};
 use super::load::Loads;
 use super::metadata::Metadata;
 use super::outbound::Outbound;
+use super::refusals::Refusals;
 use super::upstream::Upstreams;
 use crate::config::{Configuration, Settings};
 use crate::issuer::{IssuerSet, Issuers};
 use crate::policy::Policy;
-use crate::record::{AuditSink, Labels, Metrics};
+use crate::record::{AuditSink, Labels, Metrics, steady_now};
 
 /// What `DPoP` proofs may be signed with, as challenges and metadata list it.
 const PROOF_ALGORITHMS: &str = "ES256 ES384 EdDSA PS256 PS384 PS512 RS256 RS384 RS512";
@@ -41,7 +43,7 @@ pub struct Generation {
     pub issuers: IssuerSet,
     /// Its series.
     pub labels: Labels,
-    pub(super) challenges: Challenges,
+    pub(super) refusals: Refusals,
     pub(super) outbound: Outbound,
     pub(super) metadata: Option<Metadata>,
     pub(super) upstreams: Upstreams,
@@ -54,12 +56,28 @@ pub struct Gateway {
     /// Out of force, and kept until no request has them: dropping a large policy takes time that
     /// no request should spend.
     retired: Mutex<Vec<Arc<Generation>>>,
+    /// The last that were put in force, the newest last.
+    past: Mutex<VecDeque<PutInForce>>,
     issuers: Arc<Issuers>,
     metrics: Arc<Metrics>,
     audit: AuditSink,
     in_flight: AtomicUsize,
     loads: Loads,
 }
+
+/// That a generation was put in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutInForce {
+    /// Its number.
+    pub generation: u64,
+    /// SHA-256 of the text of its file.
+    pub sha256: [u8; 32],
+    /// When.
+    pub at: SystemTime,
+}
+
+/// Generations that are remembered.
+const MOST_PAST: usize = 100;
 
 /// What became of a configuration that was to replace the one in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,9 +115,11 @@ impl Gateway {
         let loads = Loads::default();
         let first = Generation::new(1, configuration, &issuers, &metrics, &loads);
         metrics.policy_generation(first.number);
+        let past = Mutex::new(VecDeque::from([first.put_in_force()]));
         Self {
             current: ArcSwap::from_pointee(first),
             retired: Mutex::default(),
+            past,
             issuers,
             metrics,
             audit,
@@ -111,6 +131,11 @@ impl Gateway {
     /// The generation in force.
     pub fn current(&self) -> Arc<Generation> {
         self.current.load_full()
+    }
+
+    /// The last generations that were put in force, the newest last.
+    pub fn past(&self) -> Vec<PutInForce> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 
     /// The process's metrics.
@@ -138,6 +163,12 @@ impl Gateway {
         self.check(&current, &configuration)?;
         let next = Generation::new(current.number + 1, configuration, &self.issuers, &self.metrics, &self.loads);
         let number = next.number;
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        past.push_back(next.put_in_force());
+        if past.len() > MOST_PAST {
+            past.pop_front();
+        }
+        drop(past);
         retired.retain(is_used);
         retired.push(self.current.swap(Arc::new(next)));
         self.metrics.policy_generation(number);
@@ -158,13 +189,13 @@ impl Gateway {
     /// # Errors
     /// If there are any.
     pub fn check_removed(&self, next: &Policy) -> Result<(), StillCarried> {
-        guard::check(&self.current(), next, &self.metrics, SystemTime::now())
+        guard::check(&self.current(), next, &self.metrics, steady_now())
     }
 
     fn check(&self, current: &Generation, configuration: &Configuration) -> Result<(), NotReplaced> {
         check_fixed(&current.settings, &configuration.settings)?;
         if configuration.settings.removal_guard {
-            guard::check(current, &configuration.policy, &self.metrics, SystemTime::now())?;
+            guard::check(current, &configuration.policy, &self.metrics, steady_now())?;
         }
         Ok(())
     }
@@ -191,6 +222,10 @@ impl Gateway {
 }
 
 impl Generation {
+    fn put_in_force(&self) -> PutInForce {
+        PutInForce { generation: self.number, sha256: self.sha256, at: self.loaded_at }
+    }
+
     fn new(
         number: u64,
         configuration: Configuration,
@@ -204,7 +239,7 @@ impl Generation {
             number,
             sha256,
             loaded_at: SystemTime::now(),
-            challenges,
+            refusals: Refusals::new(challenges, &policy),
             outbound: Outbound::new(&settings, &policy),
             upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics)),
             issuers: issuers.adopt(&settings),

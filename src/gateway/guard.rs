@@ -2,7 +2,6 @@
 //! this process has seen. What it has not seen, as after a restart, it cannot know.
 
 use std::fmt;
-use std::time::SystemTime;
 
 use super::Generation;
 use crate::policy::{ClientId, Policy, ScopeName, UnixTime};
@@ -23,14 +22,9 @@ pub struct CarriedScope {
     pub clients: Vec<ClientId>,
 }
 
-/// Refuses `next` if it lacks a scope of `current` that an unexpired token carries.
-pub(super) fn check(
-    current: &Generation,
-    next: &Policy,
-    metrics: &Metrics,
-    now: SystemTime,
-) -> Result<(), StillCarried> {
-    let now = UnixTime(now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()));
+/// Refuses `next` if it lacks a scope of `current` that an unexpired token carries. What time it is has to be sure:
+/// a token that has expired by a clock that was set forth is good again when that is set back.
+pub(super) fn check(current: &Generation, next: &Policy, metrics: &Metrics, now: UnixTime) -> Result<(), StillCarried> {
     // Until then a token is taken after its expiry.
     let leeway = current.settings.issuers.iter().map(|issuer| issuer.rules.leeway).max().unwrap_or_default();
     let gone = current.policy.scopes().iter().filter(|scope| next.scope_named(scope.name.as_str()).is_none());

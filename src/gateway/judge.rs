@@ -13,10 +13,10 @@ use super::forward::Forward;
 use super::generation::Generation;
 use super::head_checks::{self, HeadSize};
 use super::inbound::{self, Peer};
-use crate::issuer::{Authenticated, Presented};
+use crate::issuer::{Authenticated, Moment, Presented};
 use crate::policy::{
     ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Request, ScopeId,
-    ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault, UnixTime,
+    ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault,
 };
 use crate::token::credential;
 
@@ -29,7 +29,7 @@ pub(super) struct Asked<'r> {
     pub(super) peer: Peer,
     /// The certificate that the peer itself has shown.
     pub(super) certificate: Option<&'r Certificate>,
-    pub(super) now: UnixTime,
+    pub(super) now: Moment,
 }
 
 /// What was found of a request, for its record.

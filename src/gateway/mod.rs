@@ -39,6 +39,7 @@ mod outbound;
 mod patience;
 mod problem;
 mod proxy;
+mod refusals;
 mod rehearsal;
 mod relay;
 mod reply;
@@ -54,7 +55,7 @@ mod token_error;
 mod trace;
 mod upstream;
 
-pub use generation::{Gateway, Generation, NeedsRestart, NotReplaced, Replaced};
+pub use generation::{Gateway, Generation, NeedsRestart, NotReplaced, PutInForce, Replaced};
 pub use guard::{CarriedScope, StillCarried};
 pub use rehearsal::{Head, Rehearsal};
 pub use server::{CannotServe, Server};

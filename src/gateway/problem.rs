@@ -24,6 +24,15 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
+/// An answer that lacks nothing but the id of the request that gets it.
+#[derive(Debug)]
+pub(super) struct Rendered {
+    status: StatusCode,
+    headers: SmallVec<[(HeaderName, HeaderValue); 8]>,
+    /// The body before the request's id, and after it.
+    body: [Box<[u8]>; 2],
+}
+
 /// A problem, before it is written.
 #[derive(Debug)]
 pub(super) struct Problem<'p> {
@@ -45,7 +54,7 @@ pub(super) const SOON: HeaderValue = HeaderValue::from_static("1");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// RFC 9457 section 3.1, with this gateway's extensions from `reason` on.
+/// RFC 9457 section 3.1, with this gateway's extensions from `reason` on, but for those at its end.
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: Type,
@@ -53,9 +62,6 @@ struct Body<'a> {
     status: u16,
     detail: &'a str,
     reason: &'static str,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    required_scopes: Option<&'a [&'a str]>,
 }
 
 /// `urn:scopegate:` and the reason.
@@ -67,7 +73,8 @@ impl Answer {
     /// # Errors
     /// If pingora refuses a header, which it does not with those that are written here.
     pub(super) fn head(&self) -> pingora::Result<ResponseHeader> {
-        let mut head = ResponseHeader::build(self.status, Some(self.headers.len() + 3))?;
+        // Without a second map for the letter case of names.
+        let mut head = ResponseHeader::build_no_case(self.status, Some(self.headers.len() + 3))?;
         for (name, value) in &self.headers {
             head.append_header(name, value.clone())?;
         }
@@ -112,23 +119,44 @@ impl Problem<'_> {
 
     /// The answer, under the reason's code.
     pub(super) fn answer(self, reason: &'static str, request_id: &HeaderValue) -> Answer {
+        self.render(reason).answer(request_id)
+    }
+
+    /// The answer to any request.
+    pub(super) fn render(self, reason: &'static str) -> Rendered {
         let body = Body {
             r#type: Type(reason),
             title: self.title,
             status: self.status.as_u16(),
             detail: &self.detail,
             reason,
-            // INVARIANT: an id is made of letters, digits, `.`, `_` and `-`.
-            request_id: request_id.to_str().unwrap_or_default(),
-            required_scopes: self.scopes.as_deref(),
         };
-        let mut text = Vec::with_capacity(512);
         // It cannot fail: texts and numbers are written to memory.
-        let _ = serde_json::to_writer(&mut text, &body);
-        let fixed = [(CONTENT_TYPE, PROBLEM), (CACHE_CONTROL, NO_STORE), (REQUEST_ID, request_id.clone())];
+        let mut before = serde_json::to_vec(&body).unwrap_or_default();
+        // The end of the object.
+        before.pop();
+        before.extend_from_slice(br#","request_id":""#);
+        let mut after = vec![b'"'];
+        if let Some(scopes) = &self.scopes {
+            after.extend_from_slice(br#","required_scopes":"#);
+            let _ = serde_json::to_writer(&mut after, &scopes[..]);
+        }
+        after.push(b'}');
         let challenges = self.challenges.into_iter().map(|challenge| (WWW_AUTHENTICATE, challenge));
+        let fixed = [(CONTENT_TYPE, PROBLEM), (CACHE_CONTROL, NO_STORE)];
         let headers = fixed.into_iter().chain(challenges).chain(self.header).collect();
-        Answer { status: self.status, headers, body: text.into() }
+        Rendered { status: self.status, headers, body: [before.into(), after.into()] }
+    }
+}
+
+impl Rendered {
+    /// The answer to the request of this id.
+    pub(super) fn answer(&self, request_id: &HeaderValue) -> Answer {
+        let mut headers = self.headers.clone();
+        headers.push((REQUEST_ID, request_id.clone()));
+        let [before, after] = &self.body;
+        // INVARIANT: an id is made of letters, digits, `.`, `_` and `-`.
+        Answer { status: self.status, headers, body: [before, request_id.as_bytes(), after].concat().into() }
     }
 }
 

@@ -9,8 +9,6 @@ use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use pingora::http::RequestHeader;
 
-use super::answer::refuse;
-use super::challenge::Challenges;
 use super::form::check_head;
 use super::forward::Forward;
 use super::generation::told;
@@ -19,6 +17,7 @@ use super::inbound::{self, DPOP, Peer};
 use super::metadata::Metadata;
 use super::outbound::{Outbound, Sending};
 use super::problem::Answer;
+use super::refusals::Refusals;
 use super::token_endpoint::{Posted, admit};
 use super::trace::{REQUEST_ID, request_id};
 use crate::config::{Configuration, Limits};
@@ -35,7 +34,7 @@ use crate::workbench::{Ending, Own, Rehearsed, Said, Sent, Showing};
 pub struct Rehearsal<'c> {
     configuration: &'c Configuration,
     metadata: Option<Metadata>,
-    challenges: Challenges,
+    refusals: Refusals,
     outbound: Outbound,
 }
 
@@ -68,7 +67,8 @@ impl<'c> Rehearsal<'c> {
     pub fn new(configuration: &'c Configuration) -> Self {
         let Configuration { policy, settings, .. } = configuration;
         let (metadata, challenges) = told(settings, policy);
-        Self { configuration, metadata, challenges, outbound: Outbound::new(settings, policy) }
+        let refusals = Refusals::new(challenges, policy);
+        Self { configuration, metadata, refusals, outbound: Outbound::new(settings, policy) }
     }
 
     /// Judges a request. `identify` stands for the issuers: steps 3 to 7 of the decision. It is not
@@ -87,7 +87,7 @@ impl<'c> Rehearsal<'c> {
             Ok((reason, sent)) => (reason, Ending::Forwarded(sent)),
             Err(denial) => {
                 found.api = denial.api().or(found.api);
-                let answer = refuse(&denial, &self.configuration.policy, &self.challenges, None, &id);
+                let answer = self.refusals.refuse(&denial, &self.configuration.policy, None, &id);
                 (denial.reason(), Ending::Refused(denial, said(answer)))
             }
         };

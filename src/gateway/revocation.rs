@@ -12,7 +12,6 @@ use http::{Method, StatusCode};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use super::answer::refuse;
 use super::form;
 use super::generation::Generation;
 use super::head_checks::check_headers;
@@ -21,8 +20,8 @@ use super::judge::Findings;
 use super::problem::{Answer, Problem, SOON};
 use super::token_error;
 use super::trace::REQUEST_ID;
-use crate::issuer::{Authenticated, NotRevoked};
-use crate::policy::{FormFault, Reason, TokenRequestFault, UnixTime};
+use crate::issuer::{Authenticated, Moment, NotRevoked};
+use crate::policy::{FormFault, Reason, TokenRequestFault};
 use crate::record::{AuditSink, MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
 use crate::token::{Revocation, form_parameter};
 
@@ -46,7 +45,7 @@ pub(super) struct Asked<'r> {
     pub(super) audit: &'r AuditSink,
     pub(super) request_id: &'r HeaderValue,
     pub(super) peer: Peer,
-    pub(super) now: UnixTime,
+    pub(super) now: Moment,
 }
 
 /// Revokes the token of the form, and answers.
@@ -62,7 +61,7 @@ pub(super) async fn revoke(session: &mut Session, asked: &Asked<'_>, found: &mut
     if let Err(fault) = check_headers(&head.method, &head.headers) {
         let denial = fault.into();
         found.reason = Some(Reason::HeaderAmbiguous);
-        return refuse(&denial, &generation.policy, &generation.challenges, None, request_id);
+        return generation.refusals.refuse(&denial, &generation.policy, None, request_id);
     }
     let token = match token(session).await {
         Ok(token) => token,

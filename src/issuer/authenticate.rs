@@ -10,9 +10,10 @@ use super::authenticated::{Authenticated, Evidence, Voucher};
 use super::expired::Found;
 use super::introspect::{Introspector, Told};
 use super::keys::{IssuerKeys, KeyStanding, Refetched};
+use super::moment::{Moment, Span};
 use super::set::IssuerSet;
 use super::state::IssuerState;
-use crate::policy::{Caller, Certificate, Denial, Policy, TokenFault, UnixTime};
+use crate::policy::{Caller, Certificate, Denial, Policy, TokenFault};
 use crate::record::CacheResult;
 use crate::token::{Credential, Jwt, Verified, check_times};
 
@@ -37,7 +38,7 @@ struct Asked<'r> {
     token: &'r str,
     policy: &'r Policy,
     generation: u64,
-    now: UnixTime,
+    now: Moment,
 }
 
 /// A token that is good, and whose it is.
@@ -68,7 +69,7 @@ impl IssuerSet {
         presented: &Presented<'_>,
         policy: &Policy,
         generation: u64,
-        now: UnixTime,
+        now: Moment,
     ) -> Result<Arc<Authenticated>, Denial> {
         let known = self.verified(Asked { token: presented.credential.token, policy, generation, now }).await?;
         self.check_binding(presented, known.found.caller.binding, known.state.rules(), now)?;
@@ -81,7 +82,7 @@ impl IssuerSet {
         token: &str,
         policy: &Policy,
         generation: u64,
-        now: UnixTime,
+        now: Moment,
     ) -> Result<Arc<Authenticated>, Denial> {
         self.verified(Asked { token, policy, generation, now }).await.map(|known| known.found)
     }
@@ -114,7 +115,7 @@ impl IssuerSet {
     fn judge(&self, found: Arc<Authenticated>, asked: &Asked<'_>) -> Judged<'_> {
         let evidence = &found.evidence;
         let Some(state) = self.state(evidence.issuer) else { return self.outdated(&found, asked) };
-        if evidence.voucher.good_until().is_some_and(|until| asked.now >= until) {
+        if evidence.voucher.good_for().is_some_and(|span| !span.lasts(asked.now)) {
             return self.outdated(&found, asked);
         }
         if let Some((key, seen)) = evidence.voucher.key() {
@@ -124,7 +125,7 @@ impl IssuerSet {
                 Some(KeyStanding::Unavailable) => return Judged::Refused(Denial::IssuerUnavailable),
             }
         }
-        if let Err(fault) = check_times(&found.caller, state.rules(), asked.now) {
+        if let Err(fault) = check_times(&found.caller, state.rules(), asked.now.time) {
             return Judged::Refused(fault.into());
         }
         if let Err(denial) = self.check_revoked(&found.caller, asked, &evidence.not_revoked) {
@@ -234,10 +235,10 @@ impl IssuerSet {
         keys: &IssuerKeys,
     ) -> Result<(Verified, u64), Denial> {
         let (set, version) = keys.held().at_hand().ok_or(Denial::IssuerUnavailable)?;
-        let verified = jwt.verify(state.rules(), &set, asked.now).inspect_err(|fault| {
+        let verified = jwt.verify(state.rules(), &set, asked.now.time).inspect_err(|fault| {
             // Said of a token only once its signature was found good.
             if *fault == TokenFault::Expired {
-                self.memory.expired.put(asked.token, Found { issuer: state.id, keys: version, at: asked.now });
+                self.memory.expired.put(asked.token, Found { issuer: state.id, keys: version, at: asked.now.time });
             }
         })?;
         Ok((verified, version))
@@ -254,7 +255,7 @@ impl IssuerSet {
     ) -> Result<Known<'s>, Denial> {
         let (Verified { caller, key }, version) = self.check_signature(asked, jwt, state, keys)?;
         self.check_revoked(&caller, asked, &AtomicU64::new(0))?;
-        let voucher = |good_until| Voucher::KeyAndAnswer(key, AtomicU64::new(version), good_until);
+        let voucher = |good_for| Voucher::KeyAndAnswer(key, AtomicU64::new(version), good_for);
         self.take_answer(asked, state, &introspector.ask(asked.token, Some(&caller), asked.now).await, voucher)
     }
 
@@ -263,7 +264,7 @@ impl IssuerSet {
         let Some(found) = self.memory.expired.find(asked.token) else { return false };
         let keys = self.state(found.issuer).and_then(|state| state.keys.as_ref());
         let version = keys.and_then(|keys| keys.held().at_hand()).map(|(_, version)| version);
-        version == Some(found.keys) && asked.now >= found.at
+        version == Some(found.keys) && asked.now.time >= found.at
     }
 
     async fn introspect<'s>(
@@ -281,7 +282,7 @@ impl IssuerSet {
         asked: &Asked<'_>,
         state: &'s IssuerState,
         told: &Told,
-        voucher: impl FnOnce(UnixTime) -> Voucher,
+        voucher: impl FnOnce(Span) -> Voucher,
     ) -> Result<Known<'s>, Denial> {
         let answer = told.answer.as_ref().map_err(Clone::clone)?;
         // Another request that waited for the same answer may have made of it what is asked here.
@@ -290,8 +291,8 @@ impl IssuerSet {
         {
             return Ok(known);
         }
-        let found = Arc::new(self.find_good(answer.caller.clone(), voucher(answer.good_until), state, asked)?);
-        if asked.now < answer.good_until {
+        let found = Arc::new(self.find_good(answer.caller.clone(), voucher(answer.good_for), state, asked)?);
+        if answer.good_for.lasts(asked.now) {
             self.memory.tokens.put(asked.token, Arc::clone(&found));
         }
         Ok(Known { state, found })

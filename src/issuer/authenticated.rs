@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
 
-use crate::policy::{Caller, Policy, Standing, TokenFault, UnixTime};
+use super::moment::Span;
+use crate::policy::{Caller, Policy, Standing, TokenFault};
 use crate::token::KeyFingerprint;
 
 /// A caller whose token was found good, as one generation sees it.
@@ -46,10 +47,10 @@ pub(super) struct Evidence {
 pub(super) enum Voucher {
     /// A key, and the version of the key set that it was last seen in.
     Key(KeyFingerprint, AtomicU64),
-    /// An introspection, until then.
-    Answer(UnixTime),
+    /// An introspection, for so long.
+    Answer(Span),
     /// Both.
-    KeyAndAnswer(KeyFingerprint, AtomicU64, UnixTime),
+    KeyAndAnswer(KeyFingerprint, AtomicU64, Span),
 }
 
 impl Voucher {
@@ -61,10 +62,10 @@ impl Voucher {
         }
     }
 
-    /// Until when it is good without another question.
-    pub(super) fn good_until(&self) -> Option<UnixTime> {
+    /// For how long it is good without another question.
+    pub(super) fn good_for(&self) -> Option<Span> {
         match self {
-            Self::Answer(until) | Self::KeyAndAnswer(_, _, until) => Some(*until),
+            Self::Answer(span) | Self::KeyAndAnswer(_, _, span) => Some(*span),
             Self::Key(..) => None,
         }
     }
@@ -76,8 +77,8 @@ impl Evidence {
         let copy = |version: &AtomicU64| AtomicU64::new(version.load(Ordering::Relaxed));
         let voucher = match &self.voucher {
             Voucher::Key(key, seen) => Voucher::Key(*key, copy(seen)),
-            Voucher::Answer(good_until) => Voucher::Answer(*good_until),
-            Voucher::KeyAndAnswer(key, seen, good_until) => Voucher::KeyAndAnswer(*key, copy(seen), *good_until),
+            Voucher::Answer(good_for) => Voucher::Answer(*good_for),
+            Voucher::KeyAndAnswer(key, seen, good_for) => Voucher::KeyAndAnswer(*key, copy(seen), *good_for),
         };
         Self { issuer: self.issuer, voucher, generation, not_revoked: copy(&self.not_revoked) }
     }

@@ -1,6 +1,7 @@
 //! Step 7's other half: is a bound token shown by whom it is bound to, with a proof that is new?
 
 use super::authenticate::Presented;
+use super::moment::Moment;
 use super::replay::Admission;
 use super::set::IssuerSet;
 use crate::policy::{Binding, Denial, TokenFault, UnixTime};
@@ -14,7 +15,7 @@ impl IssuerSet {
         presented: &Presented<'_>,
         binding: Binding,
         rules: &IssuerRules,
-        now: UnixTime,
+        now: Moment,
     ) -> Result<(), Denial> {
         let scheme = presented.credential.scheme;
         // A proof that nothing asks for proves nothing, and is not looked at.
@@ -30,7 +31,7 @@ impl IssuerSet {
         match self.memory.replays.admit(proof.id, UnixTime(until), now) {
             Admission::New => Ok(()),
             Admission::Used => Err(TokenFault::BindingMismatch.into()),
-            Admission::Full => Err(Denial::IssuerUnavailable),
+            Admission::Full | Admission::Forgotten => Err(Denial::IssuerUnavailable),
         }
     }
 
@@ -40,15 +41,15 @@ impl IssuerSet {
         presented: &Presented<'_>,
         dpop: DpopRules,
         leeway: u64,
-        now: UnixTime,
+        now: Moment,
     ) -> Result<Proof, TokenFault> {
-        let given = |nonce: &str| self.memory.nonces.takes(nonce, now);
+        let given = |nonce: &str| self.memory.nonces.takes(nonce, now.instant);
         let request = ProofRequest {
             method: presented.method,
             url: presented.url,
             access_token: presented.credential.token,
             nonce: if dpop.nonce { Some(&given) } else { None },
         };
-        Proof::verify(proof, &request, dpop, leeway, now)
+        Proof::verify(proof, &request, dpop, leeway, now.time)
     }
 }

@@ -19,6 +19,7 @@ use super::credentials::{Credentials, NotShown, Shown};
 use super::discovery::Discovered;
 use super::environment::{Environment, Name};
 use super::flights::{Flights, Subject, Waiting};
+use super::moment::{Moment, Span};
 use super::sha256::sha256;
 use super::web::{Web, WebFault, shown};
 use crate::config::Introspection;
@@ -48,8 +49,8 @@ pub(super) struct Introspector {
 #[derive(Debug)]
 pub(super) struct Introspected {
     pub(super) caller: Caller,
-    /// Until when it may be used again.
-    pub(super) good_until: UnixTime,
+    /// For how long it may be used again.
+    pub(super) good_for: Span,
 }
 
 /// An answer. As long as it is kept, others who ask the same get the same.
@@ -69,9 +70,9 @@ struct Asker {
     turns: Semaphore,
     /// For how long a question may wait for its turn and its answer together.
     patience: Duration,
-    /// By the token's digest, so that long tokens do not fill it: what is wrong, and until when that
+    /// By the token's digest, so that long tokens do not fill it: what is wrong, and for how long that
     /// need not be asked again.
-    refusals: Cache<Subject, (TokenFault, UnixTime)>,
+    refusals: Cache<Subject, (TokenFault, Span)>,
     refusal_for: u64,
     failing: AtomicBool,
     metrics: Arc<Metrics>,
@@ -133,15 +134,15 @@ impl Introspector {
     }
 
     /// What the issuer says of the token, or leaves of what a JWT was `verified` to say.
-    pub(super) async fn ask(&self, token: &str, verified: Option<&Caller>, now: UnixTime) -> Told {
+    pub(super) async fn ask(&self, token: &str, verified: Option<&Caller>, now: Moment) -> Told {
         let subject = sha256(token.as_bytes());
-        if let Some((fault, until)) = self.asker.refusals.get(&subject)
-            && now < until
+        if let Some((fault, span)) = self.asker.refusals.get(&subject)
+            && span.lasts_by_the_same_clock(now)
         {
             return Told { answer: Err(fault.into()), _waiting: None };
         }
         // Refusals are remembered above, and a failure is for those who waited for it.
-        let is_old = |answer: &Answer| !answer.as_ref().is_ok_and(|told| now < told.good_until);
+        let is_old = |answer: &Answer| !answer.as_ref().is_ok_and(|told| told.good_for.lasts(now));
         let waiting = self.flights.join(subject, is_old, || {
             let (asker, token, verified) = (Arc::clone(&self.asker), Box::from(token), verified.cloned());
             async move { asker.ask(subject, token, verified, now).await }
@@ -156,13 +157,7 @@ impl Introspector {
 }
 
 impl Asker {
-    async fn ask(
-        self: Arc<Self>,
-        subject: Subject,
-        token: Box<str>,
-        verified: Option<Caller>,
-        now: UnixTime,
-    ) -> Answer {
+    async fn ask(self: Arc<Self>, subject: Subject, token: Box<str>, verified: Option<Caller>, now: Moment) -> Answer {
         let body = match tokio::time::timeout(self.patience, self.exchange(&token)).await {
             Ok(exchanged) => exchanged,
             Err(_) => Err(Failure::Late),
@@ -170,8 +165,8 @@ impl Asker {
         self.tell(body.as_ref().map(|_| ()));
         let Ok(body) = body else { return Err(Denial::IssuerUnavailable) };
         let told = match &verified {
-            Some(verified) => confirmed(&body, verified, &self.rules, now),
-            None => introspected(&body, &self.rules, now),
+            Some(verified) => confirmed(&body, verified, &self.rules, now.time),
+            None => introspected(&body, &self.rules, now.time),
         };
         self.count(match &told {
             Ok(_) => IntrospectionResult::Active,
@@ -180,12 +175,12 @@ impl Asker {
         });
         match told {
             Ok(caller) => {
-                let cached = UnixTime(now.0.saturating_add(self.cache_for.as_secs()));
-                let good_until = cached.min(caller.expires_at);
-                Ok(Arc::new(Introspected { caller, good_until }))
+                let cached = UnixTime(now.time.0.saturating_add(self.cache_for.as_secs()));
+                let good_for = Span::new(now, cached.min(caller.expires_at));
+                Ok(Arc::new(Introspected { caller, good_for }))
             }
             Err(fault) => {
-                self.refusals.insert(subject, (fault, UnixTime(now.0.saturating_add(self.refusal_for))));
+                self.refusals.insert(subject, (fault, Span::of(now, self.refusal_for)));
                 Err(fault.into())
             }
         }

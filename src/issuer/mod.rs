@@ -11,6 +11,7 @@
 //! - `revoked` is the list of revoked tokens, `revocation_file` how it is kept, `revoke` who may add to
 //!   it; `replay` is the memory of proofs, `nonce` what proofs may be asked to contain.
 //! - `sign_in` is how people come by a token at an issuer, for the console.
+//! - `moment` is when something happens, for what is judged by the time and what ages with it.
 //! - `web`, over `connections`, and `file` are where bytes come from, `kept` what is made of files,
 //!   `pace` how often all of it happens, `environment` what is shared.
 //!
@@ -35,6 +36,7 @@ mod flights;
 mod introspect;
 mod kept;
 mod keys;
+mod moment;
 mod nonce;
 mod pace;
 mod refresh;
@@ -51,6 +53,7 @@ mod web;
 
 pub use authenticate::Presented;
 pub use authenticated::{Authenticated, IdentityValues};
+pub use moment::Moment;
 pub use revoke::{NotRevoked, NotTaken};
 pub use revoked::{NotAppended, Revoked};
 pub use set::IssuerSet;

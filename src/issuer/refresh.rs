@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::watch;
@@ -195,7 +195,7 @@ impl Refresh {
                 Origin::File(_) => self.pace.look,
                 Origin::Url { .. } | Origin::Discovery(_) => jittered(life.mul_f64(0.9), 0.9),
             };
-        self.metrics.issuer_keys_fetched(&self.issuer, SystemTime::now());
+        self.metrics.issuer_keys_fetched(&self.issuer, now.into_std());
     }
 
     fn fail(&mut self, failure: &Failure) {

@@ -9,11 +9,12 @@ use thiserror::Error;
 use super::authenticated::Authenticated;
 use super::environment::Environment;
 use super::kept::{Kept, Unusable, secret};
-use super::revoked::{NotAppended, Revoked};
+use super::moment::Moment;
+use super::revoked::{NotAppended, Revoked, over};
 use super::set::IssuerSet;
 use super::sha256::sha256;
-use crate::policy::{Denial, Policy, UnixTime};
-use crate::token::{Credential, Revocation};
+use crate::policy::{Denial, Policy, TokenFault, UnixTime};
+use crate::token::{Credential, Jwt, Revocation};
 
 /// The secret of those who may revoke any token, kept up with its file as long as this lives.
 pub(super) struct Revokers(Kept<[u8; 32]>);
@@ -93,11 +94,17 @@ impl IssuerSet {
         token: &str,
         policy: &Policy,
         generation: u64,
-        now: UnixTime,
+        now: Moment,
     ) -> Result<Option<(Arc<Authenticated>, Revocation)>, NotRevoked> {
         let list = self.revoked().ok_or(NotRevoked::NoList)?;
         let Some(Credential { token, .. }) = Credential::bearer(token) else { return Ok(None) };
         let found = match self.know(token, policy, generation, now).await {
+            Err(Denial::Token(TokenFault::Expired | TokenFault::NotYetValid)) => {
+                self.know_untimely(token, policy, generation, now).await
+            }
+            known => known,
+        };
+        let found = match found {
             Ok(found) => found,
             Err(Denial::Token(_)) => return Ok(None),
             Err(_) => return Err(NotRevoked::Unverified),
@@ -105,6 +112,22 @@ impl IssuerSet {
         let entry = Revocation::of(&found.caller, token);
         list.append(entry.clone()).await?;
         Ok(Some((found, entry)))
+    }
+
+    /// Whose a token of another time is. It could be good again when the clock is set right, and who has
+    /// revoked it relies on that; unless it is so old that no entry would be kept for it.
+    async fn know_untimely(
+        &self,
+        token: &str,
+        policy: &Policy,
+        generation: u64,
+        now: Moment,
+    ) -> Result<Arc<Authenticated>, Denial> {
+        // What its issuer says of an opaque token is not in it.
+        let expiry = Jwt::parse(token).map_err(|_| Denial::IssuerUnavailable)?.claimed_expiry();
+        let last = expiry.filter(|expiry| *expiry > over()).and_then(|expiry| expiry.0.checked_sub(1));
+        let time = UnixTime(last.ok_or(TokenFault::Expired)?);
+        self.know(token, policy, generation, Moment { time, ..now }).await
     }
 }
 

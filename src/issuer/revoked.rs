@@ -15,11 +15,12 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
-use super::environment::{Background, Environment, now};
+use super::environment::{Background, Environment};
 use super::file::{FileFault, WatchedFile};
 use super::keys::unique;
 use super::revocation_file::{append, check_writable, compact, whole};
-use crate::policy::{Caller, Denial, TokenFault};
+use crate::policy::{Caller, Denial, TokenFault, UnixTime};
+use crate::record::steady_now;
 use crate::token::{InvalidRevocation, Revocation, Revocations};
 
 /// The longest list that is read, in bytes.
@@ -27,6 +28,10 @@ const LONGEST: u64 = 256 * 1024 * 1024;
 
 /// How often entries that matter no more are dropped from an unchanged list.
 const SWEEP: Duration = Duration::from_secs(5 * 60);
+
+/// How much longer than it matters an entry stays, in seconds: a clock that is ahead when the process starts, as of
+/// a machine that has its time in another zone, is told from a right one by nobody.
+const MARGIN: u64 = 24 * 60 * 60;
 
 /// A list of revoked tokens, kept up with its file as long as this lives.
 pub struct Revoked {
@@ -167,6 +172,11 @@ impl std::fmt::Debug for Revoked {
     }
 }
 
+/// Tokens that expired before this have surely done so, though the clock is set back.
+pub(super) fn over() -> UnixTime {
+    UnixTime(steady_now().0.saturating_sub(MARGIN))
+}
+
 /// Looks again and again, for ever. Reading a long list takes long: that is done aside.
 async fn keep_up(state: Arc<State>, every: Duration) {
     let mut swept = Instant::now();
@@ -227,7 +237,7 @@ impl State {
         if !self.grows {
             return;
         }
-        match compact(&self.path, now(), LONGEST) {
+        match compact(&self.path, over(), LONGEST) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -282,7 +292,7 @@ impl Watch {
             let file = self.file.path().display();
             tracing::warn!(%file, "the last entry of the list of revoked tokens breaks off, and does not count");
         }
-        Ok(Some(Revocations::parse(text)?.without_expired(now())))
+        Ok(Some(Revocations::parse(text)?.without_expired(over())))
     }
 }
 
@@ -314,7 +324,7 @@ impl HeldList {
     fn sweep(&self) {
         let Some(list) = self.list.load_full() else { return };
         if !list.read.is_empty() {
-            let read = Arc::new(Revocations::clone(&list.read).without_expired(now()));
+            let read = Arc::new(Revocations::clone(&list.read).without_expired(over()));
             self.list.store(Some(Arc::new(List { read, added: list.added.clone() })));
         }
     }

@@ -1,6 +1,7 @@
 //! The issuers of one generation.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::HeaderValue;
 
@@ -10,7 +11,6 @@ use super::revoked::Revoked;
 use super::sign_in::SignIn;
 use super::state::IssuerState;
 use super::{Memory, environment::Environment};
-use crate::policy::UnixTime;
 
 /// The issuers of one generation. An issuer's refresh ends with the last set that has it.
 pub struct IssuerSet {
@@ -38,7 +38,7 @@ impl IssuerSet {
     }
 
     /// The nonce for an answer that asks for one, or renews it (RFC 9449 sections 8 and 9).
-    pub fn proof_nonce(&self, now: UnixTime) -> Option<HeaderValue> {
+    pub fn proof_nonce(&self, now: Instant) -> Option<HeaderValue> {
         HeaderValue::try_from(self.memory.nonces.give(now)?).ok()
     }
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::Instant;
 
 use hashbrown::HashMap;
 use prometheus::{
@@ -56,7 +56,7 @@ pub struct MetricsUnmade(#[from] prometheus::Error);
 /// What is turned into samples only when they are asked for, and who uses which series.
 #[derive(Default)]
 struct State {
-    keys_fetched: HashMap<Box<str>, SystemTime>,
+    keys_fetched: HashMap<Box<str>, Instant>,
     apis: HashMap<ApiName, usize>,
     dropped: Option<Dropped>,
 }
@@ -132,10 +132,8 @@ impl Metrics {
     /// If they cannot be written in it.
     pub fn render(&self) -> Result<String, MetricsUnmade> {
         let state = self.state();
-        let now = SystemTime::now();
         for (issuer, at) in &state.keys_fetched {
-            let age = now.duration_since(*at).unwrap_or_default();
-            self.issuer_keys_age.with_label_values(&[issuer]).set(age.as_secs_f64());
+            self.issuer_keys_age.with_label_values(&[issuer]).set(at.elapsed().as_secs_f64());
         }
         for (scope, UnixTime(expiry)) in self.usage.last_expiries() {
             let expiry = i64::try_from(expiry).unwrap_or(i64::MAX);
@@ -152,7 +150,7 @@ impl Metrics {
     }
 
     /// The issuer's keys were fetched (or read) and found good.
-    pub fn issuer_keys_fetched(&self, issuer: &str, at: SystemTime) {
+    pub fn issuer_keys_fetched(&self, issuer: &str, at: Instant) {
         self.state().keys_fetched.insert(issuer.into(), at);
     }
 

@@ -17,6 +17,7 @@ mod read;
 mod register;
 mod result;
 mod revocation;
+mod steady;
 mod usage;
 
 #[cfg(any(test, fuzzing))]
@@ -33,4 +34,5 @@ pub use panics::count_panics;
 pub use read::{AuditLine, NoAuditLine, PresentedCertificate};
 pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 pub use revocation::{MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
+pub use steady::steady_now;
 pub use usage::Used;

@@ -187,7 +187,7 @@ impl Tally {
     fn allow(&self, now: u64) {
         self.allowed.fetch_add(1, Ordering::Relaxed);
         // Written once a second at most, so that cores need not pass it around.
-        if self.last_allowed.load(Ordering::Relaxed) < now {
+        if self.last_allowed.load(Ordering::Relaxed) != now {
             self.last_allowed.store(now, Ordering::Relaxed);
         }
     }

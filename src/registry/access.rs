@@ -5,7 +5,7 @@
 
 use crate::config::Access;
 use crate::gateway::Generation;
-use crate::issuer::Presented;
+use crate::issuer::{Moment, Presented};
 use crate::policy::{Denial, ScopeName, UnixTime};
 
 /// What somebody may do.
@@ -58,7 +58,7 @@ pub async fn admit(
     presented: &Presented<'_>,
     needed: Role,
 ) -> Result<Who, NotAdmitted> {
-    let (policy, now) = (&generation.policy, now());
+    let (policy, now) = (&generation.policy, Moment::now());
     let found = generation.issuers.authenticate(presented, policy, generation.number, now).await;
     let caller = &found.map_err(NotAdmitted::Token)?.caller;
     if *caller.issuer != *access.issuer {

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -12,7 +12,8 @@ use super::look::{Look, watch_directory};
 use super::{NotLoaded, Status};
 use crate::config::{SourceFile, compile};
 use crate::gateway::{Gateway, NotReplaced, Replaced};
-use crate::record::ReloadResult;
+use crate::policy::UnixTime;
+use crate::record::{ReloadResult, steady_now};
 
 /// How often the file is looked at, whatever the directory's watch says.
 const LOOK: Duration = Duration::from_millis(500);
@@ -40,7 +41,7 @@ pub(super) struct Watch {
     /// What it was then.
     considered: Considered,
     /// When what was refused may be good: tokens that keep scopes in the file expire.
-    again_at: Option<SystemTime>,
+    again_at: Option<UnixTime>,
 }
 
 /// What was last made of the file.
@@ -77,6 +78,8 @@ impl Watch {
             |error| tracing::warn!(%error, "the directory cannot be watched; the file is looked at anyway"),
         );
         loop {
+            // So that a clock that is set forth and stays so is believed in the end.
+            let _ = steady_now();
             match woken.recv_timeout(LOOK) {
                 Ok(Wake::Changed) | Err(RecvTimeoutError::Timeout) => guarded(|| self.look()),
                 Ok(Wake::Asked) => guarded(|| self.read(true)),
@@ -134,7 +137,7 @@ impl Watch {
     }
 
     fn is_due(&self) -> bool {
-        self.again_at.is_some_and(|at| at <= SystemTime::now())
+        self.again_at.is_some_and(|at| at <= steady_now())
     }
 
     fn conclude(&self, replaced: Result<Replaced, Refused>) {
@@ -155,7 +158,11 @@ impl Watch {
             }
             Err(refused) => {
                 refused.log();
-                self.status.set(Some(refused.to_string()));
+                let sha256 = match self.considered {
+                    Considered::Refused(sha256) => sha256,
+                    Considered::InForce => None,
+                };
+                self.status.refuse(sha256, refused.to_string());
                 metrics.policy_reload(ReloadResult::Refused);
                 tracing::warn!(generation = self.gateway.current().number, "the policy in force stays");
             }
@@ -187,11 +194,9 @@ fn guarded(what: impl FnOnce()) {
 
 impl Refused {
     /// When it may be refused no more, without anybody doing anything.
-    fn until(&self) -> Option<SystemTime> {
+    fn until(&self) -> Option<UnixTime> {
         match self {
-            Self::NotReplaced(NotReplaced::StillCarried(carried)) => {
-                carried.until().and_then(|until| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(until.0)))
-            }
+            Self::NotReplaced(NotReplaced::StillCarried(carried)) => carried.until(),
             Self::NotLoaded(_) | Self::NotReplaced(NotReplaced::NeedsRestart(_)) => None,
         }
     }

@@ -10,7 +10,7 @@ use jsonwebtoken::Algorithm;
 
 use crate::policy::{Caller, TokenFault, UnixTime};
 
-use super::claims::Claims;
+use super::claims::{Claims, numeric_date};
 use super::json::Json;
 use super::jws::Jws;
 use super::{IssuerRules, KeyFingerprint, KeySet, TokenType};
@@ -57,6 +57,11 @@ impl<'t> Jwt<'t> {
     /// Its `kid`, as it claims.
     pub fn kid(&self) -> Option<&str> {
         self.jws.header.kid.as_deref()
+    }
+
+    /// Its `exp`, as it claims.
+    pub fn claimed_expiry(&self) -> Option<UnixTime> {
+        numeric_date(self.jws.payload.get("exp")?, f64::floor)
     }
 
     /// Its `alg`, as it claims, if it is one that is supported.

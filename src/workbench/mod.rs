@@ -9,10 +9,12 @@ pub mod diff;
 mod explanation;
 mod moments;
 mod openapi;
+pub mod paint;
 mod rehearsed;
 pub mod replay;
 pub mod review;
 mod scope_map;
+mod story;
 mod token_checks;
 mod why;
 
@@ -25,4 +27,5 @@ pub use explanation::{
 pub use openapi::{Imported, NotOpenApi, Note, import_openapi};
 pub use rehearsed::{Ending, Own, Rehearsed, Said, Sent, Showing};
 pub use scope_map::{Access, ApiMap, Endpoint, ScopeMap};
+pub use story::story;
 pub use token_checks::{Check, CheckOutcome, Evidence, KeysAtHand, TokenChecks, TokenStep, check_token};

@@ -5,11 +5,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use command_fds::{CommandFdExt as _, FdMapping};
 
-use crate::harness::{Gateway, Process, scopegate, wait_for};
+use crate::harness::{Connection, Gateway, Process, scopegate, wait_for};
 use crate::load::{Asked, Load};
 
 const POLICY: &str = r#"
@@ -163,4 +163,23 @@ fn a_killed_process_is_started_again_and_its_audit_file_goes_on() {
     let good = text.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).count();
     // The last line of the killed process may be half a line, to which the next one's first is joined.
     assert!(good > lines && text.lines().count() - good <= 1);
+}
+
+#[test]
+fn what_is_under_way_is_cut_after_the_time_that_the_file_has_at_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let slow = format!("upstreams: {{ backend: {{ servers: [\"{}\"] }} }}\n", listener.local_addr().unwrap());
+    let policy = |timeout: &str| format!("\nlimits: {{ drain_timeout: {timeout} }}\n{slow}{}", POLICY.trim_start());
+    let mut gateway = Gateway::start(&policy("1h"));
+    let mut connection = Connection::open(gateway.address);
+    connection.write(GET.as_bytes());
+    let _never_answered = listener.accept().unwrap();
+    gateway.rewrite(&policy("1s"));
+    gateway.wait_for_policy("the next generation", |policy| policy["generation"] == 2);
+    let told = Instant::now();
+    gateway.signal("TERM");
+    assert_eq!(connection.read_response().map(|response| response.status), None);
+    let passed = told.elapsed();
+    wait_for("its end", || (!gateway.is_running()).then_some(()));
+    assert!((Duration::from_secs(1)..Duration::from_secs(8)).contains(&passed), "{passed:?}");
 }

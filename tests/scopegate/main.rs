@@ -28,6 +28,7 @@ mod checking;
 mod claims;
 mod confirming;
 mod console;
+mod console_pages;
 mod console_scopes;
 mod console_sign_in;
 mod decisions;

@@ -14,7 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("gateway", &["policy", "token", "config", "workbench", "record", "issuer"]),
     ("reload", &["policy", "config", "record", "issuer", "gateway"]),
     ("registry", &["policy", "config", "record", "issuer", "gateway"]),
-    ("console", &["policy", "token", "config", "record", "issuer", "gateway", "registry", "reload"]),
+    ("console", &["policy", "token", "config", "workbench", "record", "issuer", "gateway", "registry", "reload"]),
     ("admin", &["policy", "token", "config", "record", "issuer", "gateway", "registry", "reload", "console"]),
     ("demo", &["policy", "token", "config", "record", "issuer", "gateway", "registry", "reload", "console", "admin"]),
     (

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::paint::Paint;
 use super::{Exit, ReportFormat, file};
 use crate::config::Configuration;
 use crate::workbench::diff::{Difference, Direction, SettingChange, settings};
+use crate::workbench::paint::Paint;
 
 /// What `diff` takes.
 #[derive(Debug, Args)]

@@ -1,8 +1,8 @@
 //! The difference as people read it in a terminal.
 
 use super::{View, words};
-use crate::cli::paint::{Paint, plain, wrapped};
 use crate::workbench::diff::{AccessChange, Difference, Direction, Example, Grant, Whole};
+use crate::workbench::paint::{Paint, plain, wrapped};
 
 /// Of a whole scope or api, no more services are listed.
 const MOST_SERVICES: usize = 6;

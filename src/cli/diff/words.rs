@@ -1,11 +1,11 @@
 //! How lines of a difference are worded, the same in every format for people.
 
-use crate::cli::paint::plain;
 use crate::policy::Reach;
 use crate::workbench::diff::{
     AccessChange, Affected, ClientAspect, ClientChange, Direction, Effect, Example, Grant, Risk, SettingChange,
     TokenAspect, TokenChange, Whole,
 };
+use crate::workbench::paint::plain;
 
 /// More names than this are counted.
 const MOST_NAMES: usize = 8;

@@ -2,7 +2,6 @@
 
 mod evidence;
 mod request;
-pub(super) mod text;
 
 use std::io::{self, IsTerminal, Write};
 use std::net::IpAddr;
@@ -12,11 +11,11 @@ use clap::Args;
 
 use self::evidence::Files;
 use self::request::{Asked, Credentials};
-use super::paint::Paint;
 use super::{Exit, Format, file};
 use crate::config::Configuration;
 use crate::gateway::{Head, Rehearsal};
-use crate::workbench::{Evidence, Explanation, Question, TokenChecks, TokenKind, check_token};
+use crate::workbench::paint::Paint;
+use crate::workbench::{Evidence, Explanation, Question, TokenChecks, TokenKind, check_token, story};
 
 /// What `explain` takes.
 #[derive(Debug, Args)]
@@ -81,7 +80,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     let out = io::stdout();
     let paint = Paint { styled: super::is_styled(out.is_terminal()) };
     let printed = match arguments.format {
-        Format::Text => text::story(&explanation, paint),
+        Format::Text => story(&explanation, paint),
         // INVARIANT: texts and numbers can always be written as JSON.
         Format::Json => serde_json::to_string_pretty(&explanation).unwrap_or_default() + "\n",
     };

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::paint::Paint;
 use super::{Exit, ReportFormat, audit_log, file};
+use crate::workbench::paint::Paint;
 use crate::workbench::replay::{Change, Count, Group, Sighting, Tally, Unjudged};
 
 /// What `replay` takes.

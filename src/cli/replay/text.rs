@@ -1,7 +1,7 @@
 //! The result as people read it, in a terminal and in a pull request.
 
 use super::{View, kind, why};
-use crate::cli::paint::{Paint, plain, wrapped};
+use crate::workbench::paint::{Paint, plain, wrapped};
 use crate::workbench::replay::{Change, Count, Group, Sighting};
 
 /// More groups of a kind than this are counted only; JSON has them.

@@ -10,9 +10,9 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::paint::Paint;
 use super::{Exit, audit_log, file};
 use crate::config::{Configuration, Narrowing, Source, SourceFile, compile, narrowed};
+use crate::workbench::paint::Paint;
 use crate::workbench::review::{Finding, Usage};
 
 /// What `review` takes.

@@ -1,7 +1,7 @@
 //! The review as people read it in a terminal.
 
 use super::View;
-use crate::cli::paint::{Paint, plain, wrapped};
+use crate::workbench::paint::{Paint, plain, wrapped};
 use crate::workbench::review::Finding;
 
 /// More names than this are counted.

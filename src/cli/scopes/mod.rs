@@ -8,10 +8,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::paint::Paint;
 use super::{Exit, file};
 use crate::config::Configuration;
 use crate::policy::{Policy, Reach, Role, ScopeId};
+use crate::workbench::paint::Paint;
 use crate::workbench::{Access, ApiMap, ScopeMap};
 
 /// What `scopes` takes.

@@ -2,8 +2,8 @@
 
 use super::View;
 use super::written::is_token_endpoint;
-use crate::cli::paint::{Paint, WIDTH, plain, wrapped};
 use crate::policy::{AccountSource, AccountWhenAbsent, Api};
+use crate::workbench::paint::{Paint, WIDTH, plain, wrapped};
 use crate::workbench::{Access, ApiMap, Endpoint};
 
 /// A name longer than this does not push what is said of the others to the right.

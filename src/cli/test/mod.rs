@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
-use super::paint::Paint;
 use super::{Exit, file};
 use crate::config::{Configuration, Expectation, SourceFile, expectations};
 use crate::gateway::{Head, Rehearsal};
 use crate::policy::{Basis, ScopeId};
+use crate::workbench::paint::Paint;
 use crate::workbench::{Coverage, Ending, Explanation, Question, Rehearsed, TokenChecks, TokenKind, Uncovered};
 
 /// What `test` takes.

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{Results, Tested};
-use crate::cli::explain::text::story;
-use crate::cli::paint::Paint;
 use crate::workbench::Explanation;
+use crate::workbench::paint::Paint;
+use crate::workbench::story;
 
 #[derive(Serialize)]
 struct Report<'a> {

@@ -1,9 +1,9 @@
 //! What came out of the tests, as people read it in a terminal.
 
 use super::{Results, Tested};
-use crate::cli::explain::text::story;
-use crate::cli::paint::{Paint, plain, wrapped};
 use crate::policy::Role;
+use crate::workbench::paint::{Paint, plain, wrapped};
+use crate::workbench::story;
 
 pub(super) fn text(results: &Results<'_>, paint: Paint) -> String {
     let mut parts: Vec<_> = results.failed().map(|tested| failure(results, tested, paint)).collect();

@@ -59,6 +59,7 @@ pub(super) fn limits(entry: Entry<document::Limits>, at: At<'_>, findings: &mut 
         body_bytes_per_second: number(pace.0, pace.1, 0, FASTEST, usual.body_bytes_per_second, findings),
         idle_timeout: time(document.idle_timeout, "idle_timeout", usual.idle_timeout, findings),
         send_timeout: time(document.send_timeout, "send_timeout", usual.send_timeout, findings),
+        drain_timeout: time(document.drain_timeout, "drain_timeout", usual.drain_timeout, findings),
         connections: number(all.0, all.1, 1, MOST_AT_ONCE, usual.connections, findings),
         connections_per_address: number(one.0, one.1, 1, MOST_AT_ONCE, usual.connections_per_address, findings),
         http2: http2(document.http2, at.key("http2"), usual.http2, findings),

@@ -105,6 +105,7 @@ fn limits() -> Limits {
         body_bytes_per_second: 1000,
         idle_timeout: Duration::from_secs(30),
         send_timeout: Duration::from_secs(40),
+        drain_timeout: Duration::from_secs(15),
         connections: 5000,
         connections_per_address: 100,
         http2: Http2Limits { streams: 50, resets: 10, errors: 500 },

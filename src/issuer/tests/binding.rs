@@ -37,7 +37,7 @@ impl World {
     async fn show(&self, token: &str, proof: Option<&str>) -> Result<Arc<Authenticated>, Denial> {
         let credential = Credential { scheme: Scheme::Dpop, token };
         let presented = Presented { credential, proof, url: URL, ..bearer(token) };
-        self.set.authenticate(&presented, &self.policy, 1, NOW).await
+        self.set.authenticate(&presented, &self.policy, 1, moment(NOW)).await
     }
 }
 
@@ -67,7 +67,7 @@ async fn a_request_that_fails_does_not_use_up_its_proof() {
     let shown = proof(&holder, &token, "one", &json!({}));
     let credential = Credential { scheme: Scheme::Bearer, token: &token };
     let wrong_scheme = Presented { credential, proof: Some(&shown), url: URL, ..bearer(&token) };
-    refused(world.set.authenticate(&wrong_scheme, &world.policy, 1, NOW).await, TokenFault::BindingMismatch);
+    refused(world.set.authenticate(&wrong_scheme, &world.policy, 1, moment(NOW)).await, TokenFault::BindingMismatch);
     world.show(&token, Some(&shown)).await.unwrap();
 }
 
@@ -77,7 +77,7 @@ async fn a_proof_that_nothing_asks_for_is_not_looked_at() {
     let token = key.token(&json!({}));
     let presented = Presented { proof: Some("rubbish"), ..bearer(&token) };
     for _ in 0..2 {
-        world.set.authenticate(&presented, &world.policy, 1, NOW).await.unwrap();
+        world.set.authenticate(&presented, &world.policy, 1, moment(NOW)).await.unwrap();
     }
     refused(world.show(&token, Some("rubbish")).await, TokenFault::BindingMismatch);
 }
@@ -87,7 +87,7 @@ async fn a_nonce_is_asked_for_where_the_rules_say_so() {
     let (_provider, world, key) = world(Some(DpopRules { max_age: 60, nonce: true, required: true })).await;
     let holder = Key::new("holder");
     let token = bound(&key, &holder);
-    let nonce = world.set.proof_nonce(NOW).unwrap();
+    let nonce = world.set.proof_nonce(moment(NOW).instant).unwrap();
     let with_nonce = |nonce: &str| proof(&holder, &token, "one", &json!({ "nonce": nonce }));
     refused(world.show(&token, Some(&proof(&holder, &token, "one", &json!({})))).await, TokenFault::NonceRequired);
     refused(world.show(&token, Some(&with_nonce("made up"))).await, TokenFault::NonceRequired);
@@ -103,7 +103,7 @@ async fn a_certificate_is_compared_each_time() {
     for (shown, good) in [(Some([7; 32]), true), (Some([8; 32]), false), (None, false), (Some([7; 32]), true)] {
         let certificate = shown.map(certificate);
         let presented = Presented { certificate: certificate.as_ref(), ..bearer(&token) };
-        let answer = world.set.authenticate(&presented, &world.policy, 1, NOW).await;
+        let answer = world.set.authenticate(&presented, &world.policy, 1, moment(NOW)).await;
         assert_eq!(answer.is_ok(), good, "{shown:?}");
         if !good {
             refused(answer, TokenFault::BindingMismatch);

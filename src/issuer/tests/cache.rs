@@ -28,7 +28,7 @@ async fn hits_misses_and_what_had_to_be_made_again_are_counted() {
     assert_eq!(counts(), [0, 1, 0]);
     world.ask(&token).await.unwrap();
     assert_eq!(counts(), [1, 1, 0]);
-    world.set.authenticate(&bearer(&token), &world.policy, 2, NOW).await.unwrap();
+    world.set.authenticate(&bearer(&token), &world.policy, 2, moment(NOW)).await.unwrap();
     assert_eq!(counts(), [1, 1, 1]);
     provider.says(Says::ok(jwks(&[&Key::new("b")])));
     assert!(world.fetched().await);
@@ -42,8 +42,9 @@ async fn another_generation_makes_its_own_of_a_cached_caller() {
     let (_provider, world) = world_of(&key, AMPLE).await;
     let token = key.token(&json!({}));
     let next = policy(&["write", "audit"]);
-    let ask =
-        async |policy, generation| world.set.authenticate(&bearer(&token), policy, generation, NOW).await.unwrap();
+    let ask = async |policy, generation| {
+        world.set.authenticate(&bearer(&token), policy, generation, moment(NOW)).await.unwrap()
+    };
     let first = ask(&world.policy, 1).await;
     assert_eq!(first.headers.scopes.as_ref().unwrap(), "read write");
     let second = ask(&next, 2).await;
@@ -153,7 +154,7 @@ async fn a_cached_token_is_answered_at_once_and_without_allocating() {
     world.ask(&token).await.unwrap();
     let presented = bearer(&token);
     let counted = allocation_counter::measure(|| {
-        let asking = pin!(world.set.authenticate(&presented, &world.policy, 1, NOW));
+        let asking = pin!(world.set.authenticate(&presented, &world.policy, 1, moment(NOW)));
         let polled = asking.poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(polled, Poll::Ready(Ok(_))));
     });

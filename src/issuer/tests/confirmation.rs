@@ -202,11 +202,11 @@ async fn a_key_that_is_gone_and_a_setting_that_is_new_hold_at_once() {
     issuer.introspection.as_mut().unwrap().jwts = false;
     let set = confirmed.world.issuers.adopt(&settings(vec![issuer.clone()]));
     confirmed.provider.says(inactive());
-    set.authenticate(&bearer(&token), &confirmed.world.policy, 2, NOW).await.unwrap();
+    set.authenticate(&bearer(&token), &confirmed.world.policy, 2, moment(NOW)).await.unwrap();
     issuer.introspection.as_mut().unwrap().jwts = true;
     issuer.refetch_interval += Duration::from_secs(1);
     let set = confirmed.world.issuers.adopt(&settings(vec![issuer]));
-    refused(set.authenticate(&bearer(&token), &confirmed.world.policy, 3, NOW).await, TokenFault::Revoked);
+    refused(set.authenticate(&bearer(&token), &confirmed.world.policy, 3, moment(NOW)).await, TokenFault::Revoked);
     confirmed.provider.says_at(KEYS_AT, Says::ok(jwks(&[&Key::new("b")])));
     assert!(confirmed.world.fetched().await);
     refused(confirmed.world.ask(&token).await, TokenFault::KeyUnknown);

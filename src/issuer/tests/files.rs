@@ -198,6 +198,6 @@ async fn another_list_is_asked_of_cached_tokens_too() {
     let other = directory.path().join("other.jsonl");
     put(&other, entry("one"));
     let set = world.issuers.adopt(&Settings { revocations: Some(listed(&other)), ..world.settings.clone() });
-    refused(set.authenticate(&bearer(&token), &world.policy, 1, NOW).await, TokenFault::Revoked);
+    refused(set.authenticate(&bearer(&token), &world.policy, 1, moment(NOW)).await, TokenFault::Revoked);
     world.ask(&token).await.unwrap();
 }

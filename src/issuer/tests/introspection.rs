@@ -262,7 +262,27 @@ async fn another_issuers_answer_does_not_stand() {
     let mut issuer = asked.world.settings.issuers[0].clone();
     issuer.rules = Arc::new(IssuerRules { audiences: ["https://elsewhere.example.com".into()].into(), ..rules() });
     let set = asked.world.issuers.adopt(&settings(vec![issuer]));
-    let answer = set.authenticate(&bearer("opaque"), &asked.world.policy, 2, NOW).await;
+    let answer = set.authenticate(&bearer("opaque"), &asked.world.policy, 2, moment(NOW)).await;
     refused(answer, TokenFault::AudienceMismatch);
     assert_eq!(asked.provider.asked(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_makes_no_answer_last_longer_and_takes_no_refusal_along() {
+    let asked = Asked::new(active(&json!({ "iat": null, "exp": NOW.0 + 300 }))).await;
+    let ask_by = async |seconds: i64, passed: u64| {
+        let clocks = clocks(UnixTime(NOW.0.saturating_add_signed(seconds)), passed);
+        asked.world.set.authenticate(&bearer("opaque"), &asked.world.policy, 1, clocks).await
+    };
+    ask_by(0, 0).await.unwrap();
+    asked.provider.says(Says::ok("{\"active\":false}"));
+    // Set back by an hour: for its 30 seconds, and not for an hour more.
+    ask_by(-3600 + 29, 29).await.unwrap();
+    refused(ask_by(-3600 + 30, 30).await, TokenFault::Revoked);
+    assert_eq!(asked.provider.asked(), 2);
+    // What was refused by a clock that was an hour ahead is not when it is set right.
+    asked.provider.says(active(&json!({ "iat": null, "exp": NOW.0 + 300 })));
+    refused(ask_by(3600 + 40, 40).await, TokenFault::Expired);
+    ask_by(41, 41).await.unwrap();
+    assert_eq!(asked.provider.asked(), 4);
 }

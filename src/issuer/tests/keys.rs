@@ -73,7 +73,7 @@ async fn fetches_for_unknown_kids_are_as_far_apart_as_the_file_says() {
     assert!(next.are_ready());
     tokio::time::sleep(Duration::from_millis(2100)).await;
     let token = key.token_of_kid("x", &json!({}));
-    refused(next.authenticate(&bearer(&token), &world.policy, 2, NOW).await, TokenFault::KeyUnknown);
+    refused(next.authenticate(&bearer(&token), &world.policy, 2, moment(NOW)).await, TokenFault::KeyUnknown);
     assert_eq!(provider.asked(), 3);
 }
 

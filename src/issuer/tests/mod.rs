@@ -18,7 +18,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::Algorithm;
@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use self::provider::{Provider, Says};
 use super::keys::HeldKeys;
 use super::pace::Pace;
-use super::{Authenticated, IssuerSet, Issuers, Presented};
+use super::{Authenticated, IssuerSet, Issuers, Moment, Presented};
 use crate::config::{self, Audit, IdentityHeaders, Introspection, KeySource, Limits, Settings};
 use crate::policy::{
     AccountWhenAbsent, ApiName, ApiSpec, BasePath, Denial, InsufficientScopeStatus, Marks, Policy, PolicySpec, Reach,
@@ -98,8 +98,9 @@ impl World {
         self.ask_at(token, NOW).await
     }
 
+    /// When so much time has passed as the clock says.
     async fn ask_at(&self, token: &str, now: UnixTime) -> Result<Arc<Authenticated>, Denial> {
-        self.set.authenticate(&bearer(token), &self.policy, 1, now).await
+        self.set.authenticate(&bearer(token), &self.policy, 1, moment(now)).await
     }
 
     /// The value of a metric that is there.
@@ -119,6 +120,17 @@ impl World {
         let attempts = &self.held().attempts;
         attempts.end_of(attempts.ask()).await
     }
+}
+
+/// By two clocks that agree.
+fn moment(time: UnixTime) -> Moment {
+    clocks(time, time.0.saturating_sub(NOW.0))
+}
+
+/// What the two clocks say: the time, and how many seconds have passed.
+fn clocks(time: UnixTime, passed: u64) -> Moment {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    Moment { time, instant: *START + Duration::from_secs(passed) }
 }
 
 #[track_caller]

@@ -48,7 +48,7 @@ impl Growing {
     }
 
     async fn revoke(&self, token: &str) -> Result<bool, NotRevoked> {
-        self.world.set.revoke(token, &self.world.policy, 1, NOW).await.map(|found| found.is_some())
+        self.world.set.revoke(token, &self.world.policy, 1, moment(NOW)).await.map(|found| found.is_some())
     }
 
     fn text(&self) -> String {
@@ -224,10 +224,10 @@ async fn without_keys_or_a_list_nobody_is_told_that_a_token_is_revoked() {
         ..settings_in(growing.directory.path())
     };
     let world = World::of(quick(), 1 << 20, settings);
-    let fault = world.set.revoke(&token, &world.policy, 1, NOW).await.unwrap_err();
+    let fault = world.set.revoke(&token, &world.policy, 1, moment(NOW)).await.unwrap_err();
     assert!(matches!(fault, NotRevoked::Unverified), "{fault:?}");
     let world = World::of(quick(), 1 << 20, Settings { revocations: None, ..settings_in(growing.directory.path()) });
-    let fault = world.set.revoke(&token, &world.policy, 1, NOW).await.unwrap_err();
+    let fault = world.set.revoke(&token, &world.policy, 1, moment(NOW)).await.unwrap_err();
     assert!(matches!(fault, NotRevoked::NoList), "{fault:?}");
 }
 
@@ -273,4 +273,39 @@ async fn who_may_revoke_any_token_is_known_by_a_secret_that_can_change() {
     fs::write(&file, "another secret that is long").unwrap();
     eventually("the next", async || set.knows_revoker("another secret that is long") == Some(true)).await;
     assert_eq!(set.knows_revoker("0123456789abcdef"), Some(false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_has_expired_by_a_clock_that_may_be_set_back_is_revoked() {
+    let growing = Growing::new(None);
+    let real = Moment::now().time.0;
+    let revoke_at = async |token: &str, time: u64| {
+        let (set, policy) = (&growing.world.set, &growing.world.policy);
+        set.revoke(token, policy, 1, Moment { time: UnixTime(time), ..Moment::now() }).await.unwrap().is_some()
+    };
+    for (id, ahead) in [("expired", 3600), ("not-yet-valid", -3600)] {
+        let token = growing.key.token(&json!({ "jti": id, "iat": real, "nbf": real, "exp": real + 300 }));
+        assert!(revoke_at(&token, real.saturating_add_signed(ahead)).await, "{id}");
+        refused(growing.world.ask_at(&token, UnixTime(real)).await, TokenFault::Revoked);
+        assert!(!revoke_at(&token, real.saturating_add_signed(ahead)).await, "{id} is on the list already");
+    }
+    // Nobody can make one good that expired days ago, and no entry would be kept for it.
+    let old = growing.key.token(&json!({ "jti": "old", "iat": real - 400_000, "exp": real - 300_000 }));
+    assert!(!revoke_at(&old, real).await);
+    let forged = Key::new("a").token(&json!({ "jti": "forged", "exp": real - 10 }));
+    assert!(!revoke_at(&forged, real).await);
+    assert_eq!(growing.text().lines().count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_stays_for_a_day_after_its_tokens_have_expired() {
+    let real = Moment::now().time.0;
+    let line = |id: &str, exp: u64| json!({ "jti": id, "iss": ISSUER, "exp": exp }).to_string();
+    let day = 24 * 60 * 60;
+    let text = [line("a-day-ago", real - day - 400), line("an-hour-ago", real - 3600)].join("\n");
+    let growing = Growing::new(Some(&text));
+    assert_eq!(growing.text(), format!("{}\n", line("an-hour-ago", real - 3600)));
+    // By a clock that was ahead at the start, and is set back.
+    let token = growing.token(&json!({ "jti": "an-hour-ago" }));
+    refused(growing.world.ask(&token).await, TokenFault::Revoked);
 }

@@ -13,7 +13,7 @@ async fn equal_settings_keep_keys_and_verdicts() {
     let found = world.ask(&token).await.unwrap();
     let next = world.issuers.adopt(&settings(vec![with_keys_at(provider.url())]));
     assert!(next.are_ready());
-    let again = next.authenticate(&bearer(&token), &world.policy, 1, NOW).await.unwrap();
+    let again = next.authenticate(&bearer(&token), &world.policy, 1, moment(NOW)).await.unwrap();
     assert!(Arc::ptr_eq(&found, &again));
     assert_eq!(provider.asked(), 1);
 }
@@ -29,7 +29,7 @@ async fn other_rules_keep_the_keys_and_no_verdict() {
     let issuer = config::Issuer { rules: Arc::new(elsewhere), ..with_keys_at(provider.url()) };
     let next = world.issuers.adopt(&settings(vec![issuer]));
     assert!(next.are_ready());
-    let ask = async || next.authenticate(&bearer(&token), &world.policy, 2, NOW).await;
+    let ask = async || next.authenticate(&bearer(&token), &world.policy, 2, moment(NOW)).await;
     refused(ask().await, TokenFault::AudienceMismatch);
     // The generation that is on its way out still judges by its own.
     world.ask(&token).await.unwrap();
@@ -47,8 +47,8 @@ async fn another_source_begins_anew() {
     world.ask(&token).await.unwrap();
     let next = world.issuers.adopt(&settings(vec![with_keys_at(second.url())]));
     eventually("keys", async || next.are_ready()).await;
-    refused(next.authenticate(&bearer(&token), &world.policy, 2, NOW).await, TokenFault::KeyUnknown);
-    next.authenticate(&bearer(&other.token(&json!({}))), &world.policy, 2, NOW).await.unwrap();
+    refused(next.authenticate(&bearer(&token), &world.policy, 2, moment(NOW)).await, TokenFault::KeyUnknown);
+    next.authenticate(&bearer(&other.token(&json!({}))), &world.policy, 2, moment(NOW)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +66,10 @@ async fn an_issuer_that_is_in_no_set_ends_and_is_forgotten() {
     eventually("the end of its task", async || held.upgrade().is_none()).await;
     assert!(!named());
     assert!(last.are_ready());
-    refused(last.authenticate(&bearer(&key.token(&json!({}))), &policy(&[]), 1, NOW).await, TokenFault::IssuerUnknown);
+    refused(
+        last.authenticate(&bearer(&key.token(&json!({}))), &policy(&[]), 1, moment(NOW)).await,
+        TokenFault::IssuerUnknown,
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,13 +98,13 @@ async fn keys_are_kept_where_only_times_change_though_the_provider_is_away() {
     let next = world.issuers.adopt(&settings(vec![long]));
     assert!(next.are_ready());
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let ask = async |token: &str| next.authenticate(&bearer(token), &world.policy, 2, NOW).await;
+    let ask = async |token: &str| next.authenticate(&bearer(token), &world.policy, 2, moment(NOW)).await;
     assert_eq!(ask(&token).await.unwrap().caller, found.caller);
     ask(&key.token(&json!({ "jti": "t-2" }))).await.unwrap();
     // And to keep them no longer ends them at once.
     let none = config::Issuer { stale_keys_for: Duration::ZERO, ..with_keys_at(provider.url()) };
     let last = world.issuers.adopt(&settings(vec![none]));
-    let asked = async || last.authenticate(&bearer(&token), &world.policy, 3, NOW).await;
+    let asked = async || last.authenticate(&bearer(&token), &world.policy, 3, moment(NOW)).await;
     eventually("the end of the keys", async || asked().await.is_err()).await;
     unavailable(asked().await);
 }
@@ -117,7 +120,7 @@ async fn an_issuer_that_a_reload_adds_is_there_within_two_seconds_of_its_provide
     let added = config::Issuer { rules: Arc::new(added), ..with_keys_at(second.url()) };
     let next = world.issuers.adopt(&settings(vec![with_keys_at(first.url()), added]));
     let (of_first, of_added) = (key.token(&json!({})), key.token(&json!({ "iss": ADDED })));
-    let ask = async |token: &str| next.authenticate(&bearer(token), &world.policy, 2, NOW).await;
+    let ask = async |token: &str| next.authenticate(&bearer(token), &world.policy, 2, moment(NOW)).await;
     ask(&of_first).await.unwrap();
     unavailable(ask(&of_added).await);
     assert!(!next.are_ready());

@@ -9,7 +9,7 @@ fn every_metric_has_its_name_and_labels() {
     let metrics = Metrics::new().unwrap();
     let policy = policy();
     let _labels = Labels::new(&metrics, &policy);
-    metrics.issuer_keys_fetched("https://i", SystemTime::now());
+    metrics.issuer_keys_fetched("https://i", Instant::now());
     metrics.issuer_fetch("https://i", FetchResult::BadKeys);
     metrics.introspection("https://i", IntrospectionResult::NotAsked);
     metrics.token_cache(CacheResult::Stale);
@@ -45,7 +45,7 @@ fn every_metric_has_its_name_and_labels() {
 #[test]
 fn an_issuer_that_is_forgotten_leaves_no_series() {
     let metrics = Metrics::new().unwrap();
-    metrics.issuer_keys_fetched("https://i", SystemTime::UNIX_EPOCH);
+    metrics.issuer_keys_fetched("https://i", Instant::now());
     metrics.issuer_fetch("https://i", FetchResult::Good);
     metrics.introspection("https://i", IntrospectionResult::Active);
     assert_eq!(metrics.render().unwrap().matches("https://i").count(), 3);

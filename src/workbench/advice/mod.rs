@@ -12,13 +12,15 @@ mod tests;
 
 pub use kind::AdviceKind;
 
+use hashbrown::HashMap;
+
 use crate::config::{Configuration, Remark, Subject};
-use crate::policy::{Api, Listing, Policy, Reach, Scope, ScopeId};
+use crate::policy::{Api, ListedException, Listing, Policy, Reach, Role, Scope, ScopeId};
 
 /// All that is to be said of a policy, kind by kind.
 #[must_use]
 pub fn advice(configuration: &Configuration) -> Vec<Remark> {
-    let review = Review { configuration, policy: &configuration.policy, listings: configuration.policy.listings() };
+    let review = Review::new(configuration);
     let mut remarks = Vec::new();
     review.services(&mut remarks);
     review.scopes(&mut remarks);
@@ -31,9 +33,28 @@ struct Review<'c> {
     configuration: &'c Configuration,
     policy: &'c Policy,
     listings: Vec<Listing<'c>>,
+    /// Those of the services that are token endpoints.
+    endpoints: Vec<Listing<'c>>,
+    exceptions: HashMap<ScopeId, Vec<ListedException<'c>>>,
 }
 
 impl<'c> Review<'c> {
+    fn new(configuration: &'c Configuration) -> Self {
+        let policy = &configuration.policy;
+        let listings = policy.listings();
+        let is_endpoint = |listing: &&Listing<'_>| matches!(listing.role, Role::TokenEndpoint(_));
+        let endpoints = listings.iter().filter(is_endpoint).copied().collect();
+        let mut exceptions: HashMap<_, Vec<_>> = HashMap::new();
+        for except in policy.exceptions() {
+            exceptions.entry(except.scope).or_default().push(except);
+        }
+        Self { configuration, policy, listings, endpoints, exceptions }
+    }
+
+    fn exceptions_of(&self, scope: ScopeId) -> &[ListedException<'c>] {
+        self.exceptions.get(&scope).map_or(&[], |exceptions| exceptions)
+    }
+
     fn scopes_by_id(&self) -> impl Iterator<Item = (ScopeId, &'c Scope)> {
         (0..).map(ScopeId).zip(self.policy.scopes())
     }

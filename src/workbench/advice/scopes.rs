@@ -56,7 +56,7 @@ impl<'c> Review<'c> {
         let mut granted: Vec<_> =
             services.iter().map(|listing| written(listing.service.methods(), listing.service.pattern())).collect();
         granted.sort();
-        let own = self.policy.exceptions().filter(|except| except.scope == id);
+        let own = self.exceptions_of(id).iter();
         let mut excepted: Vec<_> =
             own.map(|except| written(except.service.methods(), except.service.pattern())).collect();
         excepted.sort();
@@ -83,7 +83,7 @@ impl<'c> Review<'c> {
         let with = scope.includes.into_iter().chain(api.required.iter().copied().filter(|required| *required != id));
         let covered = |holder: ScopeId| {
             let Some(other) = self.policy.scope(holder) else { return false };
-            let is_excepted = self.policy.exceptions().any(|except| except.scope == holder);
+            let is_excepted = !self.exceptions_of(holder).is_empty();
             let admits = !other.marks.confidential_only || scope.marks.confidential_only;
             !is_excepted
                 && admits

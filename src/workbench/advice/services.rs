@@ -35,7 +35,7 @@ impl Review<'_> {
             Role::TokenEndpoint(_) => return None,
             Role::Public => {}
             Role::Grant { scope, .. } => {
-                let own = self.policy.exceptions().filter(|except| except.scope == scope);
+                let own = self.exceptions_of(scope).iter();
                 let whole = own.filter(|except| except.service.pattern().readings().covers(&reading));
                 let left = whole.fold(service.methods(), |left, except| left.without(except.service.methods()));
                 if left.is_empty() {
@@ -44,11 +44,10 @@ impl Review<'_> {
                 }
             }
         }
-        let endpoint =
-            self.listings.iter().filter(|other| matches!(other.role, Role::TokenEndpoint(_))).find(|other| {
-                other.service.pattern().readings() == reading
-                    && self.policy.api(other.api).is_some_and(|other| has_hosts_of(other, api))
-            });
+        let endpoint = self.endpoints.iter().find(|other| {
+            other.service.pattern().readings() == reading
+                && self.policy.api(other.api).is_some_and(|other| has_hosts_of(other, api))
+        });
         if let Some(endpoint) = endpoint {
             let message =
                 format!("no request gets `{service}`: the token endpoint `{}` has its path", endpoint.service);
@@ -128,10 +127,9 @@ impl Review<'_> {
 
     fn idle_exceptions(&self, remarks: &mut Vec<Remark>) {
         let mut granted: HashMap<ScopeId, Vec<(MethodSet, Pattern)>> = HashMap::new();
-        let excepting: hashbrown::HashSet<_> = self.policy.exceptions().map(|except| except.scope).collect();
         for listing in &self.listings {
             if let Role::Grant { scope, .. } = listing.role
-                && excepting.contains(&scope)
+                && self.exceptions.contains_key(&scope)
             {
                 let service = listing.service;
                 granted.entry(scope).or_default().push((service.methods(), service.pattern().readings()));

@@ -3,34 +3,39 @@
 use std::fmt::{self, Display};
 
 /// How many characters a line should have at most.
-pub(super) const WIDTH: usize = 80;
+pub const WIDTH: usize = 80;
 
 /// Whether what is printed has colours.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Paint {
-    pub(super) styled: bool,
+pub struct Paint {
+    /// It has.
+    pub styled: bool,
 }
 
 /// A text in a style.
-pub(super) struct Painted<T> {
+pub struct Painted<T> {
     text: T,
     code: Option<&'static str>,
 }
 
 impl Paint {
-    pub(super) fn bold<T: Display>(self, text: T) -> Painted<T> {
+    /// Of titles.
+    pub fn bold<T: Display>(self, text: T) -> Painted<T> {
         self.with("1", text)
     }
 
-    pub(super) fn dim<T: Display>(self, text: T) -> Painted<T> {
+    /// Of what matters less.
+    pub fn dim<T: Display>(self, text: T) -> Painted<T> {
         self.with("2", text)
     }
 
-    pub(super) fn good<T: Display>(self, text: T) -> Painted<T> {
+    /// Of what is well.
+    pub fn good<T: Display>(self, text: T) -> Painted<T> {
         self.with("32", text)
     }
 
-    pub(super) fn bad<T: Display>(self, text: T) -> Painted<T> {
+    /// Of what is not.
+    pub fn bad<T: Display>(self, text: T) -> Painted<T> {
         self.with("31", text)
     }
 
@@ -49,7 +54,7 @@ impl<T: Display> Display for Painted<T> {
 }
 
 /// A text from a file or a token as a terminal may show it: without control characters.
-pub(super) fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let shown = |character: char| {
         let is_plain = matches!(character, '\'' | '"' | '\\') || character.escape_debug().len() == 1;
         if is_plain { character.to_string() } else { character.escape_debug().to_string() }
@@ -59,7 +64,7 @@ pub(super) fn plain(text: &str) -> String {
 
 /// The text broken at spaces into lines of at most [`WIDTH`] characters: the first after `indent`
 /// spaces, the others after `hanging`.
-pub(super) fn wrapped(text: &str, indent: usize, hanging: usize) -> String {
+pub fn wrapped(text: &str, indent: usize, hanging: usize) -> String {
     let mut lines = " ".repeat(indent);
     let mut length = indent;
     for (place, word) in text.split(' ').enumerate() {

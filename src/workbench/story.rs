@@ -7,13 +7,13 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::cli::paint::{Paint, plain, wrapped};
+use super::paint::{Paint, plain, wrapped};
 use crate::workbench::{
     AnswerStory, Asked, CallerStory, CheckStory, Explanation, ForwardStory, ServiceStory, TokenKind, TokenStory,
 };
 
 /// The whole story: what was asked, what was found, how it ended.
-pub(in crate::cli) fn story(explanation: &Explanation, paint: Paint) -> String {
+pub fn story(explanation: &Explanation, paint: Paint) -> String {
     let mut sections = vec![request(&explanation.request, paint), services(explanation, paint)];
     sections.push(token(&explanation.token, paint));
     sections.extend(explanation.caller.as_ref().map(|told| caller(told, paint)));

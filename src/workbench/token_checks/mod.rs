@@ -3,15 +3,21 @@
 //!
 //! Each is made by `token`'s own functions; the first that fails tells which were passed before it.
 
+mod binding;
+mod step;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
+use self::step::{OF_CONFIRMED, OF_JWT, OF_OPAQUE};
 use super::Showing;
 use super::moments::{moment, since};
 use crate::config::Issuer;
-use crate::policy::{Binding, Caller, Denial, TokenFault, UnixTime};
-use crate::token::{Credential, IssuerRules, Jwt, KeySet, Proof, ProofRequest, Revocations, Scheme, check_binding};
+use crate::policy::{Caller, Denial, TokenFault, UnixTime};
+use crate::token::{Credential, IssuerRules, Jwt, KeySet, Revocations};
+
+pub use step::TokenStep;
 
 /// What tokens are checked against.
 pub struct Evidence<'e> {
@@ -64,72 +70,6 @@ pub enum CheckOutcome {
     NotMade,
 }
 
-/// What is checked of a token, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TokenStep {
-    /// It is one credential, and a JWT whose claims are of their types.
-    WellFormed,
-    /// Its issuer is one of the file's.
-    Issuer,
-    /// Its algorithm is one that the issuer may use.
-    Algorithm,
-    /// Its `typ` is an access token's.
-    Type,
-    /// The issuer's keys are at hand.
-    Keys,
-    /// One of them fits the token.
-    Key,
-    /// The signature is by it.
-    Signature,
-    /// It is meant for this resource.
-    Audience,
-    /// Its end has not passed.
-    NotExpired,
-    /// Its beginning has.
-    AlreadyValid,
-    /// The issuer that is asked about it says that it is good.
-    Introspection,
-    /// The list of revoked tokens does not have it.
-    NotRevoked,
-    /// What it is bound to was shown.
-    Binding,
-}
-
-/// Of a JWT whose issuer has keys.
-const OF_JWT: [TokenStep; 12] = [
-    TokenStep::WellFormed,
-    TokenStep::Issuer,
-    TokenStep::Algorithm,
-    TokenStep::Type,
-    TokenStep::Keys,
-    TokenStep::Key,
-    TokenStep::Signature,
-    TokenStep::Audience,
-    TokenStep::NotExpired,
-    TokenStep::AlreadyValid,
-    TokenStep::NotRevoked,
-    TokenStep::Binding,
-];
-/// Of a JWT whose issuer is asked about it too.
-const OF_CONFIRMED: [TokenStep; 13] = [
-    TokenStep::WellFormed,
-    TokenStep::Issuer,
-    TokenStep::Algorithm,
-    TokenStep::Type,
-    TokenStep::Keys,
-    TokenStep::Key,
-    TokenStep::Signature,
-    TokenStep::Audience,
-    TokenStep::NotExpired,
-    TokenStep::AlreadyValid,
-    TokenStep::Introspection,
-    TokenStep::NotRevoked,
-    TokenStep::Binding,
-];
-/// Of a token that its issuer is asked about.
-const OF_OPAQUE: [TokenStep; 4] =
-    [TokenStep::WellFormed, TokenStep::Introspection, TokenStep::NotRevoked, TokenStep::Binding];
-
 /// Checks the token that a request shows; the caller is `None` where there is no token.
 pub fn check_token(showing: &Showing<'_>, evidence: &Evidence<'_>) -> (TokenChecks, Result<Option<Caller>, Denial>) {
     let credential = match &showing.credential {
@@ -145,28 +85,6 @@ pub fn check_token(showing: &Showing<'_>, evidence: &Evidence<'_>) -> (TokenChec
     match checking.check(credential, showing, evidence) {
         Ok(caller) => (checking.told(None), Ok(Some(caller))),
         Err(stop) => (checking.told(Some(&stop)), Err(stop.denial)),
-    }
-}
-
-impl TokenStep {
-    /// What is asked, in a few words.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::WellFormed => "well formed",
-            Self::Issuer => "known issuer",
-            Self::Algorithm => "allowed algorithm",
-            Self::Type => "an access token",
-            Self::Keys => "keys at hand",
-            Self::Key => "known key",
-            Self::Signature => "signature",
-            Self::Audience => "audience",
-            Self::NotExpired => "not expired",
-            Self::AlreadyValid => "valid already",
-            Self::Introspection => "introspection",
-            Self::NotRevoked => "not revoked",
-            Self::Binding => "binding",
-        }
     }
 }
 
@@ -294,7 +212,7 @@ impl Checking {
     }
 
     fn fault(&self, fault: TokenFault, rules: Option<&IssuerRules>, now: UnixTime) -> Stop {
-        let step = step_of(fault);
+        let step = TokenStep::failed_by(fault);
         let more = rules.and_then(|rules| self.more(fault, rules, now));
         let why = more.map_or(fault.to_string(), |more| format!("{fault}: {more}"));
         Stop::new(step, fault, why)
@@ -353,93 +271,12 @@ impl Checking {
             }
         }
     }
-
-    fn check_binding(
-        &mut self,
-        credential: Credential<'_>,
-        showing: &Showing<'_>,
-        caller: &Caller,
-        rules: &IssuerRules,
-        now: UnixTime,
-    ) -> Result<(), Stop> {
-        let bound = bound_to(caller.binding);
-        match binding(credential, showing, caller.binding, rules, now) {
-            Ok(()) => {
-                self.note(
-                    TokenStep::Binding,
-                    bound.map_or("it is bound to nothing".to_owned(), |to| format!("{to}, which was shown")),
-                );
-                Ok(())
-            }
-            Err(fault) => {
-                let shown = match (showing.certificate, showing.proof, credential.scheme) {
-                    (None, None, _) => "neither a certificate nor a proof was shown",
-                    (Some(_), None, _) => "a certificate and no proof was shown",
-                    (None, Some(_), _) => "a proof and no certificate was shown",
-                    (Some(_), Some(_), _) => "a certificate and a proof were shown",
-                };
-                let bound = bound.unwrap_or("it is bound to nothing".to_owned());
-                let scheme = match credential.scheme {
-                    Scheme::Bearer => "Bearer",
-                    Scheme::Dpop => "DPoP",
-                };
-                let why = format!("{fault}: {bound}; {shown}, under the scheme {scheme}");
-                Err(Stop::new(TokenStep::Binding, fault, why))
-            }
-        }
-    }
 }
 
 const NOT_ASKED: &str = "the issuer must be asked about such a token, and is not asked from here; \
                          `--claims` takes what it would say";
 
 const TOO: &str = "the gateway asks the issuer too, and what follows is so if it says yes";
-
-/// Step 7's second half, without the memory of proofs: one that was used before is not known here.
-fn binding(
-    credential: Credential<'_>,
-    showing: &Showing<'_>,
-    binding: Binding,
-    rules: &IssuerRules,
-    now: UnixTime,
-) -> Result<(), TokenFault> {
-    let counts = credential.scheme == Scheme::Dpop || binding.proof_key.is_some();
-    let request = ProofRequest {
-        method: showing.method,
-        url: &showing.url,
-        access_token: credential.token,
-        // Nonces are given out by a gateway that runs.
-        nonce: None,
-    };
-    let verify = |proof| Proof::verify(proof, &request, rules.dpop.unwrap_or_default(), rules.leeway, now);
-    let proof = showing.proof.filter(|_| counts).map(verify).transpose()?;
-    check_binding(binding, credential.scheme, showing.certificate, proof.as_ref(), rules)
-}
-
-fn bound_to(binding: Binding) -> Option<String> {
-    match (binding.certificate, binding.proof_key) {
-        (None, None) => None,
-        (Some(_), None) => Some("it is bound to a certificate".to_owned()),
-        (None, Some(_)) => Some("it is bound to the key of a proof".to_owned()),
-        (Some(_), Some(_)) => Some("it is bound to a certificate and to the key of a proof".to_owned()),
-    }
-}
-
-fn step_of(fault: TokenFault) -> TokenStep {
-    match fault {
-        TokenFault::Malformed(_) => TokenStep::WellFormed,
-        TokenFault::IssuerUnknown => TokenStep::Issuer,
-        TokenFault::AlgorithmRejected => TokenStep::Algorithm,
-        TokenFault::KeyUnknown => TokenStep::Key,
-        TokenFault::TypeRejected => TokenStep::Type,
-        TokenFault::SignatureInvalid => TokenStep::Signature,
-        TokenFault::AudienceMismatch => TokenStep::Audience,
-        TokenFault::Expired => TokenStep::NotExpired,
-        TokenFault::NotYetValid => TokenStep::AlreadyValid,
-        TokenFault::Revoked => TokenStep::NotRevoked,
-        TokenFault::BindingMismatch | TokenFault::NonceRequired => TokenStep::Binding,
-    }
-}
 
 /// `a, b or c`.
 fn listed(names: &[String]) -> String {
