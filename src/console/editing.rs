@@ -14,7 +14,7 @@ use super::effects::Effects;
 use super::form::Form;
 use super::frame::{Frame, Section};
 use super::refusal::Refusal;
-use super::scope_form::{ScopeForm, Step};
+use super::scope_form::{PrivilegeForm, ScopeForm, Step, order};
 use super::shown::{Api, api_address, scope_address};
 use super::visitor::Visitor;
 use super::wrong::{Trouble, based_on, condition};
@@ -126,7 +126,7 @@ async fn sent(console: &Arc<Console>, visitor: &Visitor, editing: Result<Editing
     };
     let (mut form, step) = ScopeForm::sent(fields);
     match step {
-        Step::Add => form.privileges.push(Default::default()),
+        Step::Add => form.privileges.push(PrivilegeForm::default()),
         Step::Remove(place) if place < form.privileges.len() => drop(form.privileges.remove(place)),
         Step::Remove(_) | Step::Edit | Step::Effects | Step::Review | Step::Save => {}
     }
@@ -205,7 +205,7 @@ impl Sent<'_> {
         let mut trouble = Trouble::of(refused);
         if let Refused::Fields(_) = refused {
             trouble.errors = errors.iter().map(|error| self.form.place(error)).collect();
-            trouble.errors.sort_by_key(|wrong| self.form.order(wrong));
+            trouble.errors.sort_by_key(order);
         }
         if let Refused::Outdated = refused {
             self.form.based_on = based_on(&self.console.generation().sha256);
@@ -230,6 +230,7 @@ impl FormPage<'_> {
     }
 
     /// What is wrong with a privilege, and with its services.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as the template has it")]
     fn errors_of_privilege(&self, place: &usize) -> [Vec<&str>; 2] {
         [self.errors_of(&format!("privilege-{place}")), self.errors_of(&format!("privilege-{place}-services"))]
     }

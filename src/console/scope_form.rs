@@ -244,17 +244,6 @@ impl ScopeForm {
         Wrong { anchor, label, message: format!("{line}{}", error.message) }
     }
 
-    /// Where the control stands in the form.
-    pub(super) fn order(&self, wrong: &Wrong) -> usize {
-        let controls = ["name", "display_name", "description", "services", "except", "accounts"];
-        let own = controls.iter().position(|control| *control == wrong.anchor);
-        let of_privilege = || {
-            let rest = wrong.anchor.strip_prefix("privilege-")?;
-            rest.split('-').next()?.parse::<usize>().ok().map(|place| 2 * controls.len() + place)
-        };
-        own.or_else(of_privilege).unwrap_or(if wrong.anchor.is_empty() { usize::MAX } else { controls.len() })
-    }
-
     fn place_of_privilege(&self, field: &str) -> Option<(String, String)> {
         let field = field.strip_prefix("privileges.")?;
         let is_own = |own: &PrivilegeForm| {
@@ -338,6 +327,17 @@ impl PrivilegeForm {
     fn is_empty(&self) -> bool {
         self.name.is_empty() && self.services.trim().is_empty()
     }
+}
+
+/// Where a control stands in the form, for what is wrong with it to be listed in that order.
+pub(super) fn order(wrong: &Wrong) -> usize {
+    let controls = ["name", "display_name", "description", "services", "except", "accounts"];
+    let own = controls.iter().position(|control| *control == wrong.anchor);
+    let of_privilege = || {
+        let rest = wrong.anchor.strip_prefix("privilege-")?;
+        rest.split('-').next()?.parse::<usize>().ok().map(|place| 2 * controls.len() + place)
+    };
+    own.or_else(of_privilege).unwrap_or(if wrong.anchor.is_empty() { usize::MAX } else { controls.len() })
 }
 
 fn listed(text: &str) -> String {

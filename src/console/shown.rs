@@ -24,6 +24,7 @@ pub(super) struct Api {
 
 /// A scope with what is known of its use.
 #[derive(Debug, Clone, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "as the registry's view has them")]
 pub(super) struct Scope {
     pub(super) name: String,
     pub(super) api: String,

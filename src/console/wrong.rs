@@ -3,7 +3,8 @@
 use axum::http::StatusCode;
 
 use super::shown::{Client, Moment};
-use crate::policy::UnixTime;
+use crate::gateway::{CarriedScope, StillCarried};
+use crate::policy::{ClientId, UnixTime};
 use crate::registry::{Refused, hex, parse_hex};
 
 /// Something that is wrong with a form.
@@ -99,27 +100,8 @@ impl Trouble {
                 let errors = errors.iter().map(|error| wrong(&error.message)).collect();
                 Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, &title, &["Nothing was written."]) }
             }
-            Refused::Listed { clients, .. } => {
-                let user = |client: &String| User { client: Client(client.clone()), lists: true, until: None };
-                let text = "Clients list it. Take it from their lists first, or deprecate it instead.";
-                Self { users: clients.iter().map(user).collect(), ..conflict("It is in use", &[text]) }
-            }
-            Refused::Carried(carried) => {
-                let until = |until: UnixTime| moment(until).map(|until| until.words()).unwrap_or_default();
-                let text = |scope: &crate::gateway::CarriedScope| {
-                    format!("Unexpired tokens carry {} until {}.", scope.name.as_str(), until(scope.until))
-                };
-                let texts: Vec<_> = carried.scopes().iter().map(text).collect();
-                let users = carried.scopes().iter().flat_map(|scope| {
-                    let user = |client: &crate::policy::ClientId| User {
-                        client: Client(client.as_str().to_owned()),
-                        lists: false,
-                        until: moment(scope.until),
-                    };
-                    scope.clients.iter().map(user).collect::<Vec<_>>()
-                });
-                Self { texts, users: users.collect(), ..conflict("It is in use", &[]) }
-            }
+            Refused::Listed { clients, .. } => listed(clients),
+            Refused::Carried(carried) => carried_by(carried),
             Refused::NoClients | Refused::NotReplaced(_) | Refused::Unchangeable(_) => {
                 conflict("This cannot be changed here", &["Nothing was written.", &said])
             }
@@ -130,6 +112,26 @@ impl Trouble {
     pub(super) fn of_control(&self, anchor: &str) -> Vec<&str> {
         self.errors.iter().filter(|error| error.anchor == anchor).map(|error| &*error.message).collect()
     }
+}
+
+fn listed(clients: &[String]) -> Trouble {
+    let user = |client: &String| User { client: Client(client.clone()), lists: true, until: None };
+    let text = "Clients list it. Take it from their lists first, or deprecate it instead.";
+    Trouble { users: clients.iter().map(user).collect(), ..Trouble::new(StatusCode::CONFLICT, "It is in use", &[text]) }
+}
+
+fn carried_by(carried: &StillCarried) -> Trouble {
+    let until = |until: UnixTime| moment(until).map(|until| until.words()).unwrap_or_default();
+    let text = |scope: &CarriedScope| {
+        format!("Unexpired tokens carry `{}` until {}.", scope.name.as_str(), until(scope.until))
+    };
+    let users = carried.scopes().iter().flat_map(|scope| {
+        let user =
+            |client: &ClientId| User { client: Client(client.to_string()), lists: false, until: moment(scope.until) };
+        scope.clients.iter().map(user)
+    });
+    let texts = carried.scopes().iter().map(text).collect();
+    Trouble { texts, users: users.collect(), ..Trouble::new(StatusCode::CONFLICT, "It is in use", &[]) }
 }
 
 /// As RFC 3339 has it.

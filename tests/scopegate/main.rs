@@ -29,6 +29,7 @@ mod claims;
 mod confirming;
 mod console;
 mod console_pages;
+mod console_scopes;
 mod console_sign_in;
 mod decisions;
 mod demo;
