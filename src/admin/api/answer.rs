@@ -29,6 +29,10 @@ pub(super) fn json(status: StatusCode, value: &Value) -> Response {
     as_json(status, "application/json", value)
 }
 
+pub(super) fn text(text: String) -> Response {
+    crate::admin::answer::response(StatusCode::OK, "text/plain; charset=utf-8", text)
+}
+
 pub(super) fn with_etag(mut response: Response, sha256: [u8; 32]) -> Response {
     // INVARIANT: hexadecimal digits in quotes are a header's value.
     if let Ok(etag) = HeaderValue::try_from(format!("\"{}\"", hex(&sha256))) {
@@ -79,6 +83,16 @@ impl Refusal {
     pub(super) fn missing(what: &str, name: &str) -> Self {
         let name: String = name.chars().take(256).collect();
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {what} `{name}`"))
+    }
+
+    /// Of a decision that is not among those that are kept.
+    pub(super) fn forgotten(request_id: &str) -> Self {
+        let id: String = request_id.chars().take(128).collect();
+        let detail = format!(
+            "none of the last decisions is of the request `{id}`: some thousand are kept; `scopegate explain` tells of \
+             any request, and the audit log has every decision"
+        );
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
     /// `is_wrong`: a token was sent.
