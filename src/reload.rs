@@ -60,7 +60,7 @@ pub struct RefusedText {
     pub why: String,
 }
 
-/// Refusals that are remembered, and so much of each, in bytes.
+/// Refusals that are remembered, and so much of each, in characters.
 const MOST_REFUSALS: usize = 50;
 const LONGEST_WHY: usize = 8 * 1024;
 
@@ -129,8 +129,7 @@ impl Status {
         } else if refusals.len() >= MOST_REFUSALS {
             refusals.pop_front();
         }
-        let mut shown = why.clone();
-        shown.truncate(shown.floor_char_boundary(LONGEST_WHY));
+        let shown = why.chars().take(LONGEST_WHY).collect();
         refusals.push_back(RefusedText { at: SystemTime::now(), sha256, why: shown });
         drop(refusals);
         self.set(Some(why));

@@ -24,7 +24,8 @@ pub(super) struct Clients {
     pub(super) listed: bool,
     /// `refused` or `allowed`.
     pub(super) others: String,
-    pub(super) clients: Vec<Listed>,
+    #[serde(rename = "clients")]
+    pub(super) entries: Vec<Listed>,
 }
 
 /// One of them.

@@ -5,10 +5,12 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hashbrown::HashMap;
 
 use super::secret::{Fingerprint, NoRandomness, Secret, fingerprint};
+use crate::issuer::Moment;
 use crate::policy::UnixTime;
 use crate::registry::Who;
 
@@ -40,6 +42,7 @@ struct Held {
 pub(super) struct Session {
     token: Token,
     csrf: CsrfToken,
+    opened: Moment,
     ends: UnixTime,
     /// Whose it is: issuer, subject and client.
     person: (String, Option<String>, Option<String>),
@@ -56,12 +59,12 @@ struct Token(Box<str>);
 impl Sessions {
     /// A session of somebody whose token was just found good; the id is for the browser alone. Where
     /// there are too many, the oldest go: first those of the same person.
-    pub(super) fn open(&self, token: &str, who: &Who, now: UnixTime) -> Result<Secret, NoRandomness> {
+    pub(super) fn open(&self, token: &str, who: &Who, now: Moment) -> Result<Secret, NoRandomness> {
         let (id, csrf) = (Secret::fresh()?, CsrfToken(Secret::fresh()?));
-        let ends = UnixTime(who.expires_at.0.min(now.0.saturating_add(LONGEST)));
+        let ends = UnixTime(who.expires_at.0.min(now.time.0.saturating_add(LONGEST)));
         let person = (who.issuer.clone(), who.subject.clone(), who.client.clone());
         let mut held = self.lock();
-        held.drop_where(|session| session.ends <= now);
+        held.drop_where(|session| !session.lasts(now));
         while held.sessions.values().filter(|own| own.person == person).count() >= MOST_EACH {
             held.drop_oldest(|session| session.person == person);
         }
@@ -70,15 +73,15 @@ impl Sessions {
         }
         held.opened += 1;
         held.bytes += token.len();
-        let session = Session { token: Token(token.into()), csrf, ends, person, number: held.opened };
+        let session = Session { token: Token(token.into()), csrf, opened: now, ends, person, number: held.opened };
         held.sessions.insert(id.fingerprint(), Arc::new(session));
         Ok(id)
     }
 
     /// The session of an id that a browser sends.
-    pub(super) fn find(&self, id: &str, now: UnixTime) -> Option<Arc<Session>> {
+    pub(super) fn find(&self, id: &str, now: Moment) -> Option<Arc<Session>> {
         let held = self.lock();
-        held.sessions.get(&fingerprint(id)).filter(|session| session.ends > now).cloned()
+        held.sessions.get(&fingerprint(id)).filter(|session| session.lasts(now)).cloned()
     }
 
     /// Ends a session, if there is one of this id.
@@ -115,6 +118,12 @@ impl Session {
     pub(super) fn csrf(&self) -> &CsrfToken {
         &self.csrf
     }
+
+    /// A clock that is set back makes it no longer.
+    fn lasts(&self, now: Moment) -> bool {
+        let longest = Duration::from_secs(self.ends.0.saturating_sub(self.opened.time.0));
+        now.time < self.ends && now.instant.saturating_duration_since(self.opened.instant) < longest
+    }
 }
 
 impl CsrfToken {
@@ -140,10 +149,19 @@ impl fmt::Debug for Token {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+    use std::time::Instant;
+
     use super::*;
     use crate::registry::Role;
 
-    const NOW: UnixTime = UnixTime(1_000_000);
+    const NOW: u64 = 1_000_000;
+
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+    fn after(seconds: u64) -> Moment {
+        Moment { time: UnixTime(NOW + seconds), instant: *START + Duration::from_secs(seconds) }
+    }
 
     fn person(name: usize) -> Who {
         Who {
@@ -151,37 +169,40 @@ mod tests {
             subject: Some(name.to_string()),
             client: None,
             role: Role::Viewer,
-            expires_at: UnixTime(NOW.0 + 60),
+            expires_at: UnixTime(NOW + 60),
         }
     }
 
     fn is_open(sessions: &Sessions, id: &Secret) -> bool {
-        sessions.find(id.as_str(), NOW).is_some()
+        sessions.find(id.as_str(), after(0)).is_some()
     }
 
     #[test]
     fn a_session_ends_with_its_token_by_a_limit_and_when_it_is_ended() {
         let sessions = Sessions::default();
-        let id = sessions.open("token", &person(1), NOW).unwrap();
+        let id = sessions.open("token", &person(1), after(0)).unwrap();
         assert_eq!(
-            sessions.find(id.as_str(), UnixTime(NOW.0 + 59)).map(|found| found.token().to_owned()).as_deref(),
+            sessions.find(id.as_str(), after(59)).map(|found| found.token().to_owned()).as_deref(),
             Some("token")
         );
-        assert!(sessions.find(id.as_str(), UnixTime(NOW.0 + 60)).is_none());
-        assert!(sessions.find("", NOW).is_none() && sessions.find("chosen-by-somebody", NOW).is_none());
+        assert!(sessions.find(id.as_str(), after(60)).is_none());
+        assert!(sessions.find("", after(0)).is_none() && sessions.find("chosen-by-somebody", after(0)).is_none());
         sessions.end(id.as_str());
         assert!(!is_open(&sessions, &id));
         let long = Who { expires_at: UnixTime(u64::MAX), ..person(1) };
-        let id = sessions.open("token", &long, NOW).unwrap();
-        assert!(sessions.find(id.as_str(), UnixTime(NOW.0 + LONGEST - 1)).is_some());
-        assert!(sessions.find(id.as_str(), UnixTime(NOW.0 + LONGEST)).is_none());
+        let id = sessions.open("token", &long, after(0)).unwrap();
+        assert!(sessions.find(id.as_str(), after(LONGEST - 1)).is_some());
+        assert!(sessions.find(id.as_str(), after(LONGEST)).is_none());
+        // The clock on the wall was set back.
+        let back = Moment { time: UnixTime(NOW), ..after(LONGEST) };
+        assert!(sessions.find(id.as_str(), back).is_none());
     }
 
     #[test]
     fn one_person_has_so_many_sessions_and_the_oldest_go() {
         let sessions = Sessions::default();
-        let other = sessions.open("token", &person(0), NOW).unwrap();
-        let ids: Vec<_> = (0..=MOST_EACH).map(|_| sessions.open("token", &person(1), NOW).unwrap()).collect();
+        let other = sessions.open("token", &person(0), after(0)).unwrap();
+        let ids: Vec<_> = (0..=MOST_EACH).map(|_| sessions.open("token", &person(1), after(0)).unwrap()).collect();
         assert!(is_open(&sessions, &other) && !is_open(&sessions, &ids[0]));
         assert!(ids[1..].iter().all(|id| is_open(&sessions, id)));
     }
@@ -189,12 +210,12 @@ mod tests {
     #[test]
     fn number_and_bytes_of_all_are_bounded() {
         let sessions = Sessions::default();
-        let ids: Vec<_> = (0..=MOST).map(|name| sessions.open("token", &person(name), NOW).unwrap()).collect();
+        let ids: Vec<_> = (0..=MOST).map(|name| sessions.open("token", &person(name), after(0)).unwrap()).collect();
         assert_eq!(sessions.lock().sessions.len(), MOST);
         assert!(!is_open(&sessions, &ids[0]) && is_open(&sessions, &ids[1]));
         let large = "x".repeat(60_000);
         for name in 0..200 {
-            sessions.open(&large, &person(name), NOW).unwrap();
+            sessions.open(&large, &person(name), after(0)).unwrap();
         }
         let held = sessions.lock();
         let bytes: usize = held.sessions.values().map(|session| session.token().len()).sum();
@@ -205,7 +226,7 @@ mod tests {
     #[test]
     fn what_is_secret_is_not_shown() {
         let sessions = Sessions::default();
-        let id = sessions.open("a-token", &person(1), NOW).unwrap();
+        let id = sessions.open("a-token", &person(1), after(0)).unwrap();
         let shown = format!("{sessions:?}");
         assert!(!shown.contains("a-token") && !shown.contains(id.as_str()), "{shown}");
     }

@@ -18,8 +18,9 @@ use super::place::Place;
 use super::refusal::Refusal;
 use super::secret::Secret;
 use super::visitor::{Visitor, cookie};
+use crate::issuer::Moment;
 use crate::policy::Denial;
-use crate::registry::{NotAdmitted, access, now};
+use crate::registry::{NotAdmitted, access};
 
 /// Where to go on, and why one is here.
 #[derive(Debug, Default, Deserialize)]
@@ -120,7 +121,7 @@ impl Console {
             NotAdmitted::Lacks(scope) => Opened::Refused(format!("This token does not carry the scope {scope}.")),
         })?;
         tracing::info!(subject = who.subject, client = who.client, "somebody has signed in to the console");
-        self.sessions.open(token, &who, now()).map_err(|_| Opened::Failed(Refusal::Failed))
+        self.sessions.open(token, &who, Moment::now()).map_err(|_| Opened::Failed(Refusal::Failed))
     }
 
     /// Ends the session that a browser has, if it has one.

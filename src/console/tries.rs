@@ -89,34 +89,38 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn address(last: u32) -> Option<IpAddr> {
-        Some(IpAddr::from(last.to_be_bytes()))
+    fn address(last: u32) -> IpAddr {
+        IpAddr::from(last.to_be_bytes())
+    }
+
+    fn make(tries: &Tries, last: u32, now: Instant) -> Result<(), Duration> {
+        tries.make(Some(address(last)), now)
     }
 
     #[test]
     fn one_address_has_so_many_tries_and_gets_them_back_one_by_one() {
         let (tries, start) = (Tries::default(), Instant::now());
         for _ in 0..EACH.most {
-            assert_eq!(tries.make(address(1), start), Ok(()));
+            assert_eq!(make(&tries, 1, start), Ok(()));
         }
-        assert_eq!(tries.make(address(1), start), Err(EACH.again));
-        assert_eq!(tries.make(address(2), start), Ok(()));
-        assert_eq!(tries.make(address(1), start + EACH.again / 2), Err(EACH.again / 2));
-        assert_eq!(tries.make(address(1), start + EACH.again), Ok(()));
-        assert!(tries.make(address(1), start + EACH.again).is_err());
+        assert_eq!(make(&tries, 1, start), Err(EACH.again));
+        assert_eq!(make(&tries, 2, start), Ok(()));
+        assert_eq!(make(&tries, 1, start + EACH.again / 2), Err(EACH.again / 2));
+        assert_eq!(make(&tries, 1, start + EACH.again), Ok(()));
+        assert!(make(&tries, 1, start + EACH.again).is_err());
     }
 
     #[test]
     fn all_together_have_so_many_tries_and_little_is_remembered() {
         let (tries, start) = (Tries::default(), Instant::now());
         for other in 0..ALL.most {
-            assert_eq!(tries.make(address(other), start), Ok(()));
+            assert_eq!(make(&tries, other, start), Ok(()));
         }
-        assert!(tries.make(address(70_000), start).is_err());
+        assert!(make(&tries, 70_000, start).is_err());
         let mut now = start;
         for other in 0..5000 {
             now += ALL.again;
-            assert_eq!(tries.make(address(100_000 + other), now), Ok(()));
+            assert_eq!(make(&tries, 100_000 + other, now), Ok(()));
         }
         assert!(tries.made.lock().unwrap().each.len() <= MANY);
     }

@@ -14,9 +14,9 @@ use super::place::Place;
 use super::refusal::Refusal;
 use super::session::CsrfToken;
 use super::sign_in::SESSION;
-use crate::issuer::Presented;
+use crate::issuer::{Moment, Presented};
 use crate::policy::{Denial, TokenFault};
-use crate::registry::{NotAdmitted, Role, Who, access, admit, now};
+use crate::registry::{NotAdmitted, Role, Who, access, admit};
 use crate::token::Credential;
 
 /// Who looks at a page. Without a session a `GET` of a page is led to where one signs in, and anything
@@ -50,7 +50,7 @@ impl Console {
     /// Who sends these headers.
     pub(super) async fn visitor(&self, place: &Place, headers: &HeaderMap) -> Result<Visitor, NoVisitor> {
         let id = cookie(headers, &place.cookie(SESSION)).ok_or(NoVisitor::NotSignedIn)?;
-        let session = self.sessions.find(id, now()).ok_or(NoVisitor::Ended)?;
+        let session = self.sessions.find(id, Moment::now()).ok_or(NoVisitor::Ended)?;
         match self.admit(session.token()).await {
             Ok(who) => {
                 let name = who.subject.clone().or_else(|| who.client.clone()).unwrap_or_else(|| "somebody".to_owned());

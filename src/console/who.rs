@@ -77,8 +77,6 @@ struct WhoPage<'a> {
 
 /// What is offered; any other can be written.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-/// In bytes.
-const LONGEST: usize = 8 * 1024;
 
 /// The question, and the answer if it was asked.
 pub(super) async fn who(
@@ -89,7 +87,6 @@ pub(super) async fn who(
     let mut asked = asked.map(|Query(asked)| asked).unwrap_or_default();
     for text in [&mut asked.method, &mut asked.path, &mut asked.host] {
         *text = text.trim().to_owned();
-        text.truncate(text.floor_char_boundary(LONGEST));
     }
     if asked.method.is_empty() {
         "GET".clone_into(&mut asked.method);

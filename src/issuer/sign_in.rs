@@ -142,13 +142,10 @@ impl SignIn {
         if let Some(resource) = &self.client.resource {
             form = form + "&resource=" + &encoded(resource);
         }
-        let authorization = match &self.secret {
-            Some(secret) => Some(secret.current().ok_or(CannotSignIn::NoSecret)?),
-            None => {
-                form = form + "&client_id=" + &encoded(&self.client.client_id);
-                None
-            }
-        };
+        let secret = self.secret.as_ref().map(|secret| secret.current().ok_or(CannotSignIn::NoSecret)).transpose()?;
+        if secret.is_none() {
+            form = form + "&client_id=" + &encoded(&self.client.client_id);
+        }
         let url = &metadata.token_endpoint;
         let answer = self.web.ask(url, LONGEST_ANSWER, |http| {
             let question = http
@@ -156,7 +153,7 @@ impl SignIn {
                 .header(ACCEPT, "application/json")
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(form);
-            match authorization {
+            match secret {
                 Some(value) => question.header(AUTHORIZATION, (*value).clone()),
                 None => question,
             }

@@ -253,7 +253,7 @@ mod tests {
             let (audit, guard) = AuditSink::open(Some(&directory.path().join("audit")), &metrics).unwrap();
             let issuers = Issuers::new(Arc::clone(&metrics), runtime.handle().clone());
             let gateway = Arc::new(Gateway::new(load(&path).unwrap(), issuers, metrics, audit));
-            let status = Arc::new(Status { source: path, last_error: Mutex::default() });
+            let status = Arc::new(Status { source: path, last_error: Mutex::default(), refusals: Mutex::default() });
             Self { watch: Watch::new(gateway, status), directory, _guard: guard, _runtime: runtime }
         }
 
