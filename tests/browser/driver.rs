@@ -1,7 +1,9 @@
 //! A browser and how it is driven: `chromedriver`, spoken to as W3C `WebDriver` says, in JSON over HTTP.
 
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +15,7 @@ use crate::harness::{Connection, Process, free_address, wait_for};
 pub(crate) struct Browser {
     port: u16,
     session: String,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
     _driver: Process,
 }
 
@@ -26,6 +28,9 @@ pub(crate) struct Look {
     pub(crate) scheme: &'static str,
 }
 
+/// A page on a busy machine takes its time.
+const PAGE_PATIENCE: Duration = Duration::from_secs(180);
+
 /// How `WebDriver` names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -37,7 +42,7 @@ impl Browser {
         command.arg(format!("--port={port}")).env("HOME", profile.path());
         let driver = Process::spawn(command, profile.path());
         wait_for("chromedriver", || driver.log.lock().unwrap().contains("started successfully").then_some(()));
-        let mut browser = Self { port, session: String::new(), _profile: profile, _driver: driver };
+        let mut browser = Self { port, session: String::new(), profile, _driver: driver };
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -45,7 +50,7 @@ impl Browser {
             "--disable-gpu",
             "--no-first-run",
             "--window-size=1280,900",
-            &format!("--user-data-dir={}", browser._profile.path().join("profile").display()),
+            &format!("--user-data-dir={}", browser.profile.path().join("profile").display()),
         ]
         .map(str::to_owned);
         let options = json!({ "args": arguments });
@@ -183,7 +188,9 @@ impl Browser {
     #[track_caller]
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
         let body = if method == "GET" { String::new() } else { body.to_string() };
-        let mut connection = Connection::open(([127, 0, 0, 1], self.port).into());
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PAGE_PATIENCE)).unwrap();
+        let mut connection = Connection::over(stream);
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
              Connection: close\r\n\r\n",

@@ -87,10 +87,24 @@ fn every_page_can_be_used_by_everybody() {
         ("search-found", "search?q=data".to_owned()),
         ("search-nothing", "search?q=zebra".to_owned()),
         ("missing", "scopes/zebra".to_owned()),
+        ("clients", "clients".to_owned()),
+        ("client", "clients/acme".to_owned()),
+        ("who", "who".to_owned()),
+        ("who-can", "who?method=GET&path=/data/acme/x".to_owned()),
+        ("matrix", "matrix".to_owned()),
+        ("usage", "usage".to_owned()),
+        ("denials", "denials".to_owned()),
+        ("policy", "policy".to_owned()),
     ] {
         browser.go(&format!("http://{}/console/{path}", gateway.admin));
         wrong.extend(see(&browser, page));
     }
+
+    // With the menu of a phone open.
+    browser.look(LOOKS[2]);
+    browser.go(&format!("http://{}/console/apis", gateway.admin));
+    browser.click(".menu summary");
+    wrong.extend(see(&browser, "menu"));
 
     // What forms come to.
     browser.go(&format!("http://{}/console/apis/data/new", gateway.admin));
@@ -128,5 +142,8 @@ fn every_page_can_be_used_by_everybody() {
     browser.press("Review");
     browser.wait_for_text("#refusal h2", "not in force");
     wrong.extend(see(&browser, "form-file-changed"));
+    browser.press("Sign out");
+    browser.wait_for_text("h1", "Sign in");
+    wrong.extend(see(&browser, "sign-in"));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
