@@ -98,7 +98,7 @@ pub(super) fn as_json(status: StatusCode, kind: &'static str, value: &impl Seria
     }
 }
 
-fn response(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Response {
+pub(super) fn response(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 
 use crate::console::{self, Console};
 use crate::record::MetricsUnmade;
-use crate::registry::Registry;
+use crate::registry::{Registry, hex};
 
 pub use live::Live;
 
@@ -202,10 +202,6 @@ async fn revocations(
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(secret)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// What `/readyz` says while something is missing.

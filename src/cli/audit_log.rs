@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::record::AuditLine;
+use crate::record::{AuditLine, NoAuditLine};
 
 /// How much is read at a time.
 const PIECE: usize = 1 << 20;
@@ -61,19 +61,20 @@ pub(super) fn read<T: Default + Send>(
     });
     progress.finish_and_clear();
     let mut whole = T::default();
-    let mut bad: Option<(u64, String)> = None;
+    let mut bad: Option<(u64, NoAuditLine)> = None;
     for tally in tallies {
         match tally {
             Ok(Ok(tally)) => merge(&mut whole, tally),
-            Ok(Err(found)) => bad = bad.into_iter().chain([found]).min(),
+            Ok(Err(found)) => bad = bad.into_iter().chain([found]).min_by_key(|(line, _)| *line),
             Err(_) => return Err(BadLog(format!("cannot judge {shown}"))),
         }
     }
     match (bad, read) {
-        (Some((line, error)), _) => Err(BadLog(format!("{shown}:{line}: {error}"))),
+        (Some((line, error)), _) => Err(BadLog(format!("{shown}:{line}:{}: {error}", error.column()))),
         (None, Err(NotRead::Failed(error))) => Err(BadLog(format!("cannot read {shown}: {error}"))),
         (None, Err(NotRead::At(line, error))) => Err(BadLog(format!("{shown}:{line}: {error}"))),
-        (None, Ok(())) => Ok(whole),
+        (None, Ok(0)) => Err(BadLog(format!("{shown}: there is nothing in this log"))),
+        (None, Ok(_)) => Ok(whole),
     }
 }
 
@@ -82,7 +83,7 @@ fn work<T: Default>(
     receiver: &Mutex<Receiver<Piece>>,
     add: &impl Fn(&mut T, &AuditLine<'_>, u64),
     progress: &ProgressBar,
-) -> Result<T, (u64, String)> {
+) -> Result<T, (u64, NoAuditLine)> {
     let mut tally = T::default();
     let mut bad = None;
     loop {
@@ -96,12 +97,16 @@ fn work<T: Default>(
     bad.map_or(Ok(tally), Err)
 }
 
-fn lines<T>(piece: &Piece, tally: &mut T, add: &impl Fn(&mut T, &AuditLine<'_>, u64)) -> Result<(), (u64, String)> {
+fn lines<T>(
+    piece: &Piece,
+    tally: &mut T,
+    add: &impl Fn(&mut T, &AuditLine<'_>, u64),
+) -> Result<(), (u64, NoAuditLine)> {
     for (number, line) in (piece.first..).zip(piece.bytes.split(|byte| *byte == b'\n')) {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        if let Some(line) = AuditLine::parse(line).map_err(|error| (number, error.to_string()))? {
+        if let Some(line) = AuditLine::parse(line).map_err(|error| (number, error))? {
             add(tally, &line, number);
         }
     }
@@ -113,8 +118,8 @@ enum NotRead {
     At(u64, &'static str),
 }
 
-/// Cuts the file into pieces that end with a line.
-fn pieces(mut file: File, sender: &SyncSender<Piece>) -> Result<(), NotRead> {
+/// Cuts the file into pieces that end with a line, and counts the lines.
+fn pieces(mut file: File, sender: &SyncSender<Piece>) -> Result<u64, NotRead> {
     let (mut rest, mut first): (Vec<u8>, u64) = (Vec::new(), 1);
     loop {
         let mut bytes = std::mem::take(&mut rest);
@@ -122,7 +127,7 @@ fn pieces(mut file: File, sender: &SyncSender<Piece>) -> Result<(), NotRead> {
         let read = Read::by_ref(&mut file).take(PIECE as u64).read_to_end(&mut bytes).map_err(NotRead::Failed)?;
         if read == 0 {
             if bytes.trim_ascii().is_empty() {
-                return Ok(());
+                return Ok(first - 1);
             }
             return Err(NotRead::At(first, "the last line is cut off; give it its end, or leave it out"));
         }

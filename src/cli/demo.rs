@@ -46,7 +46,7 @@ struct Places {
 pub(super) fn run(arguments: &Arguments) -> Exit {
     let configuration = match load(&arguments.config) {
         Ok(configuration) => configuration,
-        Err(NotLoaded::Unreadable(error)) => return fail(Exit::Unusable, &format!("{error}\n")),
+        Err(NotLoaded::Unreadable(error)) => return fail(Exit::Unusable, &format!("error: {error}\n")),
         Err(NotLoaded::Bad(problems)) => return fail(Exit::Bad, &problems.render(is_styled())),
     };
     log_to_stderr();
@@ -56,7 +56,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
             runtime.shutdown_timeout(END);
             code
         }
-        Err(error) => fail(Exit::Bad, &format!("cannot start: {error}\n")),
+        Err(error) => fail(Exit::Bad, &format!("error: cannot start: {error}\n")),
     }
 }
 
@@ -65,18 +65,18 @@ impl Arguments {
         let _context = runtime.enter();
         let signals = match Signals::new() {
             Ok(signals) => signals,
-            Err(error) => return fail(Exit::Bad, &format!("cannot start: {error}\n")),
+            Err(error) => return fail(Exit::Bad, &format!("error: cannot start: {error}\n")),
         };
         let places = Places::of(&configuration);
         let gateway = Arc::new(OnceLock::new());
         let stage = runtime.block_on(Stage::start(&configuration.settings, &required_by(&gateway)));
         let stage = match stage {
             Ok(stage) => stage,
-            Err(error) => return fail(Exit::Unusable, &format!("{error}\n")),
+            Err(error) => return fail(Exit::Unusable, &format!("error: {error}\n")),
         };
         let running = match Running::start(&self.config, configuration, runtime.handle(), Sockets::default(), None) {
             Ok(running) => running,
-            Err(error) => return fail(Exit::Unusable, &format!("{error}\n")),
+            Err(error) => return fail(Exit::Unusable, &format!("error: {error}\n")),
         };
         let gateway = gateway.get_or_init(|| Arc::clone(running.gateway()));
         let url = running.addresses().first().map(|address| format!("http://{}", reachable(*address)));
@@ -85,7 +85,7 @@ impl Arguments {
         say(&self.introduction(&url, &places, &stage));
         let tour = match runtime.block_on(Tour::run(&stage, &url, places.audit.as_deref())) {
             Ok(tour) => tour,
-            Err(error) => return fail(Exit::Bad, &format!("{error}\n")),
+            Err(error) => return fail(Exit::Bad, &format!("error: {error}\n")),
         };
         say(&tour.table());
         if self.once {

@@ -91,9 +91,10 @@ fn import(arguments: &OpenApi) -> Result<Imported, String> {
 /// JSON or YAML, which JSON is too; what begins like JSON is read as such, as that is faster.
 fn parse(source: &Source<'_>) -> Result<Value, String> {
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(source.text);
-    let wrong = |line, column, what: &str, error: String| {
+    let wrong = |line: usize, column: usize, what: &str, error: String| {
         let error = error.split(" at line ").next().unwrap_or_default().to_owned();
-        format!("{}:{line}:{column}: this is not {what}: {}", source.shown, plain(&error))
+        // What ends too early does so after the last column of the line before.
+        format!("{}:{line}:{}: this is not {what}: {}", source.shown, column.max(1), plain(&error))
     };
     if text.trim_start().starts_with('{') {
         match serde_json::from_str(text) {

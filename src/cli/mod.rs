@@ -24,9 +24,20 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use explain::explained;
+
 /// A reverse proxy that enforces OAuth scopes in front of APIs that stay unchanged.
 #[derive(Debug, Parser)]
-#[command(name = "scopegate", version, about, term_width = 80)]
+#[command(
+    name = "scopegate",
+    version,
+    about,
+    term_width = 80,
+    after_help = "\
+`scopegate demo` shows a gateway at work. For a file of your own: `check` it,
+`explain` a request, `serve` it; before a change goes out, `diff` and `replay`.
+`scopegate COMMAND --help` has examples and exit codes."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -91,8 +102,8 @@ pub enum Format {
 enum ReportFormat {
     /// For people.
     #[default]
-    #[value(alias = "text")]
-    Human,
+    #[value(alias = "human")]
+    Text,
     /// For programs.
     Json,
     /// For pull requests.
@@ -148,6 +159,21 @@ mod tests {
     #[test]
     fn the_arguments_are_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_is_at_most_80_columns_wide_and_breaks_where_it_was_broken() {
+        fn check(mut command: clap::Command) {
+            let name = command.get_name().to_owned();
+            let said = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in said.lines().chain(command.render_long_help().to_string().lines()) {
+                assert!(line.chars().count() <= 80, "{name}: {line}");
+            }
+            command.get_subcommands().cloned().for_each(check);
+        }
+        let mut cli = Cli::command().term_width(80);
+        cli.build();
+        check(cli);
     }
 
     #[test]

@@ -27,6 +27,12 @@ pub(super) const END: Duration = Duration::from_secs(1);
 
 /// What `serve` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+SIGHUP reads the file again and reopens the audit file; SIGTERM lets requests
+under way end, SIGINT does not. `RUST_LOG` says how much is logged.
+
+Exit codes: 0 it was told to end, 1 it could not start, 2 the file cannot be
+read.")]
 pub struct Arguments {
     /// The policy file; it is read again whenever it changes.
     #[arg(long, value_name = "FILE", default_value = "gateway.yaml")]
@@ -43,7 +49,7 @@ pub struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Exit {
     let configuration = match load(&arguments.config) {
         Ok(configuration) => configuration,
-        Err(NotLoaded::Unreadable(error)) => return fail(Exit::Unusable, &format!("{error}\n")),
+        Err(NotLoaded::Unreadable(error)) => return fail(Exit::Unusable, &format!("error: {error}\n")),
         Err(NotLoaded::Bad(problems)) => return fail(Exit::Bad, &problems.render(is_styled())),
     };
     log_to_stderr();
@@ -54,12 +60,12 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     });
     let (signals, runtime) = match started {
         Ok(started) => started,
-        Err(error) => return fail(Exit::Bad, &format!("cannot start: {error}\n")),
+        Err(error) => return fail(Exit::Bad, &format!("error: cannot start: {error}\n")),
     };
     descriptors::raise(&configuration.settings.limits);
     let (running, relieved) = match start(arguments, configuration, &runtime) {
         Ok(started) => started,
-        Err(error) => return fail(Exit::Bad, &format!("{error}\n")),
+        Err(error) => return fail(Exit::Bad, &format!("error: {error}\n")),
     };
     tracing::info!(
         listeners = ?running.addresses(),

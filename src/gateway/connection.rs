@@ -25,6 +25,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::answer::head_too_large;
+use super::framing::Framing;
 use super::known::{Known, Security};
 use super::tls::Secured;
 use super::trace::request_id;
@@ -47,6 +48,8 @@ pub(super) struct Connection {
     /// Read already, and not yet asked for.
     ahead: Bytes,
     http2: bool,
+    /// Of what a client of HTTP/1.1 sends.
+    framing: Option<Framing>,
     socket: Arc<SocketDigest>,
     known: Arc<Known>,
     told: Option<Arc<ProxyDigest>>,
@@ -115,12 +118,19 @@ impl Connection {
             transport: BufWriter::with_capacity(WRITE_BUFFER, transport),
             ahead: Bytes::new(),
             http2: false,
+            framing: None,
             socket: Arc::new(socket),
             known,
             told: Some(told),
             fd,
             since: SystemTime::now(),
         })
+    }
+
+    /// That a client is at its other end, who sends requests of HTTP/1.1 from here on.
+    pub(super) fn takes_requests(mut self) -> Self {
+        self.framing = (!self.http2).then(Framing::default);
+        self
     }
 
     /// Speaks HTTP/2 from here on if that is how the client begins, and whether it is. It reads no
@@ -143,6 +153,23 @@ impl Connection {
 }
 
 impl Connection {
+    fn poll_any(&mut self, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let length = self.ahead.len().min(to.remaining());
+            to.put_slice(&self.ahead.split_to(length));
+            self.known.head.take(length);
+            return Poll::Ready(Ok(()));
+        }
+        match self.known.head.left() {
+            None => Pin::new(&mut self.transport).poll_read(context, to),
+            Some(0) => {
+                self.refuse_head(context);
+                Poll::Ready(Ok(()))
+            }
+            Some(left) => self.poll_head(left, context, to),
+        }
+    }
+
     /// Reads what may still come of a head, so that no more of it is kept than is accepted.
     fn poll_head(&mut self, left: usize, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = to.filled().len();
@@ -192,20 +219,12 @@ impl Drop for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.ahead.is_empty() {
-            let length = self.ahead.len().min(to.remaining());
-            to.put_slice(&self.ahead.split_to(length));
-            self.known.head.take(length);
-            return Poll::Ready(Ok(()));
+        let before = to.filled().len();
+        let read = self.poll_any(context, to);
+        if let (Some(framing), Some(bytes)) = (&mut self.framing, to.filled_mut().get_mut(before..)) {
+            framing.watch(bytes);
         }
-        match self.known.head.left() {
-            None => Pin::new(&mut self.transport).poll_read(context, to),
-            Some(0) => {
-                self.refuse_head(context);
-                Poll::Ready(Ok(()))
-            }
-            Some(left) => self.poll_head(left, context, to),
-        }
+        read
     }
 }
 

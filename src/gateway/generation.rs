@@ -265,9 +265,13 @@ impl Generation {
     /// Whether clients know the gateway under this host, as far as the file says it: where there is no
     /// resource's metadata, they may under any.
     pub(super) fn is_known_as(&self, host: &str) -> bool {
-        self.metadata.as_ref().is_none_or(|metadata| metadata.is_host(host))
-            || self.policy.apis().iter().any(|api| api.names_host(host))
+        is_known_as(self.metadata.as_ref(), &self.policy, host)
     }
+}
+
+/// Whether clients know the gateway of this metadata and policy under a host.
+pub(super) fn is_known_as(metadata: Option<&Metadata>, policy: &Policy, host: &str) -> bool {
+    metadata.is_none_or(|metadata| metadata.is_host(host)) || policy.apis().iter().any(|api| api.names_host(host))
 }
 
 /// Whether a request still has it.

@@ -41,13 +41,14 @@ impl HeadSize {
 
 /// Refuses a head that is larger than it may be.
 pub(super) fn check_bounds(size: HeadSize, headers: &HeaderMap, limits: &Limits) -> Result<(), HeadFault> {
+    // First, as it is where reading a head ends.
+    if size.whole > limits.header_bytes {
+        return Err(HeadFault::Bytes);
+    }
     if size.line > limits.request_line_bytes {
         return Err(HeadFault::RequestLine);
     }
-    if headers.len() > limits.header_count {
-        return Err(HeadFault::Fields);
-    }
-    if size.whole > limits.header_bytes { Err(HeadFault::Bytes) } else { Ok(()) }
+    if headers.len() > limits.header_count { Err(HeadFault::Fields) } else { Ok(()) }
 }
 
 /// Refuses what can no longer be told from the parsed head. `head` is the request's as it was read;

@@ -13,12 +13,13 @@ use super::forward::Forward;
 use super::generation::Generation;
 use super::head_checks::{self, HeadSize};
 use super::inbound::{self, Peer};
+use crate::config::Limits;
 use crate::issuer::{Authenticated, Moment, Presented};
 use crate::policy::{
     ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Request, ScopeId,
     ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault,
 };
-use crate::token::credential;
+use crate::token::{Credential, credential};
 
 /// A request to judge.
 pub(super) struct Asked<'r> {
@@ -123,18 +124,32 @@ async fn authenticate(
 ) -> Result<Option<Arc<Authenticated>>, Denial> {
     let Asked { generation, head, peer, now, .. } = *asked;
     let Some(credential) = credential(&head.headers)? else { return Ok(None) };
-    if credential.token.len() > generation.settings.limits.token_bytes {
-        return Err(TokenFault::Malformed("it is longer than any that is accepted").into());
-    }
     let proof = inbound::proof(&head.headers);
-    // A proof that another server was shown names its host, and whoever replays it can send that as `Host`.
-    let asked = inbound::asked_host(&head.headers, peer, host);
-    if proof.is_some() && !generation.is_known_as(asked) && !peer.came_to(asked) {
-        return Err(TokenFault::BindingMismatch.into());
-    }
+    check_shown(&credential, proof, &generation.settings.limits, || {
+        let asked = inbound::asked_host(&head.headers, peer, host);
+        generation.is_known_as(asked) || peer.came_to(asked)
+    })?;
     let url = proof.map(|_| inbound::url(&head.headers, peer, host, target)).unwrap_or_default();
     let presented = Presented { credential, certificate, proof, method: head.method.as_str(), url: &url };
     generation.issuers.authenticate(&presented, &generation.policy, generation.number, now).await.map(Some)
+}
+
+/// What is asked of a credential before its issuer is: `is_known` says whether clients know the gateway by
+/// the host that they asked.
+///
+/// # Errors
+/// If it is too long, or shown with a proof for somebody else.
+pub(super) fn check_shown(
+    credential: &Credential<'_>,
+    proof: Option<&str>,
+    limits: &Limits,
+    is_known: impl FnOnce() -> bool,
+) -> Result<(), TokenFault> {
+    if credential.token.len() > limits.token_bytes {
+        return Err(TokenFault::Malformed("it is longer than any that is accepted"));
+    }
+    // A proof that another server was shown names its host, and whoever replays it can send that as `Host`.
+    if proof.is_some() && !is_known() { Err(TokenFault::BindingMismatch) } else { Ok(()) }
 }
 
 impl Findings {

@@ -142,6 +142,7 @@ impl Speech {
     async fn serve(&self, stream: TcpStream, peer: SocketAddr, app: App, limits: Limits, ends: &ShutdownWatch) {
         match self.open(stream, peer, &limits).await {
             Ok(connection) => {
+                let connection = connection.takes_requests();
                 let App { proxy, connections, .. } = app;
                 let patient = Arc::new(Patient::new(proxy, connections, connection.known(), limits));
                 let mut next: Option<pingora::protocols::Stream> = Some(Box::new(connection));

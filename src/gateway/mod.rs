@@ -14,6 +14,7 @@ mod form;
 mod forward;
 #[cfg(test)]
 mod forward_tests;
+mod framing;
 #[cfg(any(test, fuzzing))]
 #[allow(
     clippy::unwrap_used,

@@ -9,18 +9,20 @@ use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use pingora::http::RequestHeader;
 
+use super::body::BodyMeter;
 use super::form::check_head;
 use super::forward::Forward;
-use super::generation::told;
+use super::generation::{is_known_as, told};
 use super::head_checks::{self, HeadSize};
 use super::inbound::{self, DPOP, Peer};
+use super::judge::check_shown;
 use super::metadata::Metadata;
 use super::outbound::{Outbound, Sending};
 use super::problem::Answer;
 use super::refusals::Refusals;
 use super::token_endpoint::{Posted, admit};
 use super::trace::{REQUEST_ID, request_id};
-use crate::config::{Configuration, Limits};
+use crate::config::{Limits, Settings};
 use crate::issuer::IdentityValues;
 use crate::policy::{
     ApiId, Caller, Certificate, ClientId, Considered, Denial, FormFault, Identity, MethodSet, Permit, Policy, Reason,
@@ -29,10 +31,11 @@ use crate::policy::{
 use crate::token::credential;
 use crate::workbench::{Ending, Own, Rehearsed, Said, Sent, Showing};
 
-/// The gateway of a configuration, for requests that are not sent.
+/// The gateway of a policy and settings, for requests that are not sent.
 #[derive(Debug)]
 pub struct Rehearsal<'c> {
-    configuration: &'c Configuration,
+    policy: &'c Policy,
+    settings: &'c Settings,
     metadata: Option<Metadata>,
     refusals: Refusals,
     outbound: Outbound,
@@ -64,11 +67,10 @@ const HIDDEN: HeaderValue = HeaderValue::from_static("(not shown)");
 impl<'c> Rehearsal<'c> {
     /// The gateway that would serve this.
     #[must_use]
-    pub fn new(configuration: &'c Configuration) -> Self {
-        let Configuration { policy, settings, .. } = configuration;
+    pub fn new(policy: &'c Policy, settings: &'c Settings) -> Self {
         let (metadata, challenges) = told(settings, policy);
         let refusals = Refusals::new(challenges, policy);
-        Self { configuration, metadata, refusals, outbound: Outbound::new(settings, policy) }
+        Self { policy, settings, metadata, refusals, outbound: Outbound::new(settings, policy) }
     }
 
     /// Judges a request. `identify` stands for the issuers: steps 3 to 7 of the decision. It is not
@@ -87,7 +89,7 @@ impl<'c> Rehearsal<'c> {
             Ok((reason, sent)) => (reason, Ending::Forwarded(sent)),
             Err(denial) => {
                 found.api = denial.api().or(found.api);
-                let answer = self.refusals.refuse(&denial, &self.configuration.policy, None, &id);
+                let answer = self.refusals.refuse(&denial, self.policy, None, &id);
                 (denial.reason(), Ending::Refused(denial, said(answer)))
             }
         };
@@ -101,9 +103,9 @@ impl<'c> Rehearsal<'c> {
         identify: impl FnOnce(&Showing<'_>) -> Result<Option<Caller>, Denial>,
         found: &mut Found<'c>,
     ) -> Result<(Reason, Sent), Denial> {
-        let policy = &self.configuration.policy;
+        let policy = self.policy;
         let peer = self.peer(head);
-        check_line(head, &self.configuration.settings.limits)?;
+        check_written(head, &self.settings.limits)?;
         let target = Target::parse(head.target.as_bytes())?;
         found.target = Some(shown(&target));
         head_checks::check_headers(head.method, head.headers)?;
@@ -134,7 +136,18 @@ impl<'c> Rehearsal<'c> {
             method: head.method.as_str(),
             url: inbound::url(head.headers, peer, host, &target),
         };
-        let known = identify(&showing).and_then(|caller| caller.map(|caller| Known::new(caller, policy)).transpose());
+        let is_known = || {
+            let asked = inbound::asked_host(head.headers, peer, host);
+            let to = |local| Peer { local: Some(local), ..peer }.came_to(asked);
+            is_known_as(self.metadata.as_ref(), policy, asked)
+                || self.settings.listeners.iter().any(|listener| to(listener.address))
+        };
+        let shown = match &showing.credential {
+            Ok(Some(credential)) => check_shown(credential, proof, &self.settings.limits, is_known),
+            Ok(None) | Err(_) => Ok(()),
+        };
+        let identified = shown.map_err(Denial::from).and_then(|()| identify(&showing));
+        let known = identified.and_then(|caller| caller.map(|caller| Known::new(caller, policy)).transpose());
         let asked = match &known {
             Err(denial) => Identity::Refused(denial.clone()),
             Ok(None) => Identity::Absent,
@@ -152,8 +165,12 @@ impl<'c> Rehearsal<'c> {
 
     fn send(&self, head: &Head<'_>, allowed: &Allowed<'_>, found: &mut Found<'c>) -> Result<(Reason, Sent), Denial> {
         let Allowed { permit, target, identity, peer, id } = allowed;
-        let forward = Forward::new(permit, target, &self.configuration.policy, *identity)?;
+        let forward = Forward::new(permit, target, self.policy, *identity)?;
         found.api = Some(permit.api());
+        let most = self.settings.body_bytes.get(permit.api().0 as usize).copied().flatten();
+        if BodyMeter::new(most, 0).is_exceeded_by(head.headers) {
+            return Err(Denial::BodyTooLarge { api: permit.api() });
+        }
         let sending = Sending { identity: *identity, peer: *peer, request_id: id };
         self.sent(head, permit, &forward, &sending)
     }
@@ -165,7 +182,7 @@ impl<'c> Rehearsal<'c> {
         posting: &Posting<'_>,
         found: &mut Found<'c>,
     ) -> Result<(Reason, Sent), Denial> {
-        let Configuration { policy, settings, .. } = self.configuration;
+        let Self { policy, settings, .. } = *self;
         let Posting { target, peer, id } = *posting;
         // INVARIANT: policy and settings have the endpoints at the same places.
         let settings = settings.token_endpoints.get(endpoint.0 as usize).ok_or(Denial::RouteUnknown)?;
@@ -204,7 +221,7 @@ impl<'c> Rehearsal<'c> {
     fn own(&self, head: &Head<'_>, id: &HeaderValue) -> Option<Rehearsed<'c>> {
         let path = head.target.split('?').next().unwrap_or_default();
         let is_plain = || {
-            check_line(head, &self.configuration.settings.limits).is_ok()
+            check_written(head, &self.settings.limits).is_ok()
                 && head_checks::check_headers(head.method, head.headers).is_ok()
         };
         if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.is_at(path.as_bytes()))
@@ -213,13 +230,13 @@ impl<'c> Rehearsal<'c> {
             let (answer, reason) = metadata.answer(path.as_bytes(), head.method, id);
             return Some(Found::default().ended(reason, Ending::Answered(Own::Metadata, Some(said(answer)))));
         }
-        let revocations = self.configuration.settings.revocations.as_ref();
+        let revocations = self.settings.revocations.as_ref();
         let is_revocation = revocations.and_then(|list| list.endpoint.as_deref()) == Some(path);
         is_revocation.then(|| Found::default().ended(Reason::Public, Ending::Answered(Own::Revocation, None)))
     }
 
     fn peer(&self, head: &Head<'_>) -> Peer {
-        Peer::new(head.peer, head.certificate.is_some(), &self.configuration.settings.trusted_proxies)
+        Peer::new(head.peer, head.certificate.is_some(), &self.settings.trusted_proxies)
     }
 
     fn written(&self, head: &Head<'_>, forward: &Forward, sending: &Sending<'_>) -> pingora::Result<RequestHeader> {
@@ -268,12 +285,16 @@ impl<'c> Found<'c> {
     }
 }
 
-/// The head's checks that want it as it was read: here it is as HTTP writes it.
-fn check_line(head: &Head<'_>, limits: &Limits) -> Result<(), Denial> {
-    let line = format!("{} {} HTTP/1.1\r\n", head.method, head.target);
-    let size = HeadSize { line: line.len() - 2, whole: 0 };
-    head_checks::check_bounds(size, head.headers, limits)?;
-    head_checks::check_head(line.as_bytes(), head.headers)
+/// The head's checks that want it as it was read: here it is as clients write it.
+fn check_written(head: &Head<'_>, limits: &Limits) -> Result<(), Denial> {
+    let mut written = format!("{} {} HTTP/1.1\r\n", head.method, head.target).into_bytes();
+    let line = written.len() - 2;
+    for (name, value) in head.headers {
+        written.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    written.extend_from_slice(b"\r\n");
+    head_checks::check_bounds(HeadSize { line, whole: written.len() }, head.headers, limits)?;
+    head_checks::check_head(&written, head.headers)
 }
 
 fn said(answer: Answer) -> Said {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::queue::{Queue, Writing};
+use super::recent::Recent;
 use super::{Metrics, Outcome, RegistryChange, RevocationOutcome, change_line, line, revocation};
 
 /// How many lines may wait; at some 500 bytes each.
@@ -20,6 +21,7 @@ const QUEUE: usize = 32_768;
 /// Takes audit lines; see [`record`](super::record).
 pub struct AuditSink {
     queue: Queue,
+    recent: Arc<Recent>,
     file: Option<Reopened>,
 }
 
@@ -82,14 +84,21 @@ impl AuditSink {
         self.queue.put(|line| revocation::append(outcome, line));
     }
 
+    /// The lines of the last decisions about requests with this id, the newest first: as many as are
+    /// kept. A line comes here some milliseconds after its request has ended, and none that was dropped.
+    pub fn recent(&self, request_id: &str) -> Vec<Box<[u8]>> {
+        self.recent.of(request_id)
+    }
+
     fn start(
         output: Output,
         queue: usize,
         file: Option<Reopened>,
         metrics: &Metrics,
     ) -> io::Result<(Self, AuditGuard)> {
-        let unwritten = Arc::default();
+        let (unwritten, recent) = (Arc::default(), Arc::<Recent>::default());
         let destination = Destination {
+            recent: Arc::clone(&recent),
             output: BufWriter::with_capacity(64 * 1024, output),
             next: file.as_ref().map(|file| Arc::clone(&file.next)).unwrap_or_default(),
             unwritten: Arc::clone(&unwritten),
@@ -97,7 +106,7 @@ impl AuditSink {
         };
         let (queue, writing) = Queue::start(destination, queue)?;
         metrics.count_dropped(Dropped { queue: queue.clone(), unwritten });
-        Ok((Self { queue, file }, AuditGuard(writing)))
+        Ok((Self { queue, recent, file }, AuditGuard(writing)))
     }
 }
 
@@ -124,6 +133,7 @@ fn append_to(path: &Path) -> io::Result<File> {
 
 /// The writing thread's end. It reports no error to its caller, which would keep silent about it.
 struct Destination {
+    recent: Arc<Recent>,
     output: BufWriter<Output>,
     next: Arc<Mutex<Option<File>>>,
     unwritten: Arc<AtomicU64>,
@@ -134,6 +144,8 @@ type Output = Box<dyn Write + Send>;
 
 impl Write for Destination {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // Before it is written, which may take as long as it likes.
+        self.recent.keep(line);
         self.take_next();
         let written = self.output.write_all(line);
         if written.is_err() {
@@ -282,6 +294,7 @@ mod tests {
         drop(receiver);
         let metrics = Metrics::new().unwrap();
         let mut destination = Destination {
+            recent: Arc::default(),
             output: BufWriter::with_capacity(0, Box::new(Handed(sender))),
             next: Arc::default(),
             unwritten: Arc::default(),

@@ -1,11 +1,10 @@
 //! The last refusals, for whoever asks why: a ring of so many, each request's written to a place of its
-//! own. The audit lines are what lasts.
+//! own, over what was there. The audit lines are what lasts.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 
 use super::Outcome;
 use super::labels::Names;
@@ -24,7 +23,7 @@ pub struct Denied {
     /// When.
     pub time: SystemTime,
     /// `X-Request-Id`.
-    pub request_id: Box<str>,
+    pub request_id: String,
     /// The generation that refused it.
     pub generation: u64,
     /// Why.
@@ -32,79 +31,109 @@ pub struct Denied {
     /// The api, where one was found.
     pub api: Option<ApiName>,
     /// Of a token that was good.
-    pub issuer: Option<Box<str>>,
+    pub issuer: Option<String>,
     /// Of a token that was good.
-    pub client: Option<Box<str>>,
+    pub client: Option<String>,
     /// Of a token that was good.
-    pub subject: Option<Box<str>>,
+    pub subject: Option<String>,
     /// The account that was asked for.
-    pub account: Option<Box<str>>,
+    pub account: Option<String>,
     /// As sent.
-    pub method: Box<str>,
+    pub method: String,
     /// As sent, without its query.
-    pub path: Box<str>,
+    pub path: String,
     /// Of the answer.
     pub status: u16,
     /// The scopes for want of which it was refused.
-    pub wanted: Box<[ScopeName]>,
+    pub wanted: Vec<ScopeName>,
 }
 
 /// The ring.
 #[derive(Debug)]
 pub(super) struct Denials {
-    places: Box<[ArcSwapOption<Denied>]>,
+    places: Box<[Mutex<Option<Denied>>]>,
     count: AtomicU64,
 }
 
 impl Default for Denials {
     fn default() -> Self {
-        Self { places: (0..KEPT).map(|_| ArcSwapOption::empty()).collect(), count: AtomicU64::new(0) }
+        Self { places: (0..KEPT).map(|_| Mutex::new(None)).collect(), count: AtomicU64::new(0) }
     }
 }
 
 impl Denials {
-    pub(super) fn put(&self, mut denied: Denied) {
+    /// Takes down a refusal. Where the place is being read just now, what is there stays: no request
+    /// waits for a reader.
+    pub(super) fn put(&self, outcome: &Outcome<'_>, names: &Names) {
         let before = self.count.fetch_add(1, Ordering::Relaxed);
-        denied.number = before + 1;
         let place = usize::try_from(before % KEPT as u64).unwrap_or_default();
-        if let Some(place) = self.places.get(place) {
-            place.store(Some(Arc::new(denied)));
+        if let Some(mut place) = self.places.get(place).and_then(Mutex::try_lock) {
+            place.get_or_insert_with(|| Denied::nothing(outcome)).write(before + 1, outcome, names);
         }
     }
 
     /// The newest first.
-    pub(super) fn list(&self) -> Vec<Arc<Denied>> {
-        let mut list: Vec<_> = self.places.iter().filter_map(ArcSwapOption::load_full).collect();
+    pub(super) fn list(&self) -> Vec<Denied> {
+        let mut list: Vec<_> = self.places.iter().filter_map(|place| place.lock().clone()).collect();
         list.sort_unstable_by_key(|denied| std::cmp::Reverse(denied.number));
         list
     }
 }
 
 impl Denied {
-    pub(super) fn new(outcome: &Outcome<'_>, names: &Names) -> Self {
+    fn nothing(outcome: &Outcome<'_>) -> Self {
         Self {
             number: 0,
             time: outcome.time,
-            request_id: cut(outcome.request_id),
-            generation: outcome.generation,
+            request_id: String::new(),
+            generation: 0,
             reason: outcome.reason,
-            api: outcome.api.and_then(|api| names.apis.get(api.0 as usize)).cloned(),
-            issuer: outcome.issuer.map(cut),
-            client: outcome.client.map(cut),
-            subject: outcome.subject.map(cut),
-            account: outcome.account.as_deref().map(cut),
-            method: cut(outcome.method),
-            path: cut(outcome.path),
-            status: outcome.status,
-            wanted: outcome.wanted.iter().filter_map(|id| names.scopes.get(id.0 as usize)).cloned().collect(),
+            api: None,
+            issuer: None,
+            client: None,
+            subject: None,
+            account: None,
+            method: String::new(),
+            path: String::new(),
+            status: 0,
+            wanted: Vec::new(),
         }
+    }
+
+    /// Over what was there, in its memory.
+    fn write(&mut self, number: u64, outcome: &Outcome<'_>, names: &Names) {
+        self.number = number;
+        self.time = outcome.time;
+        set(&mut self.request_id, outcome.request_id);
+        self.generation = outcome.generation;
+        self.reason = outcome.reason;
+        self.api = outcome.api.and_then(|api| names.apis.get(api.0 as usize)).cloned();
+        set_optional(&mut self.issuer, outcome.issuer);
+        set_optional(&mut self.client, outcome.client);
+        set_optional(&mut self.subject, outcome.subject);
+        set_optional(&mut self.account, outcome.account.as_deref());
+        set(&mut self.method, outcome.method);
+        set(&mut self.path, outcome.path);
+        self.status = outcome.status;
+        self.wanted.clear();
+        self.wanted.extend(outcome.wanted.iter().filter_map(|id| names.scopes.get(id.0 as usize)).cloned());
     }
 }
 
-fn cut(text: &str) -> Box<str> {
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
-        None => text.into(),
+fn set_optional(to: &mut Option<String>, text: Option<&str>) {
+    match text {
+        Some(text) => set(to.get_or_insert_default(), text),
+        None => *to = None,
+    }
+}
+
+fn set(to: &mut String, text: &str) {
+    to.clear();
+    // No text of fewer bytes has more characters.
+    let end = if text.len() > LONGEST { text.char_indices().nth(LONGEST) } else { None };
+    match end {
+        Some((end, _)) => to.extend([text.get(..end).unwrap_or_default(), "…"]),
+        None => to.push_str(text),
     }
 }
 
@@ -126,11 +155,11 @@ mod tests {
         let (path, wanted) = ("/x".repeat(LONGEST), [ScopeId(1)]);
         let reason = Reason::ScopeInsufficient;
         let refused = Outcome { reason, path: &path, wanted: &wanted, granting: None, ..outcome(&policy) };
-        (0..KEPT + 3).for_each(|_| denials.put(Denied::new(&refused, &names)));
+        (0..KEPT + 3).for_each(|_| denials.put(&refused, &names));
         let list = denials.list();
         let numbers: Vec<_> = list.iter().map(|denied| denied.number).collect();
         assert_eq!(numbers, (4..KEPT as u64 + 4).rev().collect::<Vec<_>>());
         assert_eq!(list[0].path.chars().count(), LONGEST + 1);
-        assert_eq!(*list[0].wanted, [ScopeName::parse("orders.write").unwrap()]);
+        assert_eq!(list[0].wanted, [ScopeName::parse("orders.write").unwrap()]);
     }
 }

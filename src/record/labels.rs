@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use prometheus::{Histogram, IntCounter};
 
-use super::denials::Denied;
 use super::usage::Usage;
 use super::{Metrics, Outcome};
 use crate::policy::{ApiName, Policy, Reason, ScopeName};
@@ -61,7 +60,7 @@ impl Labels {
         self.decision_seconds.observe(outcome.decision_time.as_secs_f64());
         self.usage.count(outcome);
         if !matches!(outcome.reason, Reason::Public | Reason::Granted) {
-            self.metrics.denied(Denied::new(outcome, &self.names));
+            self.metrics.denied(outcome, &self.names);
         }
     }
 }

@@ -13,6 +13,7 @@ use prometheus::{
 };
 use thiserror::Error;
 
+use super::Outcome;
 use super::audit::Dropped;
 use super::connections::{ConnectionEnd, UpstreamSeries};
 use super::denials::{Denials, Denied};
@@ -272,12 +273,12 @@ impl Metrics {
     }
 
     /// The last refusals, the newest first.
-    pub fn denials(&self) -> Vec<Arc<Denied>> {
+    pub fn denials(&self) -> Vec<Denied> {
         self.denials.list()
     }
 
-    pub(super) fn denied(&self, denied: Denied) {
-        self.denials.put(denied);
+    pub(super) fn denied(&self, outcome: &Outcome<'_>, names: &Names) {
+        self.denials.put(outcome, names);
     }
 
     pub(super) fn count_dropped(&self, dropped: Dropped) {

@@ -14,6 +14,7 @@ mod outcome;
 mod panics;
 mod queue;
 mod read;
+mod recent;
 mod register;
 mod result;
 mod revocation;

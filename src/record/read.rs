@@ -17,6 +17,9 @@ pub struct AuditLine<'l> {
     /// `allow` or `deny`.
     #[serde(borrow)]
     pub decision: Cow<'l, str>,
+    /// The generation that decided; `None` in lines of other programs.
+    #[serde(default)]
+    pub generation: Option<u64>,
     /// The reason's code.
     #[serde(borrow)]
     pub reason: Cow<'l, str>,
@@ -26,6 +29,9 @@ pub struct AuditLine<'l> {
     /// Of a token that was good, or the listed one of a request for a token.
     #[serde(borrow)]
     pub client: Option<Cow<'l, str>>,
+    /// Of a token that was good.
+    #[serde(borrow, default)]
+    pub subject: Option<Cow<'l, str>>,
     /// The account that the request asked for.
     #[serde(borrow)]
     pub account: Option<Cow<'l, str>>,
@@ -91,12 +97,23 @@ struct Event {
     _event: String,
 }
 
-/// Why a line is none.
+/// Why a line is none: it is not JSON, or lacks what every line has.
 #[derive(Debug, Error)]
-pub enum NoAuditLine {
-    /// It is not JSON, or lacks what every line has.
-    #[error("this is no audit line: {0}")]
-    Foreign(#[from] serde_json::Error),
+#[error("this is no audit line: {}", what(.0))]
+pub struct NoAuditLine(#[from] serde_json::Error);
+
+impl NoAuditLine {
+    /// Where in the line, from 1.
+    #[must_use]
+    pub fn column(&self) -> usize {
+        self.0.column().max(1)
+    }
+}
+
+/// Without the place, which is the line's in its file.
+fn what(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
 }
 
 impl<'l> AuditLine<'l> {

@@ -8,6 +8,7 @@
 mod access;
 mod advice;
 mod change;
+mod explained;
 mod field;
 mod file;
 mod hash;
@@ -31,6 +32,7 @@ use crate::record::{RegistryChange, ReloadResult};
 
 pub use access::{NotAdmitted, Role, Who, access, admit, now};
 pub use change::{Change, Target};
+pub use explained::{Explained, explain_recorded};
 pub use field::FieldError;
 pub use hash::{hex, parse_hex};
 pub use refused::Refused;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::moments::{moment, since};
 use super::why::{Facts, fate, why};
 use super::{CheckOutcome, Ending, Rehearsed, Said, Sent, TokenChecks};
-use crate::config::{Configuration, Settings};
+use crate::config::Settings;
 use crate::policy::{
     Basis, Caller, ClientType, Considered, Fate, MethodSet, Policy, Reach, Reason, Role, ScopeId, Standing, UnixTime,
 };
@@ -84,6 +84,8 @@ pub enum TokenKind {
     NotAsked,
     /// Only its claims were given: it was not checked.
     Claims,
+    /// It was checked when the request came: what came of that is recorded.
+    Recorded,
 }
 
 /// One check of a token.
@@ -198,8 +200,10 @@ pub struct ForwardStory {
 /// What an explanation is made of beside what came of the request.
 #[derive(Debug)]
 pub struct Question<'q> {
-    /// The file.
-    pub configuration: &'q Configuration,
+    /// What decides.
+    pub policy: &'q Policy,
+    /// What else the file says.
+    pub settings: &'q Settings,
     /// The request's method.
     pub method: &'q str,
     /// Its target, as it came.
@@ -218,8 +222,7 @@ impl Explanation {
     /// The story of a request.
     #[must_use]
     pub fn new(question: Question<'_>, rehearsed: &Rehearsed<'_>) -> Self {
-        let Question { configuration, method, target, host, now, kind, checks } = question;
-        let Configuration { policy, settings, .. } = configuration;
+        let Question { policy, settings, method, target, host, now, kind, checks } = question;
         let sent = match &rehearsed.ending {
             Ending::Forwarded(sent) => Some(sent),
             Ending::Refused(..) | Ending::Answered(..) => None,
@@ -273,7 +276,7 @@ fn token_story(kind: TokenKind, checks: TokenChecks, reason: Reason) -> TokenSto
     let kind = match kind {
         TokenKind::None => TokenKind::None,
         kind if was_asked || has_checks => kind,
-        TokenKind::Sent | TokenKind::Claims | TokenKind::NotAsked => TokenKind::NotAsked,
+        TokenKind::Sent | TokenKind::Claims | TokenKind::Recorded | TokenKind::NotAsked => TokenKind::NotAsked,
     };
     TokenStory { kind, claims: checks.claims, checks: checks.checks.into_iter().map(made).collect() }
 }

@@ -10,6 +10,7 @@ mod explanation;
 mod moments;
 mod openapi;
 pub mod paint;
+mod recorded;
 mod rehearsed;
 pub mod replay;
 pub mod review;
@@ -25,6 +26,7 @@ pub use explanation::{
     ScopeStory, ServiceStory, TokenKind, TokenStory,
 };
 pub use openapi::{Imported, NotOpenApi, Note, import_openapi};
+pub use recorded::{Recorded, Unjudged};
 pub use rehearsed::{Ending, Own, Rehearsed, Said, Sent, Showing};
 pub use scope_map::{Access, ApiMap, Endpoint, ScopeMap};
 pub use story::story;

@@ -70,6 +70,7 @@ pub fn wrapped(text: &str, indent: usize, hanging: usize) -> String {
     for (place, word) in text.split(' ').enumerate() {
         let word_length = word.chars().count();
         if place > 0 && length + 1 + word_length > WIDTH {
+            lines.truncate(lines.trim_end_matches(' ').len());
             lines.push('\n');
             lines.push_str(&" ".repeat(hanging));
             length = hanging;
@@ -93,6 +94,7 @@ mod tests {
         assert_eq!(wrapped(&format!("a {long} b c"), 2, 4), format!("  a {long}\n    b c"));
         assert_eq!(wrapped(&format!("a {word} b"), 0, 1), format!("a\n {word}\n b"));
         assert_eq!(wrapped("", 2, 8), "  ");
+        assert_eq!(wrapped(&format!("{long}  bcd"), 0, 2), format!("{long}\n  bcd"));
     }
 
     #[test]

@@ -6,13 +6,12 @@
 use std::borrow::Cow;
 
 use hashbrown::HashMap;
-use http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
 
-use crate::policy::{
-    Account, AccountSource, Basis, Binding, Caller, Certificate, Denial, Identity, MethodSet, Policy, Reason, Request,
-    Route, Target, TokenFault, UnixTime,
-};
+use super::recorded::Recorded;
+use crate::policy::{Basis, Denial, Identity, MethodSet, Policy, Reason, Request, Route, Target, TokenFault};
 use crate::record::AuditLine;
+
+pub use super::recorded::Unjudged;
 
 /// More groups than this are counted together.
 const MOST_GROUPS: usize = 2_000;
@@ -80,25 +79,6 @@ pub struct Sighting {
     pub path: String,
     /// Why it was let through or refused.
     pub reason: String,
-}
-
-/// Why a request is not judged again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Unjudged {
-    /// It was ambiguous, and only the request itself says how.
-    Ambiguous,
-    /// Its token was no good or could not be checked, which the policy does not change.
-    Token,
-    /// It was for the gateway itself, or for a token.
-    NotForApi,
-    /// It was recorded before lines held what it takes.
-    OldLine,
-    /// The policy looks for its account where it was not looked for before.
-    AccountElsewhere,
-    /// It named different accounts, and the line does not say which.
-    AccountAmbiguous,
-    /// Its path, host or token cannot be read as it was.
-    Unreadable,
 }
 
 /// A recorded request as another policy answers it.
@@ -213,27 +193,14 @@ fn judge(policy: &Policy, line: &AuditLine<'_>) -> Result<Judged, Unjudged> {
     if line.reason == "form_rejected" || line.is_allowed() && line.service.is_none() {
         return Err(Unjudged::NotForApi);
     }
-    let (Some(sources), Some(token_scopes)) = (&line.account_sources, &line.token_scopes) else {
-        return Err(Unjudged::OldLine);
-    };
-    let host = line.host.as_deref().ok_or(Unjudged::Unreadable)?;
-    let target = Target::parse(line.path.as_bytes()).map_err(|_| Unjudged::Unreadable)?;
+    let recorded = Recorded::of(policy, line)?;
+    let target = Target::parse(recorded.target.as_bytes()).map_err(|_| Unjudged::Unreadable)?;
     let method = MethodSet::of_request(&line.method);
-    let plain = HeaderMap::new();
-    let bare = Request { method, target: &target, host, headers: &plain };
-    if policy.find_token_endpoint(&bare).is_some() {
-        return Err(Unjudged::NotForApi);
-    }
-    let named = named(policy, line, sources, &bare)?;
-    let target_text = named.query(target.path());
-    let target = Target::parse(target_text.as_bytes()).map_err(|_| Unjudged::Unreadable)?;
-    let headers = named.headers(line.browser)?;
-    let request = Request { method, target: &target, host, headers: &headers };
+    let request = Request { method, target: &target, host: recorded.host, headers: &recorded.headers };
     let route = policy.find(request).map_err(|_| Unjudged::Unreadable)?;
-    let certificate = certificate(line)?;
-    if line.issuer.is_some() {
-        let standing = policy.standing(&caller(line, token_scopes)?);
-        let identity = Identity::Known { standing: &standing, certificate: certificate.as_ref() };
+    if let Some(caller) = recorded.caller {
+        let standing = policy.standing(&caller);
+        let identity = Identity::Known { standing: &standing, certificate: recorded.certificate.as_ref() };
         return Ok(answer(policy, &route, identity));
     }
     if line.reason == "token_missing" || line.reason == "public" {
@@ -261,127 +228,4 @@ fn answer(policy: &Policy, route: &Route<'_, '_>, identity: Identity<'_>) -> Jud
             Judged::Allowed { scope, service }
         }
     }
-}
-
-/// The account that a request names outside its path, and where.
-struct NamedOutside<'p> {
-    account: String,
-    sources: Vec<&'p AccountSource>,
-}
-
-/// Where the apis that have the request look for its account, if that is known to have been looked at.
-fn named<'p>(
-    policy: &'p Policy,
-    line: &AuditLine<'_>,
-    recorded: &[Cow<'_, str>],
-    request: &Request<'_>,
-) -> Result<NamedOutside<'p>, Unjudged> {
-    let mut sources: Vec<&AccountSource> = Vec::new();
-    // An api of which nothing matches asks for no account, but says so only by not being there.
-    let apis = policy.apis_of(request).filter_map(|id| policy.api(id));
-    for source in apis.flat_map(|api| &api.account) {
-        if !matches!(source, AccountSource::Path(_)) && !sources.contains(&source) {
-            sources.push(source);
-        }
-    }
-    let is_recorded = |source: &&AccountSource| recorded.iter().any(|text| **text == written(source));
-    if sources.is_empty() {
-        return Ok(NamedOutside { account: String::new(), sources });
-    }
-    let outside = recorded.iter().filter(|text| !text.starts_with("path:")).count();
-    let account = line.account.as_deref().filter(|_| !line.injected);
-    let knows_all = sources.iter().all(is_recorded);
-    match account {
-        _ if line.reason == "account_ambiguous" => Err(Unjudged::AccountAmbiguous),
-        None if knows_all => Ok(NamedOutside { account: String::new(), sources: Vec::new() }),
-        // It may have stood in any of the recorded places, which makes no difference if all are looked at.
-        Some(account) if knows_all && (recorded.len() == 1 || is_all(policy, request, recorded, outside)) => {
-            Ok(NamedOutside { account: account.to_owned(), sources })
-        }
-        None | Some(_) => Err(Unjudged::AccountElsewhere),
-    }
-}
-
-/// Whether each api that has the request looks for its account in exactly the recorded places.
-fn is_all(policy: &Policy, request: &Request<'_>, recorded: &[Cow<'_, str>], outside: usize) -> bool {
-    let mut apis = policy.apis_of(request).filter_map(|id| policy.api(id));
-    outside > 0
-        && apis.all(|api| {
-            api.account.len() == recorded.len()
-                && api.account.iter().all(|source| recorded.iter().any(|text| **text == written(source)))
-        })
-}
-
-/// As a line has it.
-fn written(source: &AccountSource) -> String {
-    match source {
-        AccountSource::Path(name) => format!("path:{name}"),
-        AccountSource::Query(name) => format!("query:{name}"),
-        AccountSource::Header(name) => format!("header:{name}"),
-    }
-}
-
-impl NamedOutside<'_> {
-    fn query(&self, path: &str) -> String {
-        let mut target = path.to_owned();
-        for source in &self.sources {
-            if let AccountSource::Query(name) = source {
-                target += if target.contains('?') { "&" } else { "?" };
-                let encoded = self.account.bytes().fold(String::new(), |text, byte| {
-                    if byte.is_ascii_alphanumeric() {
-                        text + char::from(byte).encode_utf8(&mut [0; 4])
-                    } else {
-                        format!("{text}%{byte:02X}")
-                    }
-                });
-                target.extend([format!("{name}={encoded}")]);
-            }
-        }
-        target
-    }
-
-    fn headers(&self, browser: bool) -> Result<HeaderMap, Unjudged> {
-        let mut headers = HeaderMap::new();
-        for source in &self.sources {
-            if let AccountSource::Header(name) = source {
-                let name: &HeaderName = name;
-                let value = HeaderValue::from_str(&self.account).map_err(|_| Unjudged::Unreadable)?;
-                headers.append(name, value);
-            }
-        }
-        if browser {
-            headers.append(ORIGIN, HeaderValue::from_static("null"));
-        }
-        Ok(headers)
-    }
-}
-
-fn caller(line: &AuditLine<'_>, scopes: &[Cow<'_, str>]) -> Result<Caller, Unjudged> {
-    let accounts = line.token_accounts.iter().flatten().map(|account| Account::parse(account));
-    Ok(Caller {
-        issuer: "".into(),
-        subject: None,
-        client: line.client.as_deref().map(Into::into),
-        accounts: accounts.collect::<Option<_>>().ok_or(Unjudged::Unreadable)?,
-        scopes: scopes.iter().map(|scope| Box::from(&**scope)).collect(),
-        token_id: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixTime(u64::MAX),
-        binding: Binding::default(),
-    })
-}
-
-fn certificate(line: &AuditLine<'_>) -> Result<Option<Certificate>, Unjudged> {
-    let Some(presented) = &line.certificate else { return Ok(None) };
-    let mut sha256 = [0; 32];
-    if presented.sha256.len() != 64 {
-        return Err(Unjudged::Unreadable);
-    }
-    for (place, byte) in sha256.iter_mut().enumerate() {
-        let digits = presented.sha256.get(2 * place..2 * place + 2).ok_or(Unjudged::Unreadable)?;
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| Unjudged::Unreadable)?;
-    }
-    let san_dns = presented.san_dns.iter().map(|name| Box::from(&**name)).collect();
-    Ok(Some(Certificate { sha256, subject: (&*presented.subject).into(), san_dns }))
 }

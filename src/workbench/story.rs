@@ -83,7 +83,8 @@ fn token(told: &TokenStory, paint: Paint) -> Vec<String> {
         TokenKind::None => lines.push("  none was sent".to_owned()),
         TokenKind::NotAsked => lines.push("  not looked at".to_owned()),
         TokenKind::Claims => lines.push("  its checks are skipped: only what it says was given".to_owned()),
-        TokenKind::Sent => {}
+        TokenKind::Recorded if told.checks.is_empty() => lines.push("  it was good".to_owned()),
+        TokenKind::Sent | TokenKind::Recorded => {}
     }
     let width = told.checks.iter().map(|check| check.check.len()).max().unwrap_or_default();
     lines.extend(told.checks.iter().map(|check| check_line(check, width, paint)));

@@ -12,6 +12,9 @@
 )]
 
 mod access;
+#[path = "../scopegate/agreeing.rs"]
+#[allow(dead_code, reason = "the other test binary uses all of it")]
+mod agreeing;
 mod bindings;
 mod certificates;
 mod discovery;

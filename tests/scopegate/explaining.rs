@@ -2,9 +2,11 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
+use crate::agreeing::{self, comparable, disagreement};
 use crate::harness::{Gateway, Response, Signer, now};
 use crate::reasons::{self, Request};
 
@@ -13,7 +15,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 /// The explanation of a request as it is sent to the gateway, and the exit code.
-fn explain(gateway: &Gateway, request: &Request) -> (Value, i32) {
+pub(crate) fn explain(gateway: &Gateway, request: &Request) -> (Value, i32) {
     let mut arguments = vec!["--method", request.method, "--path", request.target, "--format", "json"];
     let headers: Vec<_> = request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     arguments.extend(["--from", "127.0.0.1", "--header", "Host: api.example.com"]);
@@ -25,20 +27,8 @@ fn explain(gateway: &Gateway, request: &Request) -> (Value, i32) {
     (serde_json::from_slice(&output.stdout).unwrap(), output.status.code().unwrap())
 }
 
-/// An answer without what is each request's own or the transport's.
-fn comparable(headers: impl IntoIterator<Item = (String, String)>, mut body: Value) -> (Vec<(String, String)>, Value) {
-    let own = ["x-request-id", "content-length", "date", "connection", "server"];
-    let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
-    let mut headers: Vec<_> = headers.filter(|(name, _)| !own.contains(&&**name)).collect();
-    headers.sort();
-    if let Some(id) = body.get_mut("request_id") {
-        id.take();
-    }
-    (headers, body)
-}
-
 #[track_caller]
-fn check_refused(explained: &Value, exit: i32, live: &Response) {
+pub(crate) fn check_refused(explained: &Value, exit: i32, live: &Response) {
     let told: Vec<(String, String)> = serde_json::from_value(explained["answer"]["headers"].clone()).unwrap();
     assert_eq!(explained["answer"]["status"], live.status);
     let body = explained["answer"]["body"].clone();
@@ -92,7 +82,7 @@ fn every_allowed_request_is_explained_as_the_upstream_gets_it() {
     }
 }
 
-const ALLOWING: &str = r#"
+pub(crate) const ALLOWING: &str = r#"
 identity_headers: { subject: X-Auth-Subject, client: X-Auth-Client, account: X-Auth-Account, scopes: X-Auth-Scopes }
 resource_metadata: { resource: https://api.example.com }
 apis:
@@ -349,4 +339,42 @@ fn what_cannot_be_asked_is_exit_2_and_one_line() {
         assert_eq!((exit, &*out), (2, ""), "{arguments:?}");
         assert!(err.contains(said), "{arguments:?}: {err}");
     }
+}
+
+#[test]
+fn answers_are_compared_and_one_that_is_not_the_explanations_is_noticed() {
+    let gateway = reasons::start("");
+    let before = agreeing::COMPARED.load(Ordering::Relaxed);
+    let token = Signer::shared().token(json!({ "scope": "data-read", "account_id": "acme" }));
+    let allowed = gateway.get("/data/acme/x", &token);
+    let refused = gateway.get("/data/beta/x", &token);
+    assert_eq!((allowed.status, refused.status), (200, 403));
+    assert!(agreeing::COMPARED.load(Ordering::Relaxed) >= before + 2);
+    let sent = |target: &str| {
+        let text = format!("GET {target} HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: Bearer {token}\r\n\r\n");
+        agreeing::Request::take(&mut text.into_bytes()).unwrap()
+    };
+    let folder = gateway.folder.path();
+    for (target, answer, agrees) in [
+        ("/data/acme/x", &allowed, true),
+        ("/data/beta/x", &refused, true),
+        ("/data/acme/x", &refused, false),
+        ("/data/beta/x", &allowed, false),
+        ("/nowhere", &refused, false),
+    ] {
+        let found = disagreement(folder, &sent(target), answer);
+        assert_eq!(found.is_none(), agrees, "{target}: {found:?}");
+    }
+}
+
+/// Of a test's own connections, the requests that went before one another are told apart.
+#[test]
+fn requests_are_taken_apart_as_they_were_sent() {
+    let mut bytes =
+        b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nxyGET /b HTTP/1.1\r\nHost: h\r\n\r\n".to_vec();
+    let first = agreeing::Request::take(&mut bytes).unwrap();
+    assert_eq!((first.target.as_str(), &*first.body, first.is_whole), ("/a", &b"xy"[..], true));
+    assert_eq!(agreeing::Request::take(&mut bytes).unwrap().target, "/b");
+    assert!(agreeing::Request::take(&mut bytes).is_none());
+    assert!(agreeing::Request::take(&mut b"GET  /b HTTP/1.1\r\n\r\n".to_vec()).is_none());
 }

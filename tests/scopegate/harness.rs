@@ -12,6 +12,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::agreeing::{self, Sent};
 pub(crate) use crate::signer::{Signer, now};
 
 /// Long enough for a busy machine; nothing waits for it to pass.
@@ -220,12 +221,19 @@ impl Gateway {
         loop {
             let ready = TcpStream::connect(self.admin).is_ok() && self.admin("/readyz").status == 200;
             if ready && TcpStream::connect(self.address).is_ok() {
+                agreeing::ready(self.address, self.folder.path());
                 return;
             }
             let waiting = Instant::now() < deadline && self.is_running();
             assert!(waiting, "the gateway is not ready; it said:\n{}", self.log());
             thread::sleep(Duration::from_millis(10));
         }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        agreeing::gone(self.address);
     }
 }
 
@@ -328,6 +336,8 @@ fn keep(output: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
 /// One connection of a plain HTTP/1.1 client.
 pub(crate) struct Connection {
     stream: BufReader<Box<dyn ReadWrite>>,
+    /// Where what is answered is held against its explanation.
+    sent: Option<Sent>,
 }
 
 /// What a connection is over.
@@ -337,19 +347,21 @@ impl<T: Read + Write + Send> ReadWrite for T {}
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Self {
-        Self::over(connect(address))
+        Self { sent: Sent::to(address), ..Self::over(connect(address)) }
     }
 
     pub(crate) fn over(stream: impl ReadWrite + 'static) -> Self {
-        Self { stream: BufReader::new(Box::new(stream)) }
+        Self { stream: BufReader::new(Box::new(stream)), sent: None }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.sent.iter_mut().for_each(|sent| sent.write(bytes));
         self.stream.get_mut().write_all(bytes).unwrap();
     }
 
     /// Bytes that a peer may well refuse to read to their end.
     pub(crate) fn try_write(&mut self, bytes: &[u8]) {
+        self.sent.iter_mut().for_each(|sent| sent.write(bytes));
         let _ = self.stream.get_mut().write_all(bytes);
     }
 
@@ -365,11 +377,16 @@ impl Connection {
     }
 
     /// The next answer; `None` if the peer closed instead.
+    #[track_caller]
     pub(crate) fn read_response(&mut self) -> Option<Response> {
         let (line, headers) = read_head(&mut self.stream)?;
         let status = line.split(' ').nth(1)?.parse().ok()?;
         let body = if matches!(status, 204 | 304) { vec![] } else { read_body(&mut self.stream, &headers, true)? };
-        Some(Response { status, headers, body })
+        let response = Response { status, headers, body };
+        if self.sent.as_mut().is_some_and(|sent| !sent.answered(&response)) {
+            self.sent = None;
+        }
+        Some(response)
     }
 }
 

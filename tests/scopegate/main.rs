@@ -16,10 +16,12 @@
     reason = "a test that meets what it does not expect fails, and that is what it is for"
 )]
 
+mod agreeing;
 mod allocations;
 mod attacks_http;
 mod attacks_tokens;
 mod authority;
+mod bad_input;
 mod balancer;
 mod bound;
 mod bounds;
@@ -34,6 +36,7 @@ mod console_sign_in;
 mod decisions;
 mod demo;
 mod explaining;
+mod explaining_live;
 mod faults;
 #[path = "../../benches/fixture/mod.rs"]
 mod fixture;

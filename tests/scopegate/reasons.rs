@@ -137,7 +137,13 @@ fn allowed_requests_reach_the_upstream_with_the_callers_identity() {
 
 /// A gateway whose listener has these keys beside its address.
 pub(crate) fn start(listener: &str) -> Gateway {
-    Gateway::start_listening(listener, POLICY, Upstream::start(), |folder| {
+    start_with(listener, "")
+}
+
+/// The same, whose file says more.
+pub(crate) fn start_with(listener: &str, more: &str) -> Gateway {
+    let policy = format!("{more}{POLICY}");
+    Gateway::start_listening(listener, &policy, Upstream::start(), |folder| {
         let revoked = json!({ "jti": "revoked", "iss": "https://issuer.example", "exp": now() + 3600 });
         std::fs::write(folder.join("revoked.jsonl"), format!("{revoked}\n")).unwrap();
         std::fs::write(folder.join("secret"), "hush\n").unwrap();

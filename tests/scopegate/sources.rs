@@ -13,7 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("issuer", &["policy", "token", "config", "record"]),
     ("gateway", &["policy", "token", "config", "workbench", "record", "issuer"]),
     ("reload", &["policy", "config", "record", "issuer", "gateway"]),
-    ("registry", &["policy", "config", "record", "issuer", "gateway"]),
+    ("registry", &["policy", "config", "workbench", "record", "issuer", "gateway"]),
     ("console", &["policy", "token", "config", "workbench", "record", "issuer", "gateway", "registry", "reload"]),
     ("admin", &["policy", "token", "config", "record", "issuer", "gateway", "registry", "reload", "console"]),
     ("demo", &["policy", "token", "config", "record", "issuer", "gateway", "registry", "reload", "console", "admin"]),

@@ -24,6 +24,9 @@
     reason = "a test that meets what it does not expect fails, and that is what it is for"
 )]
 
+#[path = "../scopegate/agreeing.rs"]
+#[allow(dead_code, reason = "the other test binary uses all of it")]
+mod agreeing;
 #[allow(dead_code, unused_imports, reason = "it is shared with the other tests")]
 #[path = "../scopegate/harness.rs"]
 mod harness;

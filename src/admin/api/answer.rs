@@ -6,8 +6,7 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use crate::admin::answer::as_json;
-use crate::admin::hex;
-use crate::registry::{Changed, FieldError, Refused};
+use crate::registry::{Changed, FieldError, Refused, hex};
 
 /// A response, or why there is none.
 pub(super) type Answered = Result<Response, Refusal>;
@@ -27,6 +26,10 @@ const LINK: &str = "; its description is at /api/v1/openapi.json";
 
 pub(super) fn json(status: StatusCode, value: &Value) -> Response {
     as_json(status, "application/json", value)
+}
+
+pub(super) fn text(text: String) -> Response {
+    crate::admin::answer::response(StatusCode::OK, "text/plain; charset=utf-8", text)
 }
 
 pub(super) fn with_etag(mut response: Response, sha256: [u8; 32]) -> Response {
@@ -79,6 +82,16 @@ impl Refusal {
     pub(super) fn missing(what: &str, name: &str) -> Self {
         let name: String = name.chars().take(256).collect();
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {what} `{name}`"))
+    }
+
+    /// Of a decision that is not among those that are kept.
+    pub(super) fn forgotten(request_id: &str) -> Self {
+        let id: String = request_id.chars().take(128).collect();
+        let detail = format!(
+            "none of the last decisions is of the request `{id}`: some thousand are kept; `scopegate explain` tells of \
+             any request, and the audit log has every decision"
+        );
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
     /// `is_wrong`: a token was sent.

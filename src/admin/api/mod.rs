@@ -5,6 +5,7 @@
 
 mod access;
 mod answer;
+mod explain;
 mod openapi;
 mod request;
 
@@ -23,7 +24,7 @@ use self::request::{Asked, Parameters};
 use crate::gateway::Generation;
 use crate::record::Metrics;
 use crate::registry::{
-    Change, Registry, Role, Search, Target, Who, api_view, apis_view, client_view, clients_view, denials_view,
+    Change, Registry, Role, Search, Target, Who, api_view, apis_view, client_view, clients_view, denials_view, hex,
     scope_view, scopes_view, usage_view, who_view,
 };
 
@@ -47,6 +48,7 @@ enum Endpoint {
     Who,
     Usage,
     Denials,
+    Explain,
     CreateApi,
     PutApi,
     PatchApi,
@@ -79,7 +81,7 @@ const SCOPE: &str = "/api/v1/scopes/{scope}";
 const CLIENT: &str = "/api/v1/clients/{client}";
 
 /// All that there is.
-const ROUTES: [Route; 24] = [
+const ROUTES: [Route; 25] = [
     route("GET", "/api/v1/openapi.json", Endpoint::OpenApi, "This document"),
     route(
         "GET",
@@ -109,6 +111,7 @@ const ROUTES: [Route; 24] = [
     route("GET", "/api/v1/who", Endpoint::Who, "Who can call a method and path, and why not"),
     route("GET", "/api/v1/usage", Endpoint::Usage, "What each scope and client was used for"),
     route("GET", "/api/v1/denials", Endpoint::Denials, "The last refusals"),
+    route("GET", "/api/v1/explain/{request_id}", Endpoint::Explain, "Why a recent request was let through or refused"),
 ];
 
 impl Route {
@@ -168,6 +171,10 @@ async fn answer(registry: &Arc<Registry>, route: &Route, asked: Asked<'_>) -> An
         return make(registry, change, &asked, editor).await;
     }
     let etag = generation.sha256;
+    if route.endpoint == Endpoint::Explain {
+        let response = explain::explain(registry, &generation, &asked).await;
+        return response.map(|response| answer::with_etag(response, etag));
+    }
     view(registry, route.endpoint, &asked, &editor).map(|response| answer::with_etag(response, etag))
 }
 
@@ -198,7 +205,8 @@ fn change(endpoint: Endpoint, asked: &Asked<'_>) -> Result<Option<Change>, answe
         | Endpoint::Client
         | Endpoint::Who
         | Endpoint::Usage
-        | Endpoint::Denials => return Ok(None),
+        | Endpoint::Denials
+        | Endpoint::Explain => return Ok(None),
     }))
 }
 
@@ -241,6 +249,7 @@ fn view(registry: &Registry, endpoint: Endpoint, asked: &Asked<'_>, who: &Who) -
         Endpoint::Client => entry_view(registry, &generation, &Target::Client(parameters.path("client")))?,
         Endpoint::Registry
         | Endpoint::OpenApi
+        | Endpoint::Explain
         | Endpoint::CreateApi
         | Endpoint::PutApi
         | Endpoint::PatchApi
@@ -293,7 +302,7 @@ fn registry_view(registry: &Registry, who: &Who) -> serde_json::Value {
     let read_only = registry.read_only();
     json!({
         "generation": generation.number,
-        "sha256": super::hex(&generation.sha256),
+        "sha256": hex(&generation.sha256),
         "removal_guard": generation.settings.removal_guard,
         "writable": read_only.is_none(),
         "read_only_because": read_only,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ROUTES, Route};
+use super::{Endpoint, ROUTES, Route};
 
 pub(super) fn document() -> Value {
     let mut paths = Map::new();
@@ -38,12 +38,14 @@ fn path_parameters(path: &str) -> Vec<Value> {
 fn operation(route: &Route) -> Value {
     let mut responses = Map::new();
     let success = if route.method == "POST" { "201" } else { "200" };
-    let schema =
-        if route.is_change() { json!({ "$ref": "#/components/schemas/Changed" }) } else { json!({ "type": "object" }) };
-    responses.insert(
-        success.to_owned(),
-        json!({ "description": route.summary, "content": { "application/json": { "schema": schema } } }),
-    );
+    let schema = if route.is_change() {
+        json!({ "$ref": "#/components/schemas/Changed" })
+    } else if route.endpoint == Endpoint::Explain {
+        json!({ "$ref": "#/components/schemas/Explained" })
+    } else {
+        json!({ "type": "object" })
+    };
+    responses.insert(success.to_owned(), json!({ "description": route.summary, "content": content(route, schema) }));
     let problems: &[&str] = if route.is_change() {
         &["400", "401", "403", "404", "409", "412", "413", "415", "422", "428", "503"]
     } else {
@@ -63,6 +65,15 @@ fn operation(route: &Route) -> Value {
         operation.insert("requestBody".to_owned(), json!({ "required": true, "content": content }));
     }
     operation
+}
+
+/// An explanation is there as text too.
+fn content(route: &Route, schema: Value) -> Value {
+    let mut content = json!({ "application/json": { "schema": schema } });
+    if let (Endpoint::Explain, Some(content)) = (route.endpoint, content.as_object_mut()) {
+        content.insert("text/plain".to_owned(), json!({ "schema": { "type": "string" } }));
+    }
+    content
 }
 
 fn body_schema(route: &Route) -> Option<&'static str> {
@@ -134,6 +145,17 @@ fn schemas() -> Value {
                 "dry_run": yes_no(), "generation": { "type": "integer" }, "sha256": text(), "kind": text(), "name": text(),
                 "before": {}, "after": {}, "diff": { "type": "string" }, "advice": texts(), "listed_by": texts(),
                 "lacked_by": texts(),
+            },
+        },
+        "Explained": {
+            "type": "object",
+            "description": "`recorded` is the audit line; `explanation` what `scopegate explain --format json` prints.",
+            "required": ["request_id", "earlier_with_this_id", "recorded", "generation_in_force", "in_force"],
+            "properties": {
+                "request_id": text(), "earlier_with_this_id": { "type": "integer" }, "recorded": { "type": "object" },
+                "generation_in_force": { "type": "integer" }, "in_force": yes_no(),
+                "decides_the_same": { "type": ["boolean", "null"] }, "untold": { "type": ["string", "null"] },
+                "explanation": { "type": ["object", "null"] },
             },
         },
         "Problem": {

@@ -15,8 +15,12 @@ use crate::workbench::advice;
 /// What `check` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Errors make a file useless, and the gateway refuses it. Advice is what a reviewer
-would ask about a file that is good.
+Errors make a file useless, and the gateway refuses it. Advice is what a
+reviewer would ask about a file that is good.
+
+Examples:
+  scopegate check gateway.yaml --strict
+  scopegate check gateway.yaml --format sarif > scopegate.sarif
 
 Exit codes: 0 good, 1 there are errors (or advice, with --strict), 2 the file
 cannot be read.")]

@@ -6,17 +6,28 @@ mod words;
 mod written;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{Exit, ReportFormat, file};
-use crate::config::Configuration;
+use crate::config::{Configuration, Source, SourceFile, compile};
 use crate::workbench::diff::{Difference, Direction, SettingChange, settings};
 use crate::workbench::paint::Paint;
 
 /// What `diff` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+What allows more comes first, the riskiest at the top, each with a request that
+the two files answer differently.
+
+Examples:
+  scopegate diff gateway.yaml candidate.yaml
+  git show main:gateway.yaml > old.yaml &&
+      scopegate diff old.yaml gateway.yaml --format markdown
+
+Exit codes: 0 compared (1 with --exit-code, if anything differs), 2 a file
+cannot be read.")]
 pub struct Arguments {
     /// The policy file in force.
     old: PathBuf,
@@ -37,7 +48,7 @@ struct View {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Exit {
-    let (old, new) = match (file::configuration(&arguments.old), file::configuration(&arguments.new)) {
+    let (old, new) = match (configuration(&arguments.old), configuration(&arguments.new)) {
         (Ok(old), Ok(new)) => (old, new),
         (Err(exit), _) | (_, Err(exit)) => return exit,
     };
@@ -52,6 +63,13 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     if arguments.exit_code && !view.is_empty() { Exit::Bad } else { Exit::Good }
 }
 
+/// The file as if it lay beside the other: a path in it means what it says, wherever a copy of it is.
+fn configuration(path: &Path) -> Result<Configuration, Exit> {
+    let file = SourceFile::read(path).map_err(|error| file::unusable(&error))?;
+    let beside = Source { directory: Path::new("."), ..file.source() };
+    compile(&beside).map_err(|problems| file::bad(&problems))
+}
+
 fn view(old: &Configuration, new: &Configuration) -> Result<View, Exit> {
     let difference = Difference::new(&old.policy, &new.policy).map_err(|error| file::unusable(&error))?;
     Ok(View { difference, settings: settings(old, new) })
@@ -64,7 +82,7 @@ impl View {
 
     fn printed(&self, format: ReportFormat, paint: Paint) -> String {
         match format {
-            ReportFormat::Human => text::text(self, paint),
+            ReportFormat::Text => text::text(self, paint),
             ReportFormat::Json => written::json(self),
             ReportFormat::Markdown => markdown::markdown(self),
         }

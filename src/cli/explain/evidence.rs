@@ -75,7 +75,8 @@ fn keys_of(path: &Path) -> Result<KeySet, String> {
     Ok(parsed.keys)
 }
 
-fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
+/// The whole of a file that is no longer than that.
+pub(super) fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // One more than there may be shows that there are more.
     File::open(path)?.take(longest.saturating_add(1)).read_to_end(&mut bytes)?;

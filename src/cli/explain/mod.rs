@@ -5,17 +5,19 @@ mod request;
 
 use std::io::{self, IsTerminal, Write};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use http::header::{AUTHORIZATION, HOST};
 
 use self::evidence::Files;
-use self::request::{Asked, Credentials};
+use self::request::Asked;
 use super::{Exit, Format, file};
 use crate::config::Configuration;
 use crate::gateway::{Head, Rehearsal};
+use crate::policy::{Caller, Denial, UnixTime};
 use crate::workbench::paint::Paint;
-use crate::workbench::{Evidence, Explanation, Question, TokenChecks, TokenKind, check_token, story};
+use crate::workbench::{Evidence, Explanation, Question, Showing, TokenChecks, TokenKind, check_token, story};
 
 /// What `explain` takes.
 #[derive(Debug, Args)]
@@ -23,7 +25,7 @@ use crate::workbench::{Evidence, Explanation, Question, TokenChecks, TokenKind, 
 Examples:
   scopegate explain --method GET --path /orders/acme --token-file token.txt
   scopegate explain --method GET --path /orders/acme \\
-      --claims '{\"scope\": \"orders_read\", \"client_id\": \"app\", \"account_id\": \"acme\"}'
+      --claims '{\"scope\": \"orders_read\", \"account_id\": \"acme\"}'
 
 Exit codes: 0 the request is let through, 1 it is refused, 2 it could not be asked.")]
 pub struct Arguments {
@@ -91,7 +93,6 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
 
 fn explain(arguments: &Arguments, configuration: &Configuration) -> Result<Explanation, String> {
     let asked = Asked::read(arguments, &configuration.settings)?;
-    let files = Files::new(&configuration.settings, arguments.jwks.as_deref(), asked.now)?;
     let head = Head {
         method: &asked.method,
         target: &arguments.path,
@@ -100,33 +101,54 @@ fn explain(arguments: &Arguments, configuration: &Configuration) -> Result<Expla
         certificate: asked.certificate.as_ref(),
         form: arguments.form.as_deref().unwrap_or_default().as_bytes(),
     };
-    let mut checks = TokenChecks::default();
-    let rehearsed = Rehearsal::new(configuration).judge(&head, |showing| match &asked.credentials {
-        Credentials::Claims(claims) => claims.identify(&mut checks),
-        Credentials::Sent | Credentials::None => {
-            let evidence = Evidence {
-                issuers: &configuration.settings.issuers,
-                keys: &|issuer| files.keys(issuer),
-                revocations: &|| files.revocations(),
-                now: asked.now,
-            };
-            let (made, caller) = check_token(showing, &evidence);
-            checks = made;
-            caller
+    match &asked.claims {
+        None => explained(configuration, &head, arguments.jwks.as_deref(), asked.now),
+        Some(claims) => {
+            let identify = |_: &Showing<'_>, checks: &mut TokenChecks| claims.identify(checks);
+            Ok(told(configuration, &head, asked.now, TokenKind::Claims, identify))
         }
-    });
-    let question = Question {
-        configuration,
-        method: asked.method.as_str(),
-        target: &arguments.path,
-        host: asked.host(),
-        now: Some(asked.now),
-        kind: match &asked.credentials {
-            Credentials::Claims(_) => TokenKind::Claims,
-            Credentials::Sent => TokenKind::Sent,
-            Credentials::None => TokenKind::None,
-        },
-        checks,
+    }
+}
+
+/// What the gateway of a file would do with a request now, and why. Tokens are checked with the keys and
+/// the list of revoked tokens that the file names, or with the keys of `jwks`: nobody is asked.
+///
+/// # Errors
+/// If `jwks` cannot be read.
+pub fn explained(
+    configuration: &Configuration,
+    head: &Head<'_>,
+    jwks: Option<&Path>,
+    now: UnixTime,
+) -> Result<Explanation, String> {
+    let files = Files::new(&configuration.settings, jwks, now)?;
+    let kind = if head.headers.contains_key(AUTHORIZATION) { TokenKind::Sent } else { TokenKind::None };
+    let identify = |showing: &Showing<'_>, checks: &mut TokenChecks| {
+        let evidence = Evidence {
+            issuers: &configuration.settings.issuers,
+            keys: &|issuer| files.keys(issuer),
+            revocations: &|| files.revocations(),
+            now,
+        };
+        let (made, caller) = check_token(showing, &evidence);
+        *checks = made;
+        caller
     };
-    Ok(Explanation::new(question, &rehearsed))
+    Ok(told(configuration, head, now, kind, identify))
+}
+
+fn told(
+    configuration: &Configuration,
+    head: &Head<'_>,
+    now: UnixTime,
+    kind: TokenKind,
+    identify: impl FnOnce(&Showing<'_>, &mut TokenChecks) -> Result<Option<Caller>, Denial>,
+) -> Explanation {
+    let Configuration { policy, settings, .. } = configuration;
+    let mut checks = TokenChecks::default();
+    let rehearsed = Rehearsal::new(policy, settings).judge(head, |showing| identify(showing, &mut checks));
+    let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let method = head.method.as_str();
+    let question = Question { policy, settings, method, target: head.target, host, now: Some(now), kind, checks };
+    Explanation::new(question, &rehearsed)
 }

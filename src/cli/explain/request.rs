@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::Arguments;
+use super::evidence::read;
 use crate::config::Settings;
 use crate::policy::{Caller, Certificate, Denial, UnixTime};
 use crate::token::{IssuerRules, certificate_from_pem, introspected};
@@ -21,18 +22,9 @@ pub(super) struct Asked {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) certificate: Option<Certificate>,
-    pub(super) credentials: Credentials,
+    /// What a good token would say, if there is one.
+    pub(super) claims: Option<Claims>,
     pub(super) now: UnixTime,
-}
-
-/// Where the caller is to be known from.
-pub(super) enum Credentials {
-    /// The request brings nothing along.
-    None,
-    /// `Authorization`.
-    Sent,
-    /// What a good token would say.
-    Claims(Claims),
 }
 
 /// What a good token of an issuer would say.
@@ -44,6 +36,8 @@ pub(super) struct Claims {
 
 /// A token may be this long; more is no token.
 const LONGEST_TOKEN: u64 = 1 << 20;
+/// Of a client certificate with those above it, in bytes.
+const LONGEST_CERTIFICATE: u64 = 1 << 20;
 
 /// What claims say of the token itself, and not of its caller: that is not asked here.
 const OF_THE_TOKEN: [&str; 8] = ["iss", "aud", "exp", "nbf", "iat", "cnf", "active", "token_type"];
@@ -73,21 +67,15 @@ impl Asked {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         }
         let now = arguments.at.as_deref().map_or_else(|| Ok(clock()), time)?;
-        let credentials = match &arguments.claims {
+        let claims = match &arguments.claims {
             Some(_) if headers.contains_key(AUTHORIZATION) => {
                 return Err("`--claims` stands for a token, so there can be no `Authorization` header beside it".into());
             }
-            Some(claims) => Credentials::Claims(Claims::read(claims, settings, now)?),
-            None if headers.contains_key(AUTHORIZATION) => Credentials::Sent,
-            None => Credentials::None,
+            Some(claims) => Some(Claims::read(claims, settings, now)?),
+            None => None,
         };
         let certificate = arguments.client_cert.as_deref().map(certificate).transpose()?;
-        Ok(Self { method, headers, certificate, credentials, now })
-    }
-
-    /// The host, where it can be shown.
-    pub(super) fn host(&self) -> Option<&str> {
-        self.headers.get(HOST)?.to_str().ok()
+        Ok(Self { method, headers, certificate, claims, now })
     }
 }
 
@@ -139,13 +127,16 @@ fn token_of(file: &Path) -> Result<String, String> {
     match read {
         Ok(_) if text.trim().is_empty() => Err(format!("there is no token in {}", file.display())),
         Ok(_) => Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(format!("cannot read the token from {}: it is no text", file.display()))
+        }
         Err(error) => Err(format!("cannot read the token from {}: {error}", file.display())),
     }
 }
 
 fn certificate(file: &Path) -> Result<Certificate, String> {
-    let text = fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    certificate_from_pem(&text).map_err(|invalid| format!("{}: {invalid}", file.display()))
+    let bytes = read(file, LONGEST_CERTIFICATE).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    certificate_from_pem(&String::from_utf8_lossy(&bytes)).map_err(|invalid| format!("{}: {invalid}", file.display()))
 }
 
 fn time(text: &str) -> Result<UnixTime, String> {

@@ -14,6 +14,15 @@ use crate::workbench::replay::{Change, Count, Group, Sighting, Tally, Unjudged};
 
 /// What `replay` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+What the log does not hold is not guessed: such requests are counted apart, with
+the reason.
+
+Example:
+  scopegate replay --audit audit.jsonl candidate.yaml
+
+Exit codes: 0 judged (1 with --exit-code, if an answer changes), 2 a file cannot
+be read.")]
 pub struct Arguments {
     /// The audit log: JSON, a line a request.
     #[arg(long, value_name = "FILE")]
@@ -44,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     let paint = Paint { styled: super::is_styled(out.is_terminal()) };
     let view = View::new(&tally);
     let printed = match arguments.format {
-        ReportFormat::Human => text::text(&view, paint),
+        ReportFormat::Text => text::text(&view, paint),
         ReportFormat::Json => json(&view),
         ReportFormat::Markdown => text::markdown(&view),
     };

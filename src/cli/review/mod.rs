@@ -17,6 +17,15 @@ use crate::workbench::review::{Finding, Usage};
 
 /// What `review` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+A right that is needed once a year is not in a week's log: read the proposal
+before it is applied.
+
+Examples:
+  scopegate review --audit audit.jsonl gateway.yaml
+  scopegate review --audit audit.jsonl --format patch | git apply
+
+Exit codes: 0 reviewed, 2 a file cannot be read.")]
 pub struct Arguments {
     /// The audit log: JSON, a line a request.
     #[arg(long, value_name = "FILE")]
@@ -34,8 +43,8 @@ pub struct Arguments {
 enum Format {
     /// For people.
     #[default]
-    #[value(alias = "text")]
-    Human,
+    #[value(alias = "human")]
+    Text,
     /// For programs.
     Json,
     /// The proposal alone, for `git apply` or `patch -p1`.
@@ -65,7 +74,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     let out = io::stdout();
     let paint = Paint { styled: super::is_styled(out.is_terminal()) };
     let printed = match arguments.format {
-        Format::Human => text::text(&view, paint),
+        Format::Text => text::text(&view, paint),
         Format::Json => written(&view),
         Format::Patch => view.patch.clone(),
     };

@@ -16,6 +16,12 @@ use crate::workbench::{Access, ApiMap, ScopeMap};
 
 /// What `scopes` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  scopegate scopes gateway.yaml
+  scopegate scopes --format csv > scopes.csv
+
+Exit codes: 0 shown, 2 the file cannot be read.")]
 pub struct Arguments {
     /// The policy file.
     #[arg(default_value = "gateway.yaml")]

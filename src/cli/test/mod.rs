@@ -130,7 +130,7 @@ impl Results<'_> {
 }
 
 fn tested(configuration: &Configuration, expected: Vec<Expectation>) -> (Vec<Tested>, Coverage) {
-    let rehearsal = Rehearsal::new(configuration);
+    let rehearsal = Rehearsal::new(&configuration.policy, &configuration.settings);
     let mut coverage = Coverage::default();
     let tests = expected.into_iter().map(|expectation| {
         let started = Instant::now();
@@ -153,7 +153,8 @@ fn tested(configuration: &Configuration, expected: Vec<Expectation>) -> (Vec<Tes
 
 fn explanation(configuration: &Configuration, expectation: &Expectation, rehearsed: &Rehearsed<'_>) -> Explanation {
     let question = Question {
-        configuration,
+        policy: &configuration.policy,
+        settings: &configuration.settings,
         method: expectation.method.as_str(),
         target: &expectation.target,
         host: expectation.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()),

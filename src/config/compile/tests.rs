@@ -413,7 +413,8 @@ fn access_to_the_registry_has_default_scopes() {
 
 #[test]
 fn the_console_has_an_origin_and_a_client_of_its_own() {
-    let keys = "client_id: console, client_secret_file: s, resource: 'https://api.example.com', url: 'https://A.example:443/'";
+    let keys =
+        "client_id: console, client_secret_file: s, resource: 'https://api.example.com', url: 'https://A.example:443/'";
     let text = format!(
         "version: 1\nlisteners: [{{ address: \"[::1]:1\" }}]\nupstreams: {{ u: {{ servers: [\"[::1]:3\"] }} }}\n\
          apis: [{{ name: n, upstream: u, public: [/] }}]\nissuers: [{{ issuer: a, audiences: [b], keys: {{ file: c }} }}]\n\

@@ -80,10 +80,19 @@ impl<'d> Schemes<'d> {
             notes.add("left out: nothing that it asks for is a bearer token", shown);
             return Ask::Impossible;
         }
-        if alternatives.iter().any(BTreeSet::is_empty) {
+        let (any_token, scoped): (Vec<_>, Vec<_>) = alternatives.into_iter().partition(BTreeSet::is_empty);
+        if scoped.is_empty() {
             return Ask::AnyToken;
         }
-        Ask::Scopes(alternatives)
+        if !any_token.is_empty() {
+            // Such a scheme has limits of its own, which no scope shows: whoever has none would pass.
+            notes.add(
+                "left out: of what it asks for, an alternative without scopes, by which any good token would do; \
+                 those with scopes were carried over",
+                shown,
+            );
+        }
+        Ask::Scopes(scoped)
     }
 
     /// The scopes of a requirement; `None` if no token can meet it.

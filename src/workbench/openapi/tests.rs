@@ -108,6 +108,24 @@ fn what_asks_for_nothing_is_public_and_what_does_not_say_is_not() {
 }
 
 #[test]
+fn an_alternative_without_scopes_does_not_widen_those_that_have_some() {
+    let paths = json!({
+        "/a": { "get": { "security": [{ "jwt": [] }, { "o": ["read"] }] } },
+        "/b": { "get": { "security": [{ "o": ["read"] }, { "o": [] }, { "oidc": ["admin"] }] } },
+        "/c": { "get": { "security": [{ "jwt": [] }, { "o": [] }] } },
+    });
+    check(
+        &document(&Value::Null, &paths),
+        &["GET /v2/a: read", "GET /v2/b: admin, read", "GET /v2/c: orders-more-access"],
+        &[
+            ("GET /a", "left out: of what it asks for, an alternative without scopes"),
+            ("GET /b", "left out: of what it asks for, an alternative without scopes"),
+            ("GET /c", "any good token would do"),
+        ],
+    );
+}
+
+#[test]
 fn a_scope_that_all_ask_for_is_required_and_other_combinations_are_left_out() {
     let paths = json!({
         "/a": { "get": {} },

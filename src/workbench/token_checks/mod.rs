@@ -70,6 +70,19 @@ pub enum CheckOutcome {
     NotMade,
 }
 
+impl TokenChecks {
+    /// Of a token whose refusal is all that is known of it.
+    #[must_use]
+    pub fn recorded(fault: Option<TokenFault>) -> Self {
+        let failed = |fault| Check {
+            step: TokenStep::failed_by(fault),
+            outcome: CheckOutcome::Failed,
+            detail: fault.to_string(),
+        };
+        Self { checks: fault.map(failed).into_iter().collect(), claims: None }
+    }
+}
+
 /// Checks the token that a request shows; the caller is `None` where there is no token.
 pub fn check_token(showing: &Showing<'_>, evidence: &Evidence<'_>) -> (TokenChecks, Result<Option<Caller>, Denial>) {
     let credential = match &showing.credential {

@@ -142,6 +142,64 @@ fn no_request_is_hidden_in_another_whoever_cuts_the_stream() {
     assert!(answered >= 12, "{answered}");
 }
 
+/// What a proxy before the gateway takes for one request and the gateway must not take for two, or the other way round:
+/// each is refused, and nothing behind it is read. (CVE-2025-22871, CVE-2024-6827, and others of 2024 to 2026.)
+#[test]
+fn chunks_that_some_server_ends_elsewhere_are_refused() {
+    let stage = Stage::start();
+    let hidden_length = format!("{:x}", HIDDEN.len() + 5);
+    let cases = [
+        // A line feed that ends the line for one, and is a part of the extension for the other.
+        format!("2;\nxx\r\n{hidden_length}\r\n0\r\n\r\n{HIDDEN}\r\n0\r\n\r\n"),
+        format!("2;a\nxx\r\n{hidden_length}\r\n0\r\n\r\n{HIDDEN}\r\n0\r\n\r\n"),
+        format!("2;a=\"\n\"\r\nxx\r\n0\r\n\r\n{HIDDEN}"),
+        format!("2;a\rxx\r\n0\r\n\r\n{HIDDEN}"),
+        format!("2;a\0\r\nxx\r\n0\r\n\r\n{HIDDEN}"),
+        format!("0;\n\r\n\r\n{HIDDEN}"),
+        format!("0;a\n\r\n{HIDDEN}\r\n"),
+        // A line feed or a carriage return alone.
+        format!("2\nxx\r\n0\r\n\r\n{HIDDEN}"),
+        format!("2\rxx\r\n0\r\n\r\n{HIDDEN}"),
+        format!("2\r\nxx\n0\r\n\r\n{HIDDEN}"),
+        format!("2\r\nxx\r0\r\n\r\n{HIDDEN}"),
+        format!("0\r\n\n{HIDDEN}"),
+        format!("0\n\r\n{HIDDEN}"),
+        // Two bytes after the data that are no end of a line.
+        format!("2\r\nxxyy0\r\n\r\n{HIDDEN}"),
+        format!("2\r\nxx0\r\n\r\n{HIDDEN}"),
+        // Sizes that are none, or that overflow.
+        format!("\r\n0\r\n\r\n{HIDDEN}"),
+        format!(";a\r\n0\r\n\r\n{HIDDEN}"),
+        format!("1_0\r\nxxxxxxxxxxxxxxxx\r\n0\r\n\r\n{HIDDEN}"),
+        format!("2 0\r\nxx\r\n0\r\n\r\n{HIDDEN}"),
+        format!("00000000000000002\r\nxx\r\n0\r\n\r\n{HIDDEN}"),
+        format!("2\x0b\r\nxx\r\n0\r\n\r\n{HIDDEN}"),
+        // Trailers that end elsewhere.
+        format!("0\r\nX: y\n\r\n{HIDDEN}"),
+        format!("0\r\nX: y\r\n\n{HIDDEN}"),
+        format!("0\r\n X: y\r\n\r\n{HIDDEN}"),
+        format!("0\r\nX: y\rZ: y\r\n\r\n{HIDDEN}"),
+    ];
+    println!("{} bodies", cases.len());
+    for body in &cases {
+        let shown = body.escape_debug();
+        let text = stage.request("POST /data/acme/x", &["Transfer-Encoding: chunked"], body);
+        assert_eq!(stage.statuses(&text), [400], "{shown}");
+        // The same in two pieces, wherever they are parted.
+        for place in 1..body.len().min(12) {
+            let (head, rest) = text.split_at(text.len() - body.len() + place);
+            let mut connection = Connection::open(stage.gateway.address);
+            connection.write(head.as_bytes());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            connection.try_write(rest.as_bytes());
+            let statuses: Vec<_> =
+                std::iter::from_fn(|| connection.read_response()).map(|response| response.status).collect();
+            assert_eq!(statuses, [400], "{shown} parted at {place}");
+        }
+        stage.check(&shown.to_string(), 0);
+    }
+}
+
 #[test]
 fn an_early_refusal_lets_nothing_of_its_body_be_a_request() {
     let stage = Stage::start();
