@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 
 use crate::console::{self, Console};
 use crate::record::MetricsUnmade;
-use crate::registry::Registry;
+use crate::registry::{Registry, hex};
 
 pub use live::Live;
 
@@ -236,10 +236,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 fn shown_time(time: SystemTime) -> Option<String> {
     jiff::Timestamp::try_from(time).ok().map(|time| format!("{time:.3}"))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// What `/readyz` says while something is missing.

@@ -24,7 +24,7 @@ use self::request::{Asked, Parameters};
 use crate::gateway::Generation;
 use crate::record::Metrics;
 use crate::registry::{
-    Change, Registry, Role, Search, Target, Who, api_view, apis_view, client_view, clients_view, denials_view,
+    Change, Registry, Role, Search, Target, Who, api_view, apis_view, client_view, clients_view, denials_view, hex,
     scope_view, scopes_view, usage_view, who_view,
 };
 
@@ -302,7 +302,7 @@ fn registry_view(registry: &Registry, who: &Who) -> serde_json::Value {
     let read_only = registry.read_only();
     json!({
         "generation": generation.number,
-        "sha256": super::hex(&generation.sha256),
+        "sha256": hex(&generation.sha256),
         "removal_guard": generation.settings.removal_guard,
         "writable": read_only.is_none(),
         "read_only_because": read_only,
