@@ -9,7 +9,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 .PHONY: help run test test-clock test-diff test-idp test-secret soak fuzz fuzz-check deny advisories release lint schema man bench bench-check compare scale setup
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## build and start the demo: gateway, development issuer and echo upstream in one process
 	$(CARGO) run --quiet -- demo
@@ -19,6 +19,14 @@ test: setup ## every test
 
 test-diff: setup ## what `scopegate diff` tells of 12,000 random pairs of policies, against trying requests
 	SCOPEGATE_DIFF_PAIRS=12000 $(CARGO) test --test scopegate a_difference_is
+
+test-browser: setup ## the console in Chromium: the life of a scope, every page on desks and phones; installs Debian's chromium
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+		echo "Chromium or its driver is missing: installing Debian's packages chromium and chromium-driver"; \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver; \
+		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq --no-install-recommends chromium chromium-driver; fi; } \
+		|| { echo "Chromium could not be installed: install chromium and chromedriver, then try again" >&2; exit 1; }
+	$(CARGO) test --test browser -- --nocapture
 
 test-idp: setup ## the gateway against a certified identity provider; needs Node.js
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.20 or later first" >&2; exit 1; }

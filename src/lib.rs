@@ -11,6 +11,7 @@
 //! - `live` holds the generation in force; `reload` replaces it whole or not at all.
 //! - `gateway` is the proxy, and the only folder that knows pingora.
 //! - `registry` is the file as people see and change it: apis, scopes, clients, by rules and as a whole.
+//! - `console` is the registry as pages, and who is signed in there.
 //! - `admin` answers on the admin address.
 //! - `demo` is a development issuer and an echo upstream.
 //! - `cli` has a file for each command.
@@ -18,6 +19,7 @@
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod demo;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -11,11 +11,13 @@ mod candidate;
 mod look;
 mod watch;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::SystemTime;
 
 use thiserror::Error;
 
@@ -46,8 +48,25 @@ pub struct Reload {
 pub struct Status {
     source: PathBuf,
     last_error: Mutex<Option<String>>,
+    /// The newest last.
+    refusals: Mutex<VecDeque<RefusedText>>,
     candidate_error: Mutex<Option<String>>,
 }
+
+/// A text of the file, or that there was none to read, which was not taken into force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedText {
+    /// When it was last considered.
+    pub at: SystemTime,
+    /// Of the text, if it could be read.
+    pub sha256: Option<[u8; 32]>,
+    /// Why, one problem a line.
+    pub why: String,
+}
+
+/// Refusals that are remembered, and so much of each, in characters.
+const MOST_REFUSALS: usize = 50;
+const LONGEST_WHY: usize = 8 * 1024;
 
 /// Reads and compiles the file.
 ///
@@ -66,6 +85,7 @@ impl Reload {
         let status = Arc::new(Status {
             source: path.to_owned(),
             last_error: Mutex::default(),
+            refusals: Mutex::default(),
             candidate_error: Mutex::default(),
         });
         let (wake, woken) = mpsc::channel();
@@ -102,6 +122,25 @@ impl Status {
     /// Why the file's present text is not in force, one problem a line; `None` where it is.
     pub fn last_error(&self) -> Option<String> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The last texts that were refused, the newest last.
+    pub fn refusals(&self) -> Vec<RefusedText> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Remembers a refusal; the same again takes the place of the last.
+    fn refuse(&self, sha256: Option<[u8; 32]>, why: String) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if refusals.back().is_some_and(|last| last.sha256 == sha256) {
+            refusals.pop_back();
+        } else if refusals.len() >= MOST_REFUSALS {
+            refusals.pop_front();
+        }
+        let shown = why.chars().take(LONGEST_WHY).collect();
+        refusals.push_back(RefusedText { at: SystemTime::now(), sha256, why: shown });
+        drop(refusals);
+        self.set(Some(why));
     }
 
     /// Why the present text of the candidate is not the one that requests are judged by besides; `None`

@@ -19,13 +19,14 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use crate::console::{self, Console};
 use crate::record::MetricsUnmade;
-use crate::registry::Registry;
+use crate::registry::{Registry, hex};
 
 pub use live::Live;
 
@@ -132,11 +133,13 @@ pub struct TriedReport {
 pub async fn serve(
     listener: TcpListener,
     state: Arc<dyn AdminState>,
-    registry: Option<Arc<Registry>>,
+    registry: Option<(Arc<Registry>, Arc<Console>)>,
 ) -> io::Result<()> {
     let router = router(state);
     let router = match registry {
-        Some(registry) => router.merge(api::router(registry)),
+        Some((registry, console)) => {
+            router.merge(api::router(registry)).merge(console::router(console)).route("/", get(front))
+        }
         None => router,
     };
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
@@ -153,6 +156,15 @@ pub fn router(state: Arc<dyn AdminState>) -> Router {
         .fallback(|uri: Uri| async move { answer::not_found(uri.path()) })
         .method_not_allowed_fallback(|| async { answer::method_not_allowed() })
         .with_state(state)
+}
+
+/// People are led to the console.
+async fn front(uri: Uri, headers: HeaderMap) -> Response {
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    if accepted.any(|value| value.contains("text/html")) {
+        return Redirect::to("/console").into_response();
+    }
+    answer::not_found(uri.path())
 }
 
 async fn readyz(State(state): State<Arc<dyn AdminState>>) -> Response {
@@ -224,10 +236,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 fn shown_time(time: SystemTime) -> Option<String> {
     jiff::Timestamp::try_from(time).ok().map(|time| format!("{time:.3}"))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// What `/readyz` says while something is missing.

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use super::Exit;
 use super::running::Running;
 use super::serve::{END, Signals, control_runtime, fail, is_styled, log_to_stderr, until_end};
-use crate::config::Configuration;
+use crate::config::{Admin, Configuration};
 use crate::demo::{RequiredScopes, Stage, Tour, required_scopes};
 use crate::gateway::{Gateway, Sockets};
 use crate::reload::{NotLoaded, load};
@@ -37,6 +37,7 @@ pub struct Arguments {
 /// What of the file is told and looked for.
 struct Places {
     admin: Option<SocketAddr>,
+    console: Option<String>,
     upstreams: Vec<String>,
     audit: Option<PathBuf>,
 }
@@ -105,6 +106,9 @@ impl Arguments {
         if let Some(admin) = places.admin {
             tell("admin", &format!("http://{admin}, with /healthz /readyz /metrics /policy"));
         }
+        if let Some(console) = &places.console {
+            tell("console", &format!("{console}, to look and change things in a browser: one click signs you in"));
+        }
         if let Some(audit) = &places.audit {
             tell("audit", &audit.display().to_string());
         }
@@ -117,7 +121,13 @@ impl Places {
     fn of(configuration: &Configuration) -> Self {
         let settings = &configuration.settings;
         let servers = settings.upstreams.iter().flat_map(|upstream| &upstream.servers);
+        let has_console = |admin: &&Admin| admin.access.is_some();
         Self {
+            console: settings
+                .admin
+                .as_ref()
+                .filter(has_console)
+                .map(|admin| format!("http://{}/console", reachable(admin.address))),
             admin: settings.admin.as_ref().map(|admin| admin.address),
             upstreams: servers.map(|server| format!("{}:{}", server.host, server.port)).collect(),
             audit: settings.audit.file.clone(),

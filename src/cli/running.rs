@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::admin::{self, Live};
 use crate::config::Configuration;
+use crate::console::Console;
 use crate::gateway::{CannotServe, Gateway, Server, Sockets};
 use crate::issuer::Issuers;
 use crate::record::{AuditGuard, AuditSink, Metrics, MetricsUnmade, count_panics};
@@ -99,7 +100,9 @@ impl Running {
         let reload = Reload::start(path, Arc::clone(&gateway)).map_err(CannotRun::Reload)?;
         let live = Live { gateway: Arc::clone(&gateway), file: Arc::clone(reload.status()) };
         let registry = Arc::new(Registry::new(Arc::clone(&gateway), path.to_owned()));
-        let admin = admin.map(|(address, listener)| Admin::start(address, listener, (live, registry), runtime));
+        let console = Console::new(Arc::clone(&registry), Arc::clone(reload.status()));
+        let admin =
+            admin.map(|(address, listener)| Admin::start(address, listener, (live, registry, console), runtime));
         Ok(Self { gateway, server, reload, admin, sockets, _audit: guard })
     }
 
@@ -182,11 +185,11 @@ impl Admin {
     fn start(
         address: SocketAddr,
         listener: TcpListener,
-        (live, registry): (Live, Arc<Registry>),
+        (live, registry, console): (Live, Arc<Registry>, Arc<Console>),
         runtime: &Handle,
     ) -> Self {
         let task = runtime.spawn(async move {
-            if let Err(error) = admin::serve(listener, Arc::new(live), Some(registry)).await {
+            if let Err(error) = admin::serve(listener, Arc::new(live), Some((registry, console))).await {
                 tracing::error!(%error, "the admin endpoints have ended");
             }
         });

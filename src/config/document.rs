@@ -233,7 +233,10 @@ pub(super) struct Http2Limits {
 /// Who may see and change the registry on the admin address.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["issuer"]))]
+#[schemars(extend(
+    "required" = ["issuer"],
+    "dependentRequired" = needs(&[("client_secret_file", "client_id"), ("resource", "client_id")])
+))]
 pub(super) struct Access {
     /// The issuer, one of `issuers`, whose tokens count.
     pub(super) issuer: Entry<String>,
@@ -243,6 +246,18 @@ pub(super) struct Access {
     /// The scope of those who may look and change.
     #[schemars(extend("default" = "scopegate:manage"))]
     pub(super) manage: Entry<String>,
+    /// Where browsers reach the console, if that is not the admin address itself: scheme, host and port.
+    #[schemars(with = "Entry<texts::Url>")]
+    pub(super) url: Entry<String>,
+    /// The console's id as a client of the issuer, where visitors then sign in; without it they paste a token.
+    #[schemars(with = "Entry<texts::Plain>")]
+    pub(super) client_id: Entry<String>,
+    /// File with the client's secret, if it has one.
+    #[schemars(with = "Entry<texts::File>")]
+    pub(super) client_secret_file: Entry<String>,
+    /// What the console asks for tokens for (RFC 8707), if the issuer wants to know.
+    #[schemars(with = "Entry<texts::Url>")]
+    pub(super) resource: Entry<String>,
 }
 
 /// Servers that answer alike.

@@ -41,7 +41,8 @@ pub use remark::{Remark, Subject};
 pub use schema::{policy_schema, tests_schema};
 pub use settings::{
     Access, Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
-    Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, TokenEndpoint, Upstream,
+    Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, SignInClient, TokenEndpoint,
+    Upstream,
 };
 pub use source::{SourceFile, Unreadable};
 

@@ -104,6 +104,22 @@ pub struct Access {
     pub view: ScopeName,
     /// What it must carry to change it, which includes seeing it.
     pub manage: ScopeName,
+    /// The console's origin, such as `https://console.example.com`, where that is not `http://` and the
+    /// admin address.
+    pub url: Option<Box<str>>,
+    /// As whom the console has its visitors sign in at the issuer; without it they paste a token.
+    pub sign_in: Option<SignInClient>,
+}
+
+/// The console, as a client of the issuer that its visitors sign in at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInClient {
+    /// Its id there.
+    pub client_id: Box<str>,
+    /// A file with its secret, if it is a confidential client. A final newline does not count.
+    pub secret_file: Option<PathBuf>,
+    /// What to ask for tokens for (RFC 8707), if the issuer wants to know.
+    pub resource: Option<Box<str>>,
 }
 
 /// The unchanged servers behind.

@@ -77,7 +77,7 @@ const STRANGER: DemoClient = DemoClient {
     may: &[],
 };
 
-const GOOD: Oddity = Oddity { expired: false, without_required: false };
+const GOOD: Oddity = Oddity { expired: false, without_required: false, subject: None };
 const BROWSER: (&str, &str) = ("Origin", "https://shop.example.com");
 
 pub(super) const ACTS: &[Act] = &[
@@ -189,7 +189,7 @@ pub(super) const ACTS: &[Act] = &[
         product: "API Scopes",
         note: "the required scope is missing",
         who: "registry-portal",
-        token: Token::Signed("read_user_data", Oddity { expired: false, without_required: true }),
+        token: Token::Signed("read_user_data", Oddity { expired: false, without_required: true, subject: None }),
         asks: &[Ask::get("/directory/users/7", 403, Reason::ScopeRequired).pasted()],
     },
     Act {
@@ -231,7 +231,10 @@ pub(super) const ACTS: &[Act] = &[
         product: "Whatever the product",
         note: "an old one",
         who: "acme-integration",
-        token: Token::Signed("wk-ezcfg-def-data-read", Oddity { expired: true, without_required: false }),
+        token: Token::Signed(
+            "wk-ezcfg-def-data-read",
+            Oddity { expired: true, without_required: false, subject: None },
+        ),
         asks: &[Ask::get("/integration/default-data/acme/forms", 401, Reason::TokenExpired)],
     },
     Act {

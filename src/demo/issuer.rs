@@ -15,6 +15,7 @@ use jsonwebtoken::Algorithm;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::authorization::{self, CONSOLE, Codes};
 use super::clients::DemoClient;
 use super::key::{KeyFault, SigningKey};
 use super::scope;
@@ -32,6 +33,7 @@ pub(super) struct DemoIssuer {
     pub(super) syntax: ScopeSyntax,
     keys: Vec<SigningKey>,
     required: RequiredScopes,
+    pub(super) codes: Codes,
 }
 
 /// What is unusual about a token; nothing, by default.
@@ -41,6 +43,8 @@ pub(super) struct Oddity {
     pub(super) expired: bool,
     /// It was issued before the apis had required scopes.
     pub(super) without_required: bool,
+    /// Who it is about, if that is not the client itself.
+    pub(super) subject: Option<&'static str>,
 }
 
 const LIFETIME: Duration = Duration::from_secs(3600);
@@ -67,7 +71,14 @@ impl DemoIssuer {
         if rules.scope_syntax == ScopeSyntax::Words {
             keys.push(SigningKey::rs256()?);
         }
-        Ok(Self { url: rules.issuer.to_string(), audience, syntax: rules.scope_syntax, keys, required })
+        Ok(Self {
+            url: rules.issuer.to_string(),
+            audience,
+            syntax: rules.scope_syntax,
+            keys,
+            required,
+            codes: Codes::default(),
+        })
     }
 
     pub(super) fn url(&self) -> &str {
@@ -99,7 +110,7 @@ impl DemoIssuer {
         let scope = scope::write(&scopes, self.syntax);
         let claims = Claims {
             iss: &self.url,
-            sub: client.id,
+            sub: oddity.subject.unwrap_or(client.id),
             aud: &self.audience,
             client_id: client.id,
             account_id: client.account,
@@ -117,17 +128,31 @@ impl DemoIssuer {
     }
 
     fn metadata(&self) -> Value {
+        let (mut grants, mut responses) = (vec!["client_credentials"], vec![]);
+        if self.signs_people_in() {
+            grants.push("authorization_code");
+            responses.push("code");
+        }
         let algorithms: Vec<_> = self.keys.iter().map(SigningKey::algorithm).collect();
-        json!({
+        let mut metadata = json!({
             "issuer": self.url,
             "token_endpoint": self.token_endpoint(),
             "jwks_uri": format!("{}/jwks", self.url),
-            "grant_types_supported": ["client_credentials"],
-            "response_types_supported": [],
+            "grant_types_supported": grants,
+            "response_types_supported": responses,
             "subject_types_supported": ["public"],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             "id_token_signing_alg_values_supported": algorithms,
-        })
+        });
+        if self.signs_people_in() {
+            authorization::tell(&self.url, &mut metadata);
+        }
+        metadata
+    }
+
+    /// The console's scopes are words.
+    pub(super) fn signs_people_in(&self) -> bool {
+        self.syntax == ScopeSyntax::Words
     }
 }
 
@@ -138,6 +163,7 @@ pub(super) fn router(issuer: Arc<DemoIssuer>, path: &str) -> Router {
         .without_v07_checks()
         .route(&format!("{path}/jwks"), get(jwks))
         .route(&format!("{path}/oauth/token"), post(token))
+        .route(&format!("{path}/authorize"), get(authorization::authorize))
         .route(&format!("{path}/.well-known/openid-configuration"), get(metadata))
         // RFC 8414 section 3.1 puts the well-known part before the issuer's path.
         .route(&format!("/.well-known/oauth-authorization-server{path}"), get(metadata))
@@ -167,15 +193,26 @@ async fn token(
         (Some(Ok(text)), None) => Some(text),
         (Some(_), _) => return refused(&Refusal::InvalidRequest("the Authorization header is unreadable")),
     };
+    if form.iter().any(|(name, value)| name == "grant_type" && value == "authorization_code")
+        && issuer.signs_people_in()
+    {
+        return match issuer.codes.redeem(&form) {
+            Ok(signed_in) => {
+                let oddity = Oddity { subject: Some(signed_in.subject), ..Oddity::default() };
+                answered(&issuer, Granted { client: &CONSOLE, scopes: signed_in.scopes }, oddity)
+            }
+            Err(refusal) => refused(&refusal),
+        };
+    }
     match judge(&TokenRequest { authorization, form: &form }, issuer.syntax) {
-        Ok(granted) => answered(&issuer, granted),
+        Ok(granted) => answered(&issuer, granted, Oddity::default()),
         Err(refusal) => refused(&refusal),
     }
 }
 
 /// RFC 6749 section 5.1.
-fn answered(issuer: &DemoIssuer, granted: Granted) -> Response {
-    match issuer.issue(granted.client, granted.scopes, Oddity::default()) {
+fn answered(issuer: &DemoIssuer, granted: Granted, oddity: Oddity) -> Response {
+    match issuer.issue(granted.client, granted.scopes, oddity) {
         Ok((token, scope)) => uncached(
             StatusCode::OK,
             &json!({
@@ -208,7 +245,7 @@ fn uncached(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")], Json(body)).into_response()
 }
 
-fn token_id() -> Result<String, KeyFault> {
+pub(super) fn token_id() -> Result<String, KeyFault> {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes)?;
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))

@@ -5,6 +5,7 @@
 //! file it plays the issuers and upstreams all the same.
 
 mod acts;
+mod authorization;
 mod clients;
 mod echo;
 mod issuer;

@@ -31,6 +31,8 @@ pub(super) enum Refusal {
     UnsupportedGrantType,
     /// What was asked for and may not be had.
     InvalidScope(String),
+    /// The code is none that was given to who brings it, or was brought before.
+    InvalidGrant,
     /// Nothing was asked for.
     NoScope(&'static DemoClient),
 }
@@ -67,6 +69,7 @@ impl Refusal {
             Self::InvalidClient => (401, "invalid_client"),
             Self::UnauthorizedClient => (400, "unauthorized_client"),
             Self::UnsupportedGrantType => (400, "unsupported_grant_type"),
+            Self::InvalidGrant => (400, "invalid_grant"),
             Self::InvalidScope(_) | Self::NoScope(_) => (400, "invalid_scope"),
         }
     }
@@ -78,6 +81,7 @@ impl Refusal {
             Self::InvalidClient => "the client is unknown to this issuer, or its secret is wrong".to_owned(),
             Self::UnauthorizedClient => "a public client cannot get a token by client_credentials".to_owned(),
             Self::UnsupportedGrantType => "only client_credentials is supported".to_owned(),
+            Self::InvalidGrant => "the code is unknown, was used before, or is another's".to_owned(),
             Self::InvalidScope(scope) => {
                 let shown: String = scope.chars().filter(|c| matches!(c, ' ' | '!' | '#'..='[' | ']'..='~')).collect();
                 format!("the client may not have {shown}")

@@ -3,6 +3,7 @@
 //! A generation is immutable: a request takes one at its start and is judged, answered, forwarded and
 //! recorded by it. Reading the file is `reload`'s.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -56,6 +57,8 @@ pub struct Gateway {
     /// Out of force, and kept until no request has them: dropping a large policy takes time that
     /// no request should spend.
     retired: Mutex<Vec<Arc<Generation>>>,
+    /// The last that were put in force, the newest last.
+    past: Mutex<VecDeque<PutInForce>>,
     issuers: Arc<Issuers>,
     metrics: Arc<Metrics>,
     audit: AuditSink,
@@ -63,6 +66,20 @@ pub struct Gateway {
     loads: Loads,
     shadows: Shadows,
 }
+
+/// That a generation was put in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutInForce {
+    /// Its number.
+    pub generation: u64,
+    /// SHA-256 of the text of its file.
+    pub sha256: [u8; 32],
+    /// When.
+    pub at: SystemTime,
+}
+
+/// Generations that are remembered.
+const MOST_PAST: usize = 100;
 
 /// What became of a configuration that was to replace the one in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,9 +117,11 @@ impl Gateway {
         let loads = Loads::default();
         let first = Generation::new(1, configuration, &issuers, &metrics, &loads);
         first.announce(&metrics);
+        let past = Mutex::new(VecDeque::from([first.put_in_force()]));
         Self {
             current: ArcSwap::from_pointee(first),
             retired: Mutex::default(),
+            past,
             issuers,
             metrics,
             audit,
@@ -115,6 +134,11 @@ impl Gateway {
     /// The generation in force.
     pub fn current(&self) -> Arc<Generation> {
         self.current.load_full()
+    }
+
+    /// The last generations that were put in force, the newest last.
+    pub fn past(&self) -> Vec<PutInForce> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 
     /// The process's metrics.
@@ -143,6 +167,12 @@ impl Gateway {
         let next = Generation::new(current.number + 1, configuration, &self.issuers, &self.metrics, &self.loads);
         let number = next.number;
         next.announce(&self.metrics);
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        past.push_back(next.put_in_force());
+        if past.len() > MOST_PAST {
+            past.pop_front();
+        }
+        drop(past);
         retired.retain(is_used);
         retired.push(self.current.swap(Arc::new(next)));
         Ok(Replaced::By(number))
@@ -200,6 +230,10 @@ impl Gateway {
 }
 
 impl Generation {
+    fn put_in_force(&self) -> PutInForce {
+        PutInForce { generation: self.number, sha256: self.sha256, at: self.loaded_at }
+    }
+
     fn new(
         number: u64,
         configuration: Configuration,

@@ -57,7 +57,7 @@ mod token_error;
 mod trace;
 mod upstream;
 
-pub use generation::{Gateway, Generation, NeedsRestart, NotReplaced, Replaced};
+pub use generation::{Gateway, Generation, NeedsRestart, NotReplaced, PutInForce, Replaced};
 pub use guard::{CarriedScope, StillCarried};
 pub use rehearsal::{Head, Rehearsal};
 pub use server::{CannotServe, Server};

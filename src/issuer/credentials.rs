@@ -122,12 +122,12 @@ impl Trust {
 }
 
 /// The content of the one file that is watched.
-fn only<'c>(contents: &[&'c [u8]]) -> &'c [u8] {
+pub(super) fn only<'c>(contents: &[&'c [u8]]) -> &'c [u8] {
     contents.first().copied().unwrap_or_default()
 }
 
 /// RFC 6749 section 2.3.1: id and secret are form-encoded before they are joined and put in base64.
-fn basic(client_id: &str, content: &[u8]) -> Result<HeaderValue, Unusable> {
+pub(super) fn basic(client_id: &str, content: &[u8]) -> Result<HeaderValue, Unusable> {
     let pair = format!("{}:{}", form_encoded(client_id.as_bytes()), form_encoded(secret(content)?));
     // INVARIANT: base64 has no character that a header's value has not.
     let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)))

@@ -145,7 +145,7 @@ impl Discovery {
 /// Where an issuer's metadata may be: behind its whole name (`OpenID` Connect Discovery 1.0 section
 /// 4), or with the well-known path before its own (RFC 8414 section 3). A final slash goes before
 /// either is made.
-fn places(issuer: &str) -> [String; 2] {
+pub(super) fn places(issuer: &str) -> [String; 2] {
     let name = issuer.strip_suffix('/').unwrap_or(issuer);
     let after_scheme = name.find("://").map_or(0, |at| at + 3);
     let path = name.get(after_scheme..).and_then(|rest| rest.find('/')).map_or(name.len(), |at| after_scheme + at);

@@ -10,6 +10,7 @@
 //!   `credentials` prove who asks.
 //! - `revoked` is the list of revoked tokens, `revocation_file` how it is kept, `revoke` who may add to
 //!   it; `replay` is the memory of proofs, `nonce` what proofs may be asked to contain.
+//! - `sign_in` is how people come by a token at an issuer, for the console.
 //! - `moment` is when something happens: what is judged goes by the time, what is remembered ages by a clock that is
 //!   never set.
 //! - `web`, over `connections`, and `file` are where bytes come from, `kept` what is made of files,
@@ -46,6 +47,7 @@ mod revoke;
 mod revoked;
 mod set;
 mod sha256;
+mod sign_in;
 mod state;
 mod unknown;
 mod web;
@@ -56,6 +58,7 @@ pub use moment::Moment;
 pub use revoke::{NotRevoked, NotTaken};
 pub use revoked::{NotAppended, Revoked};
 pub use set::IssuerSet;
+pub use sign_in::{Brought, CannotSignIn, SignIn};
 
 use self::cache::TokenCache;
 use self::environment::Environment;
@@ -96,6 +99,7 @@ struct Memory {
 struct AtWork {
     states: Vec<Weak<IssuerState>>,
     revoked: Weak<Revoked>,
+    sign_in: Weak<SignIn>,
 }
 
 impl Issuers {
@@ -146,8 +150,10 @@ impl Issuers {
         let others = earlier.iter().filter(|state| !states.iter().any(|own| Arc::ptr_eq(own, state)));
         at_work.states = others.chain(&states).map(Arc::downgrade).collect();
         at_work.revoked = revoked.as_ref().map(Arc::downgrade).unwrap_or_default();
+        let sign_in = SignIn::start(settings, at_work.sign_in.upgrade(), &self.around);
+        at_work.sign_in = sign_in.as_ref().map(Arc::downgrade).unwrap_or_default();
         drop(at_work);
-        IssuerSet { states, revoked, revokers, memory: Arc::clone(&self.memory), around: self.around.clone() }
+        IssuerSet { states, revoked, revokers, sign_in, memory: Arc::clone(&self.memory), around: self.around.clone() }
     }
 }
 

@@ -8,6 +8,7 @@ use http::HeaderValue;
 use super::introspect::Introspector;
 use super::revoke::Revokers;
 use super::revoked::Revoked;
+use super::sign_in::SignIn;
 use super::state::IssuerState;
 use super::{Memory, environment::Environment};
 
@@ -16,6 +17,7 @@ pub struct IssuerSet {
     pub(super) states: Box<[Arc<IssuerState>]>,
     pub(super) revoked: Option<Arc<Revoked>>,
     pub(super) revokers: Option<Revokers>,
+    pub(super) sign_in: Option<Arc<SignIn>>,
     pub(super) memory: Arc<Memory>,
     pub(super) around: Environment,
 }
@@ -38,6 +40,11 @@ impl IssuerSet {
     /// The nonce for an answer that asks for one, or renews it (RFC 9449 sections 8 and 9).
     pub fn proof_nonce(&self, now: Instant) -> Option<HeaderValue> {
         HeaderValue::try_from(self.memory.nonces.give(now)?).ok()
+    }
+
+    /// Where people sign in to the console, if the file says so.
+    pub fn sign_in(&self) -> Option<&Arc<SignIn>> {
+        self.sign_in.as_ref()
     }
 
     /// The state of that number, if the generation has it.

@@ -3,13 +3,15 @@
 //!
 //! A change is worked out on the file's text (`change`, `yaml`), judged as a whole by `config`, held to
 //! the rules here, written (`file`) and put in force before the call returns. What is in force is shown
-//! by `view` and `who`. Who may ask is `admin`'s.
+//! by `view` and `who`, and `access` says who may ask.
 
+mod access;
 mod advice;
 mod change;
 mod explained;
 mod field;
 mod file;
+mod hash;
 mod records;
 mod refused;
 mod view;
@@ -28,9 +30,11 @@ use crate::config::{Configuration, Problems, SourceFile, compile};
 use crate::gateway::{Gateway, Generation};
 use crate::record::{RegistryChange, ReloadResult};
 
+pub use access::{NotAdmitted, Role, Who, access, admit, now};
 pub use change::{Change, Target};
 pub use explained::{Explained, explain_recorded};
 pub use field::FieldError;
+pub use hash::{hex, parse_hex};
 pub use refused::Refused;
 pub use view::{Search, api_view, client_view, scope_view, scopes_view};
 pub use view::{apis_view, clients_view, denials_view, usage_view};

@@ -151,7 +151,11 @@ impl Watch {
             }
             Err(refused) => {
                 refused.log();
-                self.status.set(Some(refused.to_string()));
+                let sha256 = match self.considered {
+                    Considered::Refused(sha256) => sha256,
+                    Considered::InForce => None,
+                };
+                self.status.refuse(sha256, refused.to_string());
                 metrics.policy_reload(ReloadResult::Refused);
                 tracing::warn!(generation = self.gateway.current().number, "the policy in force stays");
             }
@@ -214,7 +218,7 @@ mod tests {
     use std::sync::Mutex;
     use std::thread;
 
-    use super::super::{Reload, load};
+    use super::super::{MOST_REFUSALS, Reload, load};
     use super::*;
     use crate::issuer::Issuers;
     use crate::record::{AuditGuard, AuditSink, Metrics};
@@ -243,8 +247,12 @@ mod tests {
             let (audit, guard) = AuditSink::open(Some(&directory.path().join("audit")), &metrics).unwrap();
             let issuers = Issuers::new(Arc::clone(&metrics), runtime.handle().clone());
             let gateway = Arc::new(Gateway::new(load(&path).unwrap(), issuers, metrics, audit));
-            let status =
-                Arc::new(Status { source: path, last_error: Mutex::default(), candidate_error: Mutex::default() });
+            let status = Arc::new(Status {
+                source: path,
+                last_error: Mutex::default(),
+                refusals: Mutex::default(),
+                candidate_error: Mutex::default(),
+            });
             Self { watch: Watch::new(gateway, status), directory, _guard: guard, _runtime: runtime }
         }
 
@@ -297,6 +305,32 @@ mod tests {
         stage.check(1, None, [0, 4, 1]);
         stage.watch.read(true);
         stage.check(1, None, [0, 4, 2]);
+    }
+
+    #[test]
+    fn what_became_of_the_last_texts_is_remembered() {
+        let mut stage = Stage::start();
+        for nth in 0..MOST_REFUSALS + 2 {
+            stage.write(&policy("/first").replace("upstream: b", &format!("upstream: c{nth}")));
+            stage.watch.look();
+            // Asked again, it is the same refusal.
+            stage.watch.read(true);
+        }
+        let refusals = stage.watch.status.refusals();
+        assert_eq!(refusals.len(), MOST_REFUSALS);
+        assert!(refusals[0].why.contains("`c2`"), "{refusals:?}");
+        let sums: std::collections::BTreeSet<_> = refusals.iter().map(|refused| refused.sha256).collect();
+        assert_eq!(sums.len(), MOST_REFUSALS);
+        stage.write(&policy("/second"));
+        stage.watch.look();
+        let past = stage.watch.gateway.past();
+        assert_eq!(past.iter().map(|own| own.generation).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(past[1].sha256, stage.watch.gateway.current().sha256);
+        assert!(past[1].at >= past[0].at);
+        stage.write("version");
+        std::fs::remove_file(&stage.watch.status.source).unwrap();
+        stage.watch.look();
+        assert_eq!(stage.watch.status.refusals().last().unwrap().sha256, None);
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(crate) mod samples;
 mod scopes;
 mod server_metadata;
 mod sha256;
+mod sign_in;
 mod spki;
 mod token_form;
 
@@ -49,4 +50,5 @@ pub use revocation::{InvalidRevocation, Revocations};
 pub use revocation_entry::{InvalidEntry, Revocation, is_torn};
 pub use rules::{ClaimPath, ClaimPaths, DpopRules, IssuerRules, ScopeSyntax, TokenBounds, TokenType, WIDEST_BOUNDS};
 pub use server_metadata::{InvalidServerMetadata, ServerMetadata};
+pub use sign_in::{NoToken, SignInMetadata, token_of_answer};
 pub use token_form::{TokenForm, check_media_type};

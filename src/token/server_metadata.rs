@@ -37,6 +37,9 @@ pub enum InvalidServerMetadata {
     /// What an issuer behind `https` names must be behind `https` too.
     #[error("the document's `{0}` is not a whole `https` URL")]
     Url(&'static str),
+    /// PKCE is only done by other methods (RFC 7636 section 4.2).
+    #[error("the document's `code_challenge_methods_supported` has no `S256`")]
+    NoS256,
 }
 
 /// In bytes; so much of another's `issuer` is shown.
@@ -49,10 +52,7 @@ impl ServerMetadata {
     /// The first thing that is wrong with it.
     pub fn parse(body: &[u8], issuer: &str) -> Result<Self, InvalidServerMetadata> {
         let members = json::object(body).map_err(|fault| InvalidServerMetadata::Json(fault.text()))?;
-        let named = text(&members, "issuer")?.ok_or(InvalidServerMetadata::Member("issuer"))?;
-        if named != issuer {
-            return Err(InvalidServerMetadata::Issuer(shortened(named)));
-        }
+        check_issuer(&members, issuer)?;
         let plain = issuer.starts_with("http://");
         let aliases = match members.get("mtls_endpoint_aliases") {
             None => &Object::new(),
@@ -67,7 +67,13 @@ impl ServerMetadata {
     }
 }
 
-fn text<'o>(members: &'o Object, name: &'static str) -> Result<Option<&'o str>, InvalidServerMetadata> {
+/// The document is the issuer's: section 3.3 of RFC 8414.
+pub(super) fn check_issuer(members: &Object, issuer: &str) -> Result<(), InvalidServerMetadata> {
+    let named = text(members, "issuer")?.ok_or(InvalidServerMetadata::Member("issuer"))?;
+    if named == issuer { Ok(()) } else { Err(InvalidServerMetadata::Issuer(shortened(named))) }
+}
+
+pub(super) fn text<'o>(members: &'o Object, name: &'static str) -> Result<Option<&'o str>, InvalidServerMetadata> {
     match members.get(name) {
         None => Ok(None),
         Some(Json::String(text)) => Ok(Some(text)),
@@ -75,7 +81,11 @@ fn text<'o>(members: &'o Object, name: &'static str) -> Result<Option<&'o str>, 
     }
 }
 
-fn url(members: &Object, name: &'static str, plain: bool) -> Result<Option<Box<str>>, InvalidServerMetadata> {
+pub(super) fn url(
+    members: &Object,
+    name: &'static str,
+    plain: bool,
+) -> Result<Option<Box<str>>, InvalidServerMetadata> {
     let Some(text) = text(members, name)? else { return Ok(None) };
     let scheme = text.starts_with("https://") || (plain && text.starts_with("http://"));
     // What URL parsers forgive or drop would be asked for otherwise than it is written.

@@ -69,6 +69,53 @@ fn the_table_is_as_expected_and_each_line_to_paste_gives_its_status() {
 }
 
 #[test]
+fn one_click_signs_a_visitor_in_to_the_console_as_viewer_or_manager() {
+    let folder = folder();
+    let demo = Process::start(folder.path(), &["demo"]);
+    let said = wait_for("the demo", || {
+        let log = demo.log.lock().unwrap().clone();
+        log.contains("Ctrl-C ends the demo").then_some(log)
+    });
+    let console = said.lines().find_map(|line| line.trim().strip_prefix("console")).unwrap().trim();
+    let console = console.split(',').next().unwrap().strip_suffix("/console").unwrap();
+    for (role, name) in [("manage", "demo manager"), ("view", "demo viewer")] {
+        let mut cookies = std::collections::BTreeMap::new();
+        let mut open = |url: &str| {
+            let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+            let pairs: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let mut connection = Connection::open(host.parse().unwrap());
+            let cookie = format!("Cookie: {}", pairs.join("; "));
+            connection.write(format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n{cookie}\r\n\r\n").as_bytes());
+            let response = connection.read_response().unwrap();
+            for (_, cookie) in response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
+                let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+                cookies.insert(name.to_owned(), value.to_owned());
+            }
+            response
+        };
+        let page = String::from_utf8(open(&format!("{console}/console/sign-in?next=/console/policy")).body).unwrap();
+        let link = page.split("href=\"").find(|link| link.contains(&format!("as={role}"))).unwrap();
+        let mut url = format!("{console}{}", link.split('"').next().unwrap().replace("&amp;", "&"));
+        // To the issuer, and back.
+        for _ in 0..2 {
+            let led = open(&url);
+            assert_eq!(led.status, 303, "{url}: {led:?}");
+            url = led.header("location").unwrap().to_owned();
+        }
+        assert!(url.starts_with(&format!("{console}/console/sign-in/back?code=")), "{url}");
+        let page = String::from_utf8(open(&url).body).unwrap();
+        let on = page.split("content=\"0;url=").nth(1).unwrap().split('"').next().unwrap();
+        let in_now = open(&format!("{console}{}", on.replace("&#38;", "&").replace("&amp;", "&")));
+        assert_eq!((in_now.status, in_now.header("location")), (303, Some("/console/policy")), "{in_now:?}");
+        let page = String::from_utf8(open(&format!("{console}/console/policy")).body).unwrap();
+        assert!(page.contains(name) && page.contains("generation"), "{page}");
+        let form = open(&format!("{console}/console/apis/wirewheel"));
+        let may_add = String::from_utf8(form.body).unwrap().contains("Add scope");
+        assert_eq!(may_add, role == "manage");
+    }
+}
+
+#[test]
 fn a_token_can_be_had_through_the_gateway_with_the_scopes_that_the_file_allows() {
     let folder = folder();
     let demo = Process::start(folder.path(), &["demo"]);

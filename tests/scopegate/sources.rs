@@ -13,9 +13,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("issuer", &["policy", "token", "config", "record"]),
     ("gateway", &["policy", "token", "config", "workbench", "record", "issuer"]),
     ("reload", &["policy", "config", "record", "issuer", "gateway"]),
-    ("registry", &["policy", "config", "workbench", "record", "gateway"]),
-    ("admin", &["policy", "token", "config", "record", "issuer", "gateway", "registry", "reload"]),
-    ("demo", &["policy", "token", "config", "record", "issuer", "gateway", "registry", "reload", "admin"]),
+    ("registry", &["policy", "config", "workbench", "record", "issuer", "gateway"]),
+    ("console", &["policy", "token", "config", "workbench", "record", "issuer", "gateway", "registry", "reload"]),
+    ("admin", &["policy", "token", "config", "record", "issuer", "gateway", "registry", "reload", "console"]),
+    ("demo", &["policy", "token", "config", "record", "issuer", "gateway", "registry", "reload", "console", "admin"]),
     (
         "cli",
         &[
@@ -28,6 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "gateway",
             "registry",
             "reload",
+            "console",
             "admin",
             "demo",
         ],

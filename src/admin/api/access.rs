@@ -1,5 +1,4 @@
-//! Who may see and change the registry: bearer tokens of the one issuer that `admin.access` names,
-//! judged by the gateway's own engine.
+//! What the registry's API makes of a request's token, and how it says that it is no good.
 
 use axum::http::StatusCode;
 
@@ -7,31 +6,16 @@ use super::answer::Refusal;
 use super::request::Asked;
 use crate::config::Access;
 use crate::gateway::Generation;
-use crate::issuer::{Moment, Presented};
+use crate::issuer::Presented;
 use crate::policy::Denial;
+use crate::registry::{NotAdmitted, Role, Who, access, admit};
 use crate::token::credential;
-
-/// What somebody may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Role {
-    Viewer,
-    Manager,
-}
-
-/// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Who {
-    pub(super) issuer: String,
-    pub(super) subject: Option<String>,
-    pub(super) client: Option<String>,
-    pub(super) role: Role,
-}
 
 const DPOP: &str = "dpop";
 
 /// Who may, if anybody may.
 pub(super) fn settings(generation: &Generation) -> Result<&Access, Refusal> {
-    generation.settings.admin.as_ref().and_then(|admin| admin.access.as_ref()).ok_or_else(Refusal::off)
+    access(generation).ok_or_else(Refusal::off)
 }
 
 /// Who asks, if that is somebody who may do what is needed.
@@ -61,27 +45,14 @@ pub(super) async fn authorize(
         method: asked.method.as_str(),
         url: &format!("http://{address}{}", asked.uri.path()),
     };
-    let (policy, now) = (&generation.policy, Moment::now());
-    let found = generation.issuers.authenticate(&presented, policy, generation.number, now).await;
-    let caller = &found.map_err(|denial| refused(&denial))?.caller;
-    if *caller.issuer != *access.issuer {
-        let detail = "this token's issuer is not the one that `admin.access` names";
-        return Err(Refusal::unauthorized("issuer_unknown", detail, true));
-    }
-    let carries = |scope: &crate::policy::ScopeName| caller.scopes.iter().any(|own| **own == *scope.as_str());
-    let role = match (carries(&access.manage), carries(&access.view)) {
-        (true, _) => Some(Role::Manager),
-        (false, true) => Some(Role::Viewer),
-        (false, false) => None,
-    };
-    let wanted = match needed {
-        Role::Viewer => &access.view,
-        Role::Manager => &access.manage,
-    };
-    let role = role.filter(|role| *role >= needed).ok_or_else(|| Refusal::forbidden(wanted.as_str()))?;
-    let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
-    let (subject, client) = (text(&caller.subject), text(&caller.client));
-    Ok(Who { issuer: caller.issuer.to_string(), subject, client, role })
+    admit(generation, access, &presented, needed).await.map_err(|fault| match fault {
+        NotAdmitted::Token(denial) => refused(&denial),
+        NotAdmitted::OtherIssuer => {
+            let detail = "this token's issuer is not the one that `admin.access` names";
+            Refusal::unauthorized("issuer_unknown", detail, true)
+        }
+        NotAdmitted::Lacks(scope) => Refusal::forbidden(scope.as_str()),
+    })
 }
 
 fn refused(denial: &Denial) -> Refusal {

@@ -6,8 +6,7 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use crate::admin::answer::as_json;
-use crate::admin::hex;
-use crate::registry::{Changed, FieldError, Refused};
+use crate::registry::{Changed, FieldError, Refused, hex};
 
 /// A response, or why there is none.
 pub(super) type Answered = Result<Response, Refusal>;

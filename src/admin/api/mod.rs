@@ -19,14 +19,13 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::routing::{MethodFilter, on};
 use serde_json::json;
 
-use self::access::Role;
 use self::answer::Answered;
 use self::request::{Asked, Parameters};
 use crate::gateway::Generation;
 use crate::record::Metrics;
 use crate::registry::{
-    Change, Editor, Registry, Search, Target, api_view, apis_view, client_view, clients_view, denials_view, scope_view,
-    scopes_view, usage_view, who_view,
+    Change, Registry, Role, Search, Target, Who, api_view, apis_view, client_view, clients_view, denials_view, hex,
+    scope_view, scopes_view, usage_view, who_view,
 };
 
 /// In bytes.
@@ -211,21 +210,17 @@ fn change(endpoint: Endpoint, asked: &Asked<'_>) -> Result<Option<Change>, answe
     }))
 }
 
-async fn make(registry: &Arc<Registry>, change: Change, asked: &Asked<'_>, editor: access::Who) -> Answered {
+async fn make(registry: &Arc<Registry>, change: Change, asked: &Asked<'_>, editor: Who) -> Answered {
     let based_on = asked.condition()?;
     let dry_run = asked.parameters.yes_no("dry_run")?;
     let is_new = change.verb() == "create";
     let registry = Arc::clone(registry);
-    let made = tokio::task::spawn_blocking(move || {
-        let editor =
-            Editor { issuer: &editor.issuer, subject: editor.subject.as_deref(), client: editor.client.as_deref() };
-        registry.change(&change, based_on, editor, dry_run)
-    });
+    let made = tokio::task::spawn_blocking(move || registry.change(&change, based_on, editor.editor(), dry_run));
     let made = made.await.map_err(|_| answer::Refusal::failed())??;
     Ok(answer::changed(&made, is_new, dry_run))
 }
 
-fn view(registry: &Registry, endpoint: Endpoint, asked: &Asked<'_>, who: &access::Who) -> Answered {
+fn view(registry: &Registry, endpoint: Endpoint, asked: &Asked<'_>, who: &Who) -> Answered {
     let gateway = registry.gateway();
     let (generation, metrics) = (gateway.current(), gateway.metrics());
     let parameters = &asked.parameters;
@@ -302,12 +297,12 @@ fn entry_view(
     Ok(view)
 }
 
-fn registry_view(registry: &Registry, who: &access::Who) -> serde_json::Value {
+fn registry_view(registry: &Registry, who: &Who) -> serde_json::Value {
     let generation = registry.gateway().current();
     let read_only = registry.read_only();
     json!({
         "generation": generation.number,
-        "sha256": super::hex(&generation.sha256),
+        "sha256": hex(&generation.sha256),
         "removal_guard": generation.settings.removal_guard,
         "writable": read_only.is_none(),
         "read_only_because": read_only,

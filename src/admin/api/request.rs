@@ -72,7 +72,7 @@ impl Asked<'_> {
             return Err(Refusal::condition_missing());
         }
         let digits = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        digits.and_then(parse_hex).ok_or_else(|| crate::registry::Refused::Outdated.into())
+        digits.and_then(crate::registry::parse_hex).ok_or_else(|| crate::registry::Refused::Outdated.into())
     }
 
     /// The body, which must be one JSON object.
@@ -91,15 +91,4 @@ impl Asked<'_> {
             Err(error) => Err(Refusal::body(&format!("this is not JSON: {error}"))),
         }
     }
-}
-
-fn parse_hex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (place, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok()?;
-    }
-    Some(bytes)
 }

@@ -59,7 +59,7 @@ pub(super) fn addresses(
     known: Known<'_>,
     findings: &mut Findings,
 ) -> Addresses {
-    let Known { directory, issuers } = known;
+    let directory = known.directory;
     let at = root.key("listeners");
     let mut firsts = Firsts::new();
     let mut note = |address: SocketAddr, at: At<'_>, findings: &mut Findings| {
@@ -79,7 +79,7 @@ pub(super) fn addresses(
     let at = root.key("admin");
     let admin = optional(admin, at, findings).and_then(|document| {
         let (address, token) = (at.key("address"), at.key("revocations_token_file"));
-        let access = access::access(document.access, at.key("access"), issuers, findings);
+        let access = access::access(document.access, at.key("access"), known, findings);
         let file = optional(document.revocations_token_file, token, findings);
         let revocations_token_file = parsed(file, token, findings, |file| values::file(file, directory));
         let text = required(document.address, address, "write `address: 127.0.0.1:9901`", findings);

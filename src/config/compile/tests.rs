@@ -407,7 +407,24 @@ fn access_to_the_registry_has_default_scopes() {
         let (_, settings) = meaning(&text);
         assert!(settings.removal_guard);
         let name = |name| ScopeName::parse(name).unwrap();
-        let expected = Access { issuer: "a".into(), view: name(view), manage: name(manage) };
+        let expected = Access { issuer: "a".into(), view: name(view), manage: name(manage), url: None, sign_in: None };
         assert_eq!(settings.admin.unwrap().access, Some(expected));
     }
+}
+
+#[test]
+fn the_console_has_an_origin_and_a_client_of_its_own() {
+    let keys =
+        "client_id: console, client_secret_file: s, resource: 'https://api.example.com', url: 'https://A.example:443/'";
+    let text = format!(
+        "version: 1\nlisteners: [{{ address: \"[::1]:1\" }}]\nupstreams: {{ u: {{ servers: [\"[::1]:3\"] }} }}\n\
+         apis: [{{ name: n, upstream: u, public: [/] }}]\nissuers: [{{ issuer: a, audiences: [b], keys: {{ file: c }} }}]\n\
+         admin: {{ address: \"[::1]:2\", access: {{ issuer: a, {keys} }} }}"
+    );
+    let (_, settings) = meaning(&text);
+    let access = settings.admin.unwrap().access.unwrap();
+    assert_eq!(access.url.as_deref(), Some("https://a.example"));
+    let client = access.sign_in.unwrap();
+    assert_eq!((&*client.client_id, client.resource.as_deref()), ("console", Some("https://api.example.com")));
+    assert!(client.secret_file.unwrap().ends_with("s"));
 }
