@@ -1,10 +1,13 @@
 //! The file in force: read at start, watched after, and taken into use whole or not at all.
 //!
+//! So is the candidate that `shadow` names, beside it (`candidate`).
+//!
 //! A change is seen within a second, whichever way the file changes: the directory is watched, and
 //! twice a second the file is looked at all the same. What is no good leaves the policy in force as
 //! it is, and is said once. What a text means is `config`'s, and how a generation takes another's
 //! place is `gateway`'s.
 
+mod candidate;
 mod look;
 mod watch;
 
@@ -47,6 +50,7 @@ pub struct Status {
     last_error: Mutex<Option<String>>,
     /// The newest last.
     refusals: Mutex<VecDeque<RefusedText>>,
+    candidate_error: Mutex<Option<String>>,
 }
 
 /// A text of the file, or that there was none to read, which was not taken into force.
@@ -78,8 +82,12 @@ impl Reload {
     /// # Errors
     /// If there can be no thread.
     pub fn start(path: &Path, gateway: Arc<Gateway>) -> io::Result<Self> {
-        let status =
-            Arc::new(Status { source: path.to_owned(), last_error: Mutex::default(), refusals: Mutex::default() });
+        let status = Arc::new(Status {
+            source: path.to_owned(),
+            last_error: Mutex::default(),
+            refusals: Mutex::default(),
+            candidate_error: Mutex::default(),
+        });
         let (wake, woken) = mpsc::channel();
         let watch = Watch::new(gateway, Arc::clone(&status));
         let changes = wake.clone();
@@ -135,7 +143,17 @@ impl Status {
         self.set(Some(why));
     }
 
+    /// Why the present text of the candidate is not the one that requests are judged by besides; `None`
+    /// where it is, or where there is no candidate.
+    pub fn candidate_error(&self) -> Option<String> {
+        self.candidate_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn set(&self, last_error: Option<String>) {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = last_error;
+    }
+
+    fn set_candidate(&self, error: Option<String>) {
+        *self.candidate_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 }

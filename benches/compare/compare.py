@@ -26,6 +26,7 @@ CHECKED = {"good": 200, "none": 401, "forged": 401, "expired": 401, "wrong scope
 EXPECTED = {
     "nginx": GOOD, "haproxy-proxy": GOOD, "empty-pingora": GOOD, "haproxy-jwt": CHECKED,
     "envoy": CHECKED, "envoy-default-cache": CHECKED, "envoy-1000": CHECKED, "scopegate": CHECKED, "scopegate-100000": CHECKED,
+    "scopegate-candidate": CHECKED,
 }
 
 # Name, what is measured, what it is held against, and the greatest ratio.
@@ -42,6 +43,7 @@ ROWS = [
     ("nginx, only proxying", ("scopegate", ONE), ("nginx", ONE), 1.75),
     ("HAProxy, only proxying", ("scopegate", ONE), ("haproxy-proxy", ONE), None),
     ("itself, 100,000 services against 10", ("scopegate-100000", ONE), ("scopegate", ONE), 1.05),
+    ("itself, judging by a candidate besides", ("scopegate-candidate", ONE), ("scopegate", ONE), 1.15),
     ("itself, 100,000 tokens in turn against 1", ("scopegate", "100,000 tokens in turn"), ("scopegate", ONE), 1.25),
     ("refusal: no token, against an allowed request", ("scopegate", "no token"), ("scopegate", ONE), 0.60),
     ("refusal: bad signature, each new, against HAProxy's", ("scopegate", "bad signature, each new"),

@@ -1,6 +1,6 @@
 """Instructions and allocations a request in user space, by callgrind: the gateway's and an empty Pingora proxy's.
 
-    counts.py                      needs valgrind, and `make compare` once, for its programs and tokens
+    counts.py [PROXY...]           needs valgrind, and `make compare` once, for its programs and tokens
 
 Requests come one after another on one connection, with one token that was seen before. The files
 target/compare/*.callgrind are for callgrind_annotate (`--inclusive=yes` shows what a part takes in all).
@@ -10,6 +10,7 @@ import pathlib
 import re
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -23,6 +24,10 @@ KINDS = {
     "none": ("refused: no token", None, b'"}'),
     "expired": ("refused: expired", "expired", b'"}'),
 }
+ASKED = [
+    ("empty-pingora", "good"), ("scopegate", "good"), ("scopegate-candidate", "good"), ("scopegate", "none"),
+    ("scopegate", "expired"),
+]
 # The outermost function of each allocator.
 ALLOCATES = re.compile(r"^(mi_malloc_aligned|mi_zalloc_aligned|mi_realloc_aligned|malloc|calloc|realloc|posix_memalign)$")
 
@@ -33,7 +38,9 @@ def main():
         upstream, port = peers.start_upstream(folder)
         print("| proxy | instructions a request | allocations a request |\n|---|---|---|")
         try:
-            for peer, kind in (("empty-pingora", "good"), ("scopegate", "good"), ("scopegate", "none"), ("scopegate", "expired")):
+            for peer, kind in ASKED:
+                if sys.argv[1:] and peer not in sys.argv[1:]:
+                    continue
                 instructions, allocations = count(peer, kind, folder, port)
                 name = f"{peer}, {KINDS[kind][0]}"
                 print(f"| {name} | {instructions / REQUESTS:,.0f} | {allocations / REQUESTS:.1f} |", flush=True)

@@ -134,12 +134,16 @@ def empty_pingora(_peer, _folder, names):
     return [ROOT / "target" / "release" / "examples" / "empty_proxy", names["LISTEN"], names["UPSTREAM"]]
 
 
-def scopegate(services):
+def scopegate(services, candidate=False):
     def command(peer, folder, names):
         path = folder / f"{peer}.yaml"
         folder = folder / peer
         folder.mkdir(exist_ok=True)
-        path.write_text(filled("gateway.yaml", APIS=apis(services), **{**names, "FOLDER": folder}))
+        text = filled("gateway.yaml", APIS=apis(services), **{**names, "FOLDER": folder})
+        if candidate:
+            (path.parent / "candidate.yaml").write_text(text)
+            text += "\nshadow: { file: candidate.yaml }\n"
+        path.write_text(text)
         return [os.environ.get("SCOPEGATE", ROOT / "target" / "release" / "scopegate"), "serve", "--config", path]
     return command
 
@@ -194,4 +198,5 @@ PEERS = {
     "envoy-1000": envoy(1000),
     "scopegate": scopegate(10),
     "scopegate-100000": scopegate(100_000),
+    "scopegate-candidate": scopegate(10, candidate=True),
 }

@@ -6,15 +6,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use scopegate::config::{Settings, Source, compile};
-use scopegate::issuer::{Authenticated, IssuerSet, Issuers, Presented};
-use scopegate::policy::{ApiId, Denial, Policy, Reason, ScopeId, UnixTime};
+use scopegate::issuer::{Authenticated, IssuerSet, Issuers, Moment, Presented};
+use scopegate::policy::{ApiId, Denial, Policy, Reason, ScopeId};
 use scopegate::record::{AuditGuard, AuditSink, HeldScopes, Labels, Metrics, Outcome, Seen, record};
 use scopegate::token::{Credential, Scheme};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::signer::{Signer, now};
+use crate::signer::Signer;
 
 /// All that such a request asks, with the token in the cache.
 pub(crate) struct Known {
@@ -23,7 +23,7 @@ pub(crate) struct Known {
     labels: Labels,
     audit: AuditSink,
     token: String,
-    now: UnixTime,
+    now: Moment,
     caller: Option<Arc<Authenticated>>,
     /// What the others live by.
     _around: (AuditGuard, Runtime, TempDir),
@@ -62,7 +62,7 @@ impl Known {
             issuers: Issuers::new(Arc::clone(&metrics), runtime.handle().clone()).adopt(&settings),
             labels: Labels::new(&metrics, &policy),
             token: Signer::shared().token(json!({ "scope": "openid scope-0", "account_id": "acme" })),
-            now: UnixTime(now()),
+            now: Moment::now(),
             caller: None,
             policy,
             audit,
@@ -95,6 +95,7 @@ impl Known {
             generation: 1,
             api: Some(ApiId(0)),
             reason: Reason::Granted,
+            reported: None,
             issuer: Some(&caller.caller.issuer),
             client: caller.caller.client.as_deref(),
             subject: caller.caller.subject.as_deref(),

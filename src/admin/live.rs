@@ -1,13 +1,14 @@
 //! What the admin endpoints tell of a running gateway.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 
-use super::{AdminState, PolicyReport, Revocation, RevocationCall};
-use crate::gateway::{Gateway, Generation};
+use super::{AdminState, PolicyReport, Revocation, RevocationCall, ShadowReport, TriedReport};
+use crate::gateway::{Gateway, Generation, IssuerApart, Shadow};
 use crate::issuer::NotTaken;
 use crate::record::{AuditSink, MeantTokens, MetricsUnmade, RevocationOutcome, RevocationResult, RevokedBy};
 use crate::reload::Status;
@@ -32,6 +33,8 @@ impl AdminState for Live {
             loaded_at: generation.loaded_at,
             source: self.file.source().display().to_string(),
             last_error: self.file.last_error(),
+            report_only: generation.policy.reporting_apis().map(|api| api.name.to_string()).collect(),
+            shadow: generation.settings.shadow.as_deref().map(|file| self.shadow(file, &generation)),
         })
     }
 
@@ -65,6 +68,30 @@ impl AdminState for Live {
         record(self.gateway.audit(), generation.number, call.peer, result, entry);
         answer
     }
+}
+
+impl Live {
+    fn shadow(&self, file: &Path, generation: &Generation) -> ShadowReport {
+        // For a moment after a reload, another file's candidate may still be at work.
+        let candidate = self.gateway.candidate().filter(|candidate| candidate.file == file);
+        let tried = candidate.map(|candidate| TriedReport {
+            generation: candidate.number,
+            sha256: candidate.sha256,
+            loaded_at: candidate.loaded_at,
+            issuers_apart: apart(&candidate, generation),
+        });
+        ShadowReport { file: file.display().to_string(), tried, last_error: self.file.candidate_error() }
+    }
+}
+
+fn apart(candidate: &Shadow, generation: &Generation) -> Vec<(String, &'static str)> {
+    let apart = candidate.issuers_apart(&generation.settings).into_iter();
+    let word = |apart| match apart {
+        IssuerApart::ReadAsInForce => "read_as_in_force",
+        IssuerApart::NotOfCandidate => "refused_by_candidate",
+        IssuerApart::NotInForce => "not_tried",
+    };
+    apart.map(|(issuer, apart)| (issuer.into(), word(apart))).collect()
 }
 
 async fn revoke(generation: &Generation, entry: &token::Revocation) -> (Revocation, RevocationResult) {

@@ -96,6 +96,34 @@ pub struct PolicyReport {
     pub source: String,
     /// Why a newer text of the file is not in force, one problem a line.
     pub last_error: Option<String>,
+    /// The apis that let through what they refuse.
+    pub report_only: Vec<String>,
+    /// The candidate that requests are judged by besides, if the file names one.
+    pub shadow: Option<ShadowReport>,
+}
+
+/// A candidate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShadowReport {
+    /// Its file.
+    pub file: String,
+    /// What is tried of it; `None`: nothing yet.
+    pub tried: Option<TriedReport>,
+    /// Why its present text is not tried, one problem a line.
+    pub last_error: Option<String>,
+}
+
+/// A candidate's text that is tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TriedReport {
+    /// Its running number.
+    pub generation: u64,
+    /// Of the text.
+    pub sha256: [u8; 32],
+    /// When it was taken into use.
+    pub loaded_at: SystemTime,
+    /// The issuers of which the comparison does not follow the candidate, and what it does.
+    pub issuers_apart: Vec<(String, &'static str)>,
 }
 
 /// Answers on `listener` until the task is dropped.
@@ -165,9 +193,11 @@ async fn policy(State(state): State<Arc<dyn AdminState>>) -> Response {
     let shown = ShownPolicy {
         generation: report.generation,
         sha256: hex(&report.sha256),
-        loaded_at: jiff::Timestamp::try_from(report.loaded_at).ok().map(|time| format!("{time:.3}")),
+        loaded_at: shown_time(report.loaded_at),
         source: &report.source,
         last_error: report.last_error.as_deref(),
+        report_only: &report.report_only,
+        shadow: report.shadow.as_ref().map(ShownShadow::new),
     };
     answer::json(StatusCode::OK, &shown)
 }
@@ -204,6 +234,10 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(secret)
 }
 
+fn shown_time(time: SystemTime) -> Option<String> {
+    jiff::Timestamp::try_from(time).ok().map(|time| format!("{time:.3}"))
+}
+
 /// What `/readyz` says while something is missing.
 #[derive(Serialize)]
 struct Unready {
@@ -220,6 +254,40 @@ struct ShownPolicy<'a> {
     loaded_at: Option<String>,
     source: &'a str,
     last_error: Option<&'a str>,
+    report_only: &'a [String],
+    shadow: Option<ShownShadow<'a>>,
+}
+
+/// What it says of a candidate; what is not tried yet has nothing to say of itself.
+#[derive(Serialize)]
+struct ShownShadow<'a> {
+    file: &'a str,
+    generation: Option<u64>,
+    sha256: Option<String>,
+    loaded_at: Option<String>,
+    last_error: Option<&'a str>,
+    issuers_apart: Vec<ShownIssuer<'a>>,
+}
+
+#[derive(Serialize)]
+struct ShownIssuer<'a> {
+    issuer: &'a str,
+    compared: &'static str,
+}
+
+impl<'a> ShownShadow<'a> {
+    fn new(report: &'a ShadowReport) -> Self {
+        let tried = report.tried.as_ref();
+        let apart = tried.into_iter().flat_map(|tried| &tried.issuers_apart);
+        Self {
+            file: &report.file,
+            generation: tried.map(|tried| tried.generation),
+            sha256: tried.map(|tried| hex(&tried.sha256)),
+            loaded_at: tried.and_then(|tried| shown_time(tried.loaded_at)),
+            last_error: report.last_error.as_deref(),
+            issuers_apart: apart.map(|(issuer, compared)| ShownIssuer { issuer, compared }).collect(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -53,6 +53,8 @@ fn ready() -> Known {
         loaded_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250),
         source: "gateway.yaml".to_owned(),
         last_error: None,
+        report_only: vec![],
+        shadow: None,
     };
     Known { metrics: Metrics::new().unwrap(), policy: Some(policy), issuers_without_keys: vec![], secret: None }
 }
@@ -115,7 +117,7 @@ async fn the_policy_says_what_is_in_force_and_what_is_not() {
     let answer = ask(ready(), "GET", "/policy").await;
     let told = json!({
         "generation": 4, "sha256": "ab".repeat(32), "loaded_at": "2023-11-14T22:13:20.250Z",
-        "source": "gateway.yaml", "last_error": null
+        "source": "gateway.yaml", "last_error": null, "report_only": [], "shadow": null
     });
     assert_eq!((answer.0, json_of(&answer)), (200, told));
     let mut known = ready();

@@ -19,6 +19,7 @@ mod revocations;
 mod scopes;
 mod server;
 mod services;
+mod shadow;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub(super) use limits::{FASTEST, LARGEST_HEAD, MOST_AT_ONCE, MOST_HEADERS, MOST_
 pub(super) use server::MOST_THREADS;
 pub(super) use token_endpoints::{LARGEST_FORM, USUAL_FORM};
 
+use self::shadow::Purpose;
 use super::document::{self, Document};
 use super::entry::Entry;
 use super::finding::{At, Finding, Findings, Place};
@@ -50,14 +52,26 @@ use crate::policy::{Policy, PolicySpec, ScopeNames, UndefinedScopes, Unregistere
 /// # Errors
 /// All that is wrong with it, at least up to a thousand things.
 pub fn compile(source: &Source<'_>) -> Result<Configuration, Problems> {
+    compile_for(source, Purpose::Force)
+}
+
+/// Reads the text of a candidate that is to be tried beside the file in force.
+///
+/// # Errors
+/// All that is wrong with it, at least up to a thousand things.
+pub fn compile_candidate(source: &Source<'_>) -> Result<Configuration, Problems> {
+    compile_for(source, Purpose::Trial)
+}
+
+fn compile_for(source: &Source<'_>, purpose: Purpose) -> Result<Configuration, Problems> {
     let mut findings = Findings::default();
-    match configuration(source, &mut findings) {
+    match configuration(source, purpose, &mut findings) {
         Some(configuration) if findings.is_empty() => Ok(configuration),
         Some(_) | None => Err(Problems::locate(findings, source)),
     }
 }
 
-fn configuration(source: &Source<'_>, findings: &mut Findings) -> Option<Configuration> {
+fn configuration(source: &Source<'_>, purpose: Purpose, findings: &mut Findings) -> Option<Configuration> {
     if source.text.len() > LARGEST {
         findings.add(Finding::placed(Place::Byte(0), "the file is larger than 64 MiB").help("make it smaller"));
         return None;
@@ -71,6 +85,7 @@ fn configuration(source: &Source<'_>, findings: &mut Findings) -> Option<Configu
     };
     let document = reading::document(node, findings)?;
     let (spec, settings) = meaning(document, source.directory, findings);
+    shadow::check(&settings, source, purpose, findings);
     if !findings.is_empty() {
         return None;
     }
@@ -128,6 +143,7 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
         resource_metadata: resource_metadata(document.resource_metadata, root.key("resource_metadata"), findings),
         revocations: revocations::revocations(document.revocations, root.key("revocations"), directory, findings),
         trusted_proxies: server::trusted_proxies(document.trusted_proxies, root.key("trusted_proxies"), findings),
+        shadow: shadow::shadow(document.shadow, root.key("shadow"), directory, findings),
         audit: audit(document.audit, root.key("audit"), directory, findings),
         removal_guard: server::removal_guard(document.removal_guard, root.key("removal_guard"), findings),
     };

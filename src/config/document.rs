@@ -68,9 +68,22 @@ pub(super) struct Document {
     pub(super) trusted_proxies: List<String>,
     /// Where the audit lines go, one for each decision.
     pub(super) audit: Entry<Audit>,
+    /// A candidate for this file's place: live requests are judged by it too, and what it would answer
+    /// differently is recorded. It changes no answer.
+    pub(super) shadow: Entry<Shadow>,
     /// Whether a reload that drops a scope of a live token is refused.
     #[schemars(extend("default" = false))]
     pub(super) removal_guard: Entry<bool>,
+}
+
+/// A file that live requests are judged by beside this one.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["file"]))]
+pub(super) struct Shadow {
+    /// The candidate, a whole policy file, read again when it changes.
+    #[schemars(with = "Entry<texts::File>")]
+    pub(super) file: Entry<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -516,6 +529,9 @@ pub(super) struct Api {
     /// The name of one of `upstreams`.
     #[schemars(with = "Entry<texts::Name>")]
     pub(super) upstream: Entry<String>,
+    /// What becomes of requests that the api refuses.
+    #[schemars(extend("default" = "enforce"))]
+    pub(super) mode: Entry<Mode>,
     /// Where requests name the account that they touch; all that are present must agree.
     pub(super) account: Entry<OneOrMany<AccountSource>>,
     /// What comes of requests that name no account.
@@ -535,6 +551,16 @@ pub(super) struct Api {
     pub(super) token_endpoint: Entry<TokenEndpoint>,
     /// Its scopes.
     pub(super) scopes: List<Scope>,
+}
+
+/// What becomes of requests that an api refuses.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Mode {
+    /// They are refused.
+    Enforce,
+    /// They are let through and recorded, but those that could mean several things. For trying out only.
+    ReportOnly,
 }
 
 /// A guarded token endpoint.

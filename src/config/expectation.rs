@@ -4,6 +4,29 @@ use http::{HeaderMap, Method};
 
 use crate::policy::{ApiId, Caller, Certificate, Reason, ScopeId};
 
+/// Whether a request is to be let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// It is.
+    Allow,
+    /// It is not.
+    Deny,
+    /// It is, by an api that only reports, and would be refused.
+    Report,
+}
+
+impl Expected {
+    /// As the file writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Report => "report",
+        }
+    }
+}
+
 /// A request, who sends it, and what is to come of it.
 #[derive(Debug, Clone)]
 pub struct Expectation {
@@ -24,7 +47,7 @@ pub struct Expectation {
     /// The TLS client certificate that it comes with.
     pub certificate: Option<Certificate>,
     /// Whether it is to be let through.
-    pub allowed: bool,
+    pub expected: Expected,
     /// The reason that it is to have, if that is to be one.
     pub reason: Option<Reason>,
     /// The api that it is to be for, if that is to be one.

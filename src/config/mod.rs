@@ -32,8 +32,8 @@ use std::path::Path;
 
 use crate::policy::Policy;
 
-pub use compile::{compile, expectations};
-pub use expectation::Expectation;
+pub use compile::{compile, compile_candidate, expectations};
+pub use expectation::{Expectation, Expected};
 pub use limits::{Http2Limits, Limits};
 pub use narrow::{Narrowing, narrowed};
 pub use problem::{INVALID, Problem, Problems, Severity, remarked, rendered};

@@ -19,6 +19,10 @@ pub struct Remark {
 /// A part of a good file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
+    /// The candidate's file.
+    Shadow,
+    /// An api's mode.
+    Api(ApiId),
     /// An issuer, by its place in the list.
     Issuer(usize),
     /// A client, by its place in the list.
@@ -81,6 +85,8 @@ impl<'p> Subjects<'p> {
         let in_list =
             |list: &str, place: usize, last: &str| Place::Value(Path([key(list), nth(place), key(last)].into()));
         let found = match subject {
+            Subject::Shadow => Some(Place::Value(Path([key("shadow"), key("file")].into()))),
+            Subject::Api(id) => Some(in_list("apis", id.0 as usize, "mode")),
             Subject::Issuer(place) => Some(in_list("issuers", place, "issuer")),
             Subject::Client(place) => Some(in_list("clients", place, "id")),
             Subject::Ceiling(place) => Some(in_list("clients", place, "scopes")),

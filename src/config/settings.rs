@@ -43,6 +43,8 @@ pub struct Settings {
     pub revocations: Option<RevocationList>,
     /// Peers whose `Client-Cert` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The candidate that live requests are judged by besides, if there is one.
+    pub shadow: Option<PathBuf>,
     /// Where audit lines go. Fixed at start.
     pub audit: Audit,
     /// Whether a configuration that lacks a scope in use is refused.

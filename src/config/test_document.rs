@@ -94,4 +94,6 @@ pub(super) enum Expect {
     Allow,
     /// It is refused.
     Deny,
+    /// It would be refused, and is let through by an api that only reports.
+    Report,
 }

@@ -40,6 +40,7 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::AccountForbidden => "The account is another’s",
         Reason::BodyTooLarge => "The body is larger than the limits allow",
         Reason::Overloaded => "More is under way than the limits allow",
+        Reason::Reported => "Let through, though the policy would refuse it: its API only reports",
         Reason::Granted => "Allowed",
     }
 }

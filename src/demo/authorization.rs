@@ -5,16 +5,21 @@
 //! It asks nobody who they are. It listens on loopback, and gives its codes to a console on loopback.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 use reqwest::Url;
+use serde_json::{Value, json};
 
 use super::clients::DemoClient;
+use super::issuer::{DemoIssuer, token_id};
 use super::scope;
 use super::token_endpoint::Refusal;
 use crate::token::ScopeSyntax;
@@ -53,6 +58,31 @@ struct Given {
 pub(super) struct SignedIn {
     pub(super) subject: &'static str,
     pub(super) scopes: Vec<String>,
+}
+
+/// RFC 6749 section 4.1.1: whoever is sent here by the console is signed in and sent back.
+pub(super) async fn authorize(
+    State(issuer): State<Arc<DemoIssuer>>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Response {
+    if !issuer.signs_people_in() {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let Ok(code) = token_id() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    match issuer.codes.give(issuer.url(), &query, code) {
+        Ok(back) => (StatusCode::SEE_OTHER, [(header::LOCATION, back), (header::CACHE_CONTROL, "no-store".to_owned())])
+            .into_response(),
+        Err(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
+    }
+}
+
+/// What the issuer's metadata say of it.
+pub(super) fn tell(issuer: &str, metadata: &mut Value) {
+    if let Some(members) = metadata.as_object_mut() {
+        members.insert("authorization_endpoint".to_owned(), format!("{issuer}/authorize").into());
+        members.insert("code_challenge_methods_supported".to_owned(), json!(["S256"]));
+        members.insert("authorization_response_iss_parameter_supported".to_owned(), true.into());
+    }
 }
 
 impl Codes {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::rand;
+use axum::extract::State;
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -15,7 +15,7 @@ use jsonwebtoken::Algorithm;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::authorization::{CONSOLE, Codes};
+use super::authorization::{self, CONSOLE, Codes};
 use super::clients::DemoClient;
 use super::key::{KeyFault, SigningKey};
 use super::scope;
@@ -33,7 +33,7 @@ pub(super) struct DemoIssuer {
     pub(super) syntax: ScopeSyntax,
     keys: Vec<SigningKey>,
     required: RequiredScopes,
-    codes: Codes,
+    pub(super) codes: Codes,
 }
 
 /// What is unusual about a token; nothing, by default.
@@ -144,18 +144,14 @@ impl DemoIssuer {
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             "id_token_signing_alg_values_supported": algorithms,
         });
-        if self.signs_people_in()
-            && let Some(members) = metadata.as_object_mut()
-        {
-            members.insert("authorization_endpoint".to_owned(), format!("{}/authorize", self.url).into());
-            members.insert("code_challenge_methods_supported".to_owned(), json!(["S256"]));
-            members.insert("authorization_response_iss_parameter_supported".to_owned(), true.into());
+        if self.signs_people_in() {
+            authorization::tell(&self.url, &mut metadata);
         }
         metadata
     }
 
     /// The console's scopes are words.
-    fn signs_people_in(&self) -> bool {
+    pub(super) fn signs_people_in(&self) -> bool {
         self.syntax == ScopeSyntax::Words
     }
 }
@@ -167,7 +163,7 @@ pub(super) fn router(issuer: Arc<DemoIssuer>, path: &str) -> Router {
         .without_v07_checks()
         .route(&format!("{path}/jwks"), get(jwks))
         .route(&format!("{path}/oauth/token"), post(token))
-        .route(&format!("{path}/authorize"), get(authorize))
+        .route(&format!("{path}/authorize"), get(authorization::authorize))
         .route(&format!("{path}/.well-known/openid-configuration"), get(metadata))
         // RFC 8414 section 3.1 puts the well-known part before the issuer's path.
         .route(&format!("/.well-known/oauth-authorization-server{path}"), get(metadata))
@@ -181,19 +177,6 @@ async fn jwks(State(issuer): State<Arc<DemoIssuer>>) -> Response {
 
 async fn metadata(State(issuer): State<Arc<DemoIssuer>>) -> Json<Value> {
     Json(issuer.metadata())
-}
-
-/// RFC 6749 section 4.1.1: whoever is sent here by the console is signed in and sent back.
-async fn authorize(State(issuer): State<Arc<DemoIssuer>>, Query(query): Query<Vec<(String, String)>>) -> Response {
-    if !issuer.signs_people_in() {
-        return StatusCode::NOT_FOUND.into_response();
-    }
-    let Ok(code) = token_id() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
-    match issuer.codes.give(&issuer.url, &query, code) {
-        Ok(back) => (StatusCode::SEE_OTHER, [(header::LOCATION, back), (header::CACHE_CONTROL, "no-store".to_owned())])
-            .into_response(),
-        Err(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
-    }
 }
 
 async fn token(
@@ -262,7 +245,7 @@ fn uncached(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")], Json(body)).into_response()
 }
 
-fn token_id() -> Result<String, KeyFault> {
+pub(super) fn token_id() -> Result<String, KeyFault> {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes)?;
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))

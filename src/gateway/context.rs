@@ -24,6 +24,7 @@ use super::load::Carried;
 use super::outbound::Sending;
 use super::problem::Answer;
 use super::revocation::{self, is_revocation, revoke};
+use super::shadow::Shadow;
 use super::token_endpoint::{self, AskedToken};
 use super::trace;
 use super::upstream::{Pool, Turn};
@@ -42,6 +43,8 @@ pub(super) struct Context {
     gateway: Arc<Gateway>,
     /// By which all of it is done.
     generation: Arc<Generation>,
+    /// The candidate that it is judged by besides, which has no say.
+    shadow: Option<Arc<Shadow>>,
     time: SystemTime,
     started: Instant,
     decided: Option<Duration>,
@@ -66,6 +69,7 @@ impl Context {
         Self {
             gateway: Arc::clone(gateway),
             generation: gateway.current(),
+            shadow: gateway.candidate(),
             time: SystemTime::now(),
             started: Instant::now(),
             decided: None,
@@ -213,6 +217,7 @@ impl Context {
             generation: self.generation.number,
             api: self.found.api,
             reason,
+            reported: self.found.reported,
             issuer: caller.map(|caller| &*caller.caller.issuer),
             client: match caller {
                 Some(caller) => caller.caller.client.as_deref(),
@@ -235,6 +240,9 @@ impl Context {
             seen: self.seen(session),
         };
         record(&outcome, &self.generation.labels, self.gateway.audit());
+        if let Some(shadow) = &self.shadow {
+            shadow.record(&self.found.compared, &outcome, self.gateway.metrics(), self.gateway.audit());
+        }
     }
 
     /// What the decision looked at beside what else is recorded.
@@ -279,6 +287,7 @@ impl Context {
             peer: self.peer,
             certificate: Known::certificate(session.digest()),
             now: self.now(),
+            shadow: self.shadow.as_deref(),
         };
         let forward = match judge(&asked, &mut self.found).await? {
             Judged::Permitted(forward) => forward,

@@ -16,6 +16,8 @@ use crate::policy::{ApiId, Basis, Denial, HeaderFault, Injection, Permit, Policy
 pub(super) struct Forward {
     api: ApiId,
     upstream: UpstreamId,
+    /// Whether the upstream may be told of the caller.
+    tells_caller: bool,
     /// Where it is not the one that came.
     target: Option<Vec<u8>>,
     /// The account header that is written in.
@@ -38,10 +40,11 @@ impl Forward {
         let api = permit.api();
         let upstream = match permit.basis() {
             Basis::TokenEndpoint(id) => policy.token_endpoint(id).map(|endpoint| endpoint.upstream),
-            Basis::Public | Basis::Scope(_) => policy.api(api).map(|api| api.upstream),
+            Basis::Public | Basis::Scope(_) | Basis::Reported => policy.api(api).map(|api| api.upstream),
         };
         // INVARIANT: a permit's api is one of the policy that made it.
         let upstream = upstream.ok_or(Denial::RouteUnknown)?;
+        let tells_caller = permit.reported().is_none_or(|reported| reported.tells_caller);
         let account = account(permit, identity);
         if account.as_ref().is_some_and(has_spaces_around) {
             return Err(HeaderFault::AccountUnreadable.into());
@@ -51,7 +54,7 @@ impl Forward {
             Some(Injection::Query(name, account)) => (Some((&**name, account.as_str())), None),
             Some(Injection::Header(name, account)) => (None, Some((name.clone(), header_account(account.as_str())?))),
         };
-        Ok(Self { api, upstream, target: rewritten(target, query), injected, account, form: None })
+        Ok(Self { api, upstream, tells_caller, target: rewritten(target, query), injected, account, form: None })
     }
 
     /// With this form in the place of the body that came.
@@ -79,6 +82,11 @@ impl Forward {
         self.injected.as_ref().map(|(name, value)| (name, value))
     }
 
+    /// What of the caller the upstream may be told.
+    pub(super) fn told<'i>(&self, identity: Option<&'i IdentityValues>) -> Option<&'i IdentityValues> {
+        identity.filter(|_| self.tells_caller)
+    }
+
     /// The account that the request touches, or the caller's single own one.
     pub(super) fn account(&self) -> Option<&HeaderValue> {
         self.account.as_ref()
@@ -102,7 +110,7 @@ fn account(permit: &Permit<'_>, own: Option<&IdentityValues>) -> Option<HeaderVa
             }
         }
         (None, Basis::Scope(_)) => own.cloned(),
-        (None, Basis::Public | Basis::TokenEndpoint(_)) => None,
+        (_, Basis::Reported) | (None, Basis::Public | Basis::TokenEndpoint(_)) => None,
     }
 }
 

@@ -16,8 +16,8 @@ use crate::config::{Audit, IdentityHeaders, Limits, Settings};
 use crate::issuer::IdentityValues;
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiName, ApiSpec, BasePath, Basis, Binding, Caller, Denial, HeaderFault,
-    Identity, InsufficientScopeStatus, Marks, MethodSet, Policy, PolicySpec, Reach, Request, ScopeName, ScopeSpec,
-    Service, Target, UnixTime, UpstreamId,
+    Identity, InsufficientScopeStatus, Marks, MethodSet, Mode, Policy, PolicySpec, Reach, Request, ScopeName,
+    ScopeSpec, Service, Target, UnixTime, UpstreamId,
 };
 
 const STRANGER: Peer = Peer { address: None, trusted: false, tls: false, local: None };
@@ -46,6 +46,7 @@ fn policy(source: AccountSource, reach: Reach) -> Policy {
         upstream: UpstreamId(3),
         account: vec![AccountSource::Path("account".into()), source],
         account_when_absent: AccountWhenAbsent::Inject,
+        mode: Mode::Enforce,
         insufficient_scope_status: InsufficientScopeStatus::Forbidden,
         public: vec![service("GET /public")],
         scopes: vec![scope],
@@ -96,6 +97,7 @@ fn outbound(forward_authorization: bool, policy: &Policy) -> Outbound {
         trusted_proxies: vec![],
         audit: Audit { file: None },
         removal_guard: false,
+        shadow: None,
     };
     Outbound::new(&settings, policy)
 }

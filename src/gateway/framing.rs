@@ -80,7 +80,13 @@ impl Framing {
                     at += taken;
                 }
                 Place::Broken => return rest.fill(UNREADABLE),
-                place => {
+                place @ (Place::Size { .. }
+                | Place::Extension(_)
+                | Place::SizeEnd(_)
+                | Place::DataEnd
+                | Place::DataEndFeed
+                | Place::Trailer(_)
+                | Place::TrailerEnd(_)) => {
                     self.place = rest.first().map_or(place, |byte| place.after(*byte));
                     at += usize::from(self.place != Place::Broken);
                 }
@@ -152,21 +158,21 @@ impl Place {
     fn after(self, byte: u8) -> Self {
         match (self, byte) {
             (Self::Size { digits: 1.., size, .. } | Self::Extension(size), b'\r') => Self::SizeEnd(size),
-            (Self::Size { digits: 1.., size, .. }, b';') => Self::Extension(size),
+            (Self::Size { digits: 1.., size, .. }, b';') | (Self::Extension(size), b'\t' | 0x20..=0x7e | 0x80..) => {
+                Self::Extension(size)
+            }
             (Self::Size { digits: digits @ 1.., size, .. }, b' ' | b'\t') => Self::Size { digits, size, blank: true },
             (Self::Size { digits: digits @ ..16, size, blank: false }, digit) => match char::from(digit).to_digit(16) {
                 Some(digit) => Self::Size { digits: digits + 1, size: size << 4 | u64::from(digit), blank: false },
                 None => Self::Broken,
             },
-            (Self::Extension(size), b'\t' | 0x20..=0x7e | 0x80..) => Self::Extension(size),
-            (Self::SizeEnd(0), b'\n') => Self::Trailer(false),
+            (Self::SizeEnd(0) | Self::TrailerEnd(true), b'\n') => Self::Trailer(false),
             (Self::SizeEnd(size), b'\n') => Self::Data(size),
             (Self::DataEnd, b'\r') => Self::DataEndFeed,
             (Self::DataEndFeed, b'\n') => Self::SIZE,
             (Self::Trailer(begun), b'\r') => Self::TrailerEnd(begun),
             (Self::Trailer(false), b' ' | b'\t') | (Self::Trailer(_), b'\n') => Self::Broken,
             (Self::Trailer(_), _) => Self::Trailer(true),
-            (Self::TrailerEnd(true), b'\n') => Self::Trailer(false),
             (Self::TrailerEnd(false), b'\n') => Self::Head,
             (
                 Self::Head

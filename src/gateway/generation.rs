@@ -17,6 +17,7 @@ use super::load::Loads;
 use super::metadata::Metadata;
 use super::outbound::Outbound;
 use super::refusals::Refusals;
+use super::shadow::Shadows;
 use super::upstream::Upstreams;
 use crate::config::{Configuration, Settings};
 use crate::issuer::{IssuerSet, Issuers};
@@ -63,6 +64,7 @@ pub struct Gateway {
     audit: AuditSink,
     in_flight: AtomicUsize,
     loads: Loads,
+    shadows: Shadows,
 }
 
 /// That a generation was put in force.
@@ -114,7 +116,7 @@ impl Gateway {
     pub fn new(configuration: Configuration, issuers: Arc<Issuers>, metrics: Arc<Metrics>, audit: AuditSink) -> Self {
         let loads = Loads::default();
         let first = Generation::new(1, configuration, &issuers, &metrics, &loads);
-        metrics.policy_generation(first.number);
+        first.announce(&metrics);
         let past = Mutex::new(VecDeque::from([first.put_in_force()]));
         Self {
             current: ArcSwap::from_pointee(first),
@@ -125,6 +127,7 @@ impl Gateway {
             audit,
             in_flight: AtomicUsize::new(0),
             loads,
+            shadows: Shadows::default(),
         }
     }
 
@@ -163,6 +166,7 @@ impl Gateway {
         self.check(&current, &configuration)?;
         let next = Generation::new(current.number + 1, configuration, &self.issuers, &self.metrics, &self.loads);
         let number = next.number;
+        next.announce(&self.metrics);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         past.push_back(next.put_in_force());
         if past.len() > MOST_PAST {
@@ -171,7 +175,6 @@ impl Gateway {
         drop(past);
         retired.retain(is_used);
         retired.push(self.current.swap(Arc::new(next)));
-        self.metrics.policy_generation(number);
         Ok(Replaced::By(number))
     }
 
@@ -204,12 +207,17 @@ impl Gateway {
     /// names of servers again and lets idle connections go. It blocks as long as that takes.
     pub fn tend(&self) {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).retain(is_used);
+        self.shadows.tend();
         self.current().upstreams.tend();
     }
 
     /// How many requests are between their head and the end of their answer.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
+    }
+
+    pub(super) fn shadows(&self) -> &Shadows {
+        &self.shadows
     }
 
     pub(super) fn enter(&self) {
@@ -262,6 +270,17 @@ pub(super) fn told(settings: &Settings, policy: &Policy) -> (Option<Metadata>, C
 }
 
 impl Generation {
+    /// Says that it is in force, and never without saying so what it lets through.
+    fn announce(&self, metrics: &Metrics) {
+        metrics.policy_generation(self.number, self.policy.reporting_apis().count());
+        for api in self.policy.reporting_apis() {
+            tracing::warn!(
+                api = api.name.as_str(),
+                "`mode: report_only`: what this api refuses is let through and recorded"
+            );
+        }
+    }
+
     /// Whether clients know the gateway under this host, as far as the file says it: where there is no
     /// resource's metadata, they may under any.
     pub(super) fn is_known_as(&self, host: &str) -> bool {

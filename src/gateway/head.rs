@@ -72,7 +72,7 @@ impl Outbound {
         if let Some((name, value)) = forward.injected() {
             line(name.as_str().as_bytes(), value, &mut head);
         }
-        for (name, value) in self.identity(sending.identity, forward.account()) {
+        for (name, value) in self.identity(forward, sending) {
             if let (Some(name), Some(value)) = (name, value) {
                 line(name, value, &mut head);
             }

@@ -183,6 +183,13 @@ pub(super) fn clean_response(response: &mut ResponseHeader) {
     }
 }
 
+/// Whether an upstream that switches protocols does so to the one that it was asked for.
+pub(super) fn is_to_websocket(response: &ResponseHeader) -> bool {
+    let mut protocols = response.headers.get_all(UPGRADE).iter();
+    let is_one = protocols.next().is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    is_one && protocols.next().is_none()
+}
+
 /// Of a normalised name.
 fn fate_of(name: &str) -> Fate {
     match name.as_bytes().first() {

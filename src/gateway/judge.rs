@@ -13,11 +13,12 @@ use super::forward::Forward;
 use super::generation::Generation;
 use super::head_checks::{self, HeadSize};
 use super::inbound::{self, Peer};
+use super::shadow::{Compared, Met, Shadow};
 use crate::config::Limits;
 use crate::issuer::{Authenticated, Moment, Presented};
 use crate::policy::{
-    ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Request, ScopeId,
-    ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault,
+    ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Reported, Request,
+    ScopeId, ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault,
 };
 use crate::token::{Credential, credential};
 
@@ -31,6 +32,8 @@ pub(super) struct Asked<'r> {
     /// The certificate that the peer itself has shown.
     pub(super) certificate: Option<&'r Certificate>,
     pub(super) now: Moment,
+    /// The candidate that it is judged by besides.
+    pub(super) shadow: Option<&'r Shadow>,
 }
 
 /// What was found of a request, for its record.
@@ -52,6 +55,10 @@ pub(super) struct Findings {
     pub(super) told_certificate: Option<Certificate>,
     /// `None` until it is decided.
     pub(super) reason: Option<Reason>,
+    /// Why it would be refused, where its api only reports.
+    pub(super) reported: Option<Reason>,
+    /// How the candidate's answer compares, if there is one.
+    pub(super) compared: Compared,
 }
 
 /// What a request is that was not refused.
@@ -89,22 +96,24 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denia
     let route = policy.find(request)?;
     found.api = route.nearest_api();
     let permit = if route.public().is_some() {
-        policy.decide(&route, Identity::Absent)?
+        let decision = policy.decide(&route, Identity::Absent);
+        found.compared = asked.shadow.map(|shadow| shadow.compare_public(&request, &decision)).unwrap_or_default();
+        decision?
     } else {
         let shown_certificate = inbound::certificate(asked.certificate, &head.headers, peer)?;
         let certificate = shown_certificate.as_deref();
         let caller = authenticate(asked, host, &target, certificate).await;
         found.caller = caller.as_ref().ok().and_then(Clone::clone);
-        let identity = match &caller {
-            Err(denial) => Identity::Refused(denial.clone()),
-            Ok(None) => Identity::Absent,
-            Ok(Some(caller)) => Identity::Known { standing: &caller.standing, certificate },
-        };
-        let decision = policy.decide(&route, identity);
+        let decision = policy.decide(&route, identity(&caller, certificate));
+        let compared = asked.shadow.map(|shadow| shadow.compare(&request, Met::Asked(&caller), certificate, &decision));
+        found.compared = compared.unwrap_or_default();
         if let Some(Cow::Owned(certificate)) = shown_certificate {
             found.told_certificate = Some(certificate);
         }
-        decision.inspect_err(|_| found.account = route.asked_account().and_then(shown))?
+        if decision.as_ref().map_or(true, |permit| permit.reported().is_some()) {
+            found.account = route.asked_account().and_then(shown);
+        }
+        decision?
     };
     let identity = found.caller.as_deref().map(|caller| &caller.headers);
     let forward = Forward::new(&permit, &target, policy, identity)?;
@@ -113,6 +122,17 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denia
         found.account = forward.account().cloned();
     }
     Ok(Judged::Permitted(forward))
+}
+
+fn identity<'c>(
+    caller: &'c Result<Option<Arc<Authenticated>>, Denial>,
+    certificate: Option<&'c Certificate>,
+) -> Identity<'c> {
+    match caller {
+        Err(denial) => Identity::Refused(denial.clone()),
+        Ok(None) => Identity::Absent,
+        Ok(Some(caller)) => Identity::Known { standing: &caller.standing, certificate },
+    }
 }
 
 /// Steps 3 to 7; `None`: there is no token.
@@ -156,13 +176,17 @@ impl Findings {
     /// That it may pass.
     pub(super) fn permit(&mut self, permit: &Permit<'_>) {
         self.api = Some(permit.api());
-        self.service = Some(permit.service());
+        self.service = permit.service();
         self.granted_by = match permit.basis() {
-            Basis::Public | Basis::TokenEndpoint(_) => None,
+            Basis::Public | Basis::TokenEndpoint(_) | Basis::Reported => None,
             Basis::Scope(scope) => Some(scope),
         };
         self.injected = permit.injection().is_some();
         self.reason = Some(permit.reason());
+        if let Some(Reported { denial, .. }) = permit.reported() {
+            self.reported = Some(denial.reason());
+            self.wanted = denial.wanted_scopes().iter().copied().collect();
+        }
     }
 
     /// That it may not.
@@ -170,6 +194,7 @@ impl Findings {
         self.api = denial.api().or(self.api);
         self.wanted = denial.wanted_scopes().iter().copied().collect();
         self.reason = Some(denial.reason());
+        self.reported = None;
     }
 }
 

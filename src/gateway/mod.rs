@@ -46,6 +46,7 @@ mod relay;
 mod reply;
 mod revocation;
 mod server;
+mod shadow;
 #[cfg(test)]
 mod socket_tests;
 mod sockets;
@@ -60,5 +61,6 @@ pub use generation::{Gateway, Generation, NeedsRestart, NotReplaced, PutInForce,
 pub use guard::{CarriedScope, StillCarried};
 pub use rehearsal::{Head, Rehearsal};
 pub use server::{CannotServe, Server};
+pub use shadow::{IssuerApart, Shadow};
 pub use sockets::Sockets;
 pub use tls_files::{TlsFault, UnreadableFile};

@@ -86,7 +86,7 @@ impl Outbound {
         if let Some((name, value)) = forward.injected() {
             request.insert_header(name, value.clone())?;
         }
-        for (name, value) in self.identity(sending.identity, forward.account()) {
+        for (name, value) in self.identity(forward, sending) {
             if let (Some(name), Some(value)) = (name, value) {
                 request.insert_header(name.clone(), value.clone())?;
             }
@@ -104,15 +104,16 @@ impl Outbound {
     /// The identity headers of a request, by name as written; a value that there is not is `None`.
     pub(super) fn identity<'a>(
         &'a self,
-        values: Option<&'a IdentityValues>,
-        account: Option<&'a HeaderValue>,
+        forward: &'a Forward,
+        sending: &Sending<'a>,
     ) -> [(Option<&'a Bytes>, Option<&'a HeaderValue>); 4] {
+        let values = forward.told(sending.identity);
         let IdentityNames { subject, client, scopes, account: name } = &self.identity;
         [
             (subject.as_ref(), values.and_then(|values| values.subject.as_ref())),
             (client.as_ref(), values.and_then(|values| values.client.as_ref())),
             (scopes.as_ref(), values.and_then(|values| values.scopes.as_ref())),
-            (name.as_ref(), account),
+            (name.as_ref(), forward.account()),
         ]
     }
 }

@@ -209,6 +209,7 @@ impl<'c> Rehearsal<'c> {
         let sent = Sent {
             service: permit.service(),
             basis: permit.basis(),
+            reported: permit.reported().map(|reported| reported.denial.clone()),
             upstream: forward.upstream(),
             target: String::from_utf8_lossy(request.raw_path()).into_owned(),
             headers: headers(&request),

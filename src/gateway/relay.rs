@@ -91,7 +91,8 @@ pub(super) async fn relay(session: &mut Session, context: &mut Context) -> Resul
 /// # Errors
 /// If it must not be told on.
 pub(super) fn prepare(response: &mut ResponseHeader, session: &Session, context: &Context) -> Result<()> {
-    if response.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req() {
+    let switches = response.status == StatusCode::SWITCHING_PROTOCOLS;
+    if switches && !(session.is_upgrade_req() && hygiene::is_to_websocket(response)) {
         return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
     }
     hygiene::clean_response(response);

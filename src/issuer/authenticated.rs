@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use std::sync::Arc;
+
+use arc_swap::{ArcSwapOption, Guard};
 use http::HeaderValue;
 
 use super::moment::Span;
@@ -17,6 +20,15 @@ pub struct Authenticated {
     /// What the upstream may be told of it.
     pub headers: IdentityValues,
     pub(super) evidence: Evidence,
+    tried: ArcSwapOption<Tried>,
+}
+
+/// What a candidate's policy makes of a caller, kept with what the policy in force makes of it.
+#[derive(Debug)]
+pub struct Tried {
+    candidate: u64,
+    /// `None`: its tokens are not of an issuer of the candidate's.
+    pub standing: Option<Standing>,
 }
 
 /// The values of identity headers, ready to send; `None` where the caller has no such thing.
@@ -92,7 +104,18 @@ impl Authenticated {
     pub(super) fn new(caller: Caller, policy: &Policy, evidence: Evidence) -> Result<Self, TokenFault> {
         let standing = policy.standing(&caller);
         let headers = IdentityValues::new(&caller, &standing, policy)?;
-        Ok(Self { caller, standing, headers, evidence })
+        Ok(Self { caller, standing, headers, evidence, tried: ArcSwapOption::empty() })
+    }
+
+    /// What the candidate of that number makes of the caller: `make`, once for each candidate.
+    pub fn tried(&self, candidate: u64, make: impl FnOnce(&Caller) -> Option<Standing>) -> Guard<Option<Arc<Tried>>> {
+        let known = self.tried.load();
+        if known.as_ref().is_some_and(|tried| tried.candidate == candidate) {
+            return known;
+        }
+        let tried = Some(Arc::new(Tried { candidate, standing: make(&self.caller) }));
+        self.tried.store(tried.clone());
+        Guard::from_inner(tried)
     }
 
     /// About how many bytes it takes.
@@ -104,9 +127,12 @@ impl Authenticated {
         let values = &self.headers;
         let values = [&values.subject, &values.client, &values.scopes, &values.account];
         let values = values.into_iter().flatten().map(|value| value.len() + ALLOCATED);
-        size_of::<Self>() + texts.chain(scopes).chain(accounts).chain(values).sum::<usize>()
+        size_of::<Self>() + TRIED + texts.chain(scopes).chain(accounts).chain(values).sum::<usize>()
     }
 }
+
+/// About what it takes to keep what a candidate makes of it.
+const TRIED: usize = 192;
 
 /// About what an allocation takes beside what is in it.
 const ALLOCATED: usize = 32;

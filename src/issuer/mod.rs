@@ -11,7 +11,8 @@
 //! - `revoked` is the list of revoked tokens, `revocation_file` how it is kept, `revoke` who may add to
 //!   it; `replay` is the memory of proofs, `nonce` what proofs may be asked to contain.
 //! - `sign_in` is how people come by a token at an issuer, for the console.
-//! - `moment` is when something happens, for what is judged by the time and what ages with it.
+//! - `moment` is when something happens: what is judged goes by the time, what is remembered ages by a clock that is
+//!   never set.
 //! - `web`, over `connections`, and `file` are where bytes come from, `kept` what is made of files,
 //!   `pace` how often all of it happens, `environment` what is shared.
 //!
@@ -52,7 +53,7 @@ mod unknown;
 mod web;
 
 pub use authenticate::Presented;
-pub use authenticated::{Authenticated, IdentityValues};
+pub use authenticated::{Authenticated, IdentityValues, Tried};
 pub use moment::Moment;
 pub use revoke::{NotRevoked, NotTaken};
 pub use revoked::{NotAppended, Revoked};

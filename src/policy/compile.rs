@@ -13,8 +13,8 @@ use super::index::{Index, account_headers};
 use super::trie::{NodeId, Trie};
 use super::{
     AccountSource, AccountWhenAbsent, ApiId, ApiName, BasePath, ClientSpec, ExceptionId, InsufficientScopeStatus,
-    Marks, MethodSet, PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId, TokenEndpoint,
-    UndefinedScopes, UnregisteredClients, UpstreamId,
+    Marks, MethodSet, Mode, PolicySpec, Reach, ScopeId, ScopeName, ScopeNames, ScopeSet, Service, ServiceId,
+    TokenEndpoint, UndefinedScopes, UnregisteredClients, UpstreamId,
 };
 
 /// The compiled, immutable whole of what decisions depend on.
@@ -35,6 +35,8 @@ pub struct Policy {
     pub(super) unregistered_clients: UnregisteredClients,
     pub(super) undefined_scopes: UndefinedScopes,
     pub(super) scope_names: ScopeNames,
+    /// Whether some api only reports.
+    pub(super) reports: bool,
 }
 
 /// Why a spec cannot be indexed.
@@ -76,6 +78,8 @@ pub struct Api {
     pub base_path: BasePath,
     /// Where permitted requests go.
     pub upstream: UpstreamId,
+    /// What it does with a request that it refuses.
+    pub mode: Mode,
     /// The status of a missing scope.
     pub insufficient_scope_status: InsufficientScopeStatus,
     /// Where requests name their account; all that are present must agree.
@@ -150,6 +154,7 @@ impl Policy {
         }
         let endpoints = spec.token_endpoints.into_iter().map(|endpoint| index.add_token_endpoint(endpoint));
         let token_endpoints = endpoints.collect::<Result<_, _>>()?;
+        let reports = index.apis.iter().any(|api| api.mode == Mode::ReportOnly);
         let mut policy = Self {
             apis: index.apis.into(),
             scopes: index.scopes.into(),
@@ -165,6 +170,7 @@ impl Policy {
             unregistered_clients: spec.unregistered_clients,
             undefined_scopes: spec.undefined_scopes,
             scope_names: spec.scope_names,
+            reports,
         };
         policy.clients = spec.clients.map(|clients| policy.index_clients(clients)).transpose()?;
         Ok(policy)
@@ -180,6 +186,11 @@ impl Policy {
     #[must_use]
     pub fn api(&self, id: ApiId) -> Option<&Api> {
         self.apis.get(id.0 as usize)
+    }
+
+    /// The apis that let through what they refuse, in the order of the file.
+    pub fn reporting_apis(&self) -> impl Iterator<Item = &Api> {
+        self.apis.iter().filter(|api| api.mode == Mode::ReportOnly)
     }
 
     /// Every scope and privilege, in the order of the file.

@@ -7,7 +7,8 @@ use super::account::NamedAccount;
 use super::client::ClientType;
 use super::compile::{Api, Effect};
 use super::denial::ScopeIds;
-use super::permit::Injection;
+use super::permit::{Injection, Reported};
+use super::report::Reporting;
 use super::route::{Candidate, Match, Named};
 use super::standing::ClientStanding;
 use super::{
@@ -16,14 +17,23 @@ use super::{
 };
 
 impl Policy {
-    /// Decides whether the route's request may pass.
+    /// Decides whether the route's request may pass: [`Policy::enforce`], and where that refuses, whether
+    /// the api that it is for only reports.
+    ///
+    /// # Errors
+    /// The first step that refuses.
+    pub fn decide<'r>(&self, route: &Route<'r, '_>, identity: Identity<'_>) -> Result<Permit<'r>, Denial> {
+        self.enforce(route, identity).or_else(|denial| self.report(route, denial))
+    }
+
+    /// Decides as if every api enforced.
     ///
     /// Where several apis have the path, each is asked as if it were alone: the first that permits
     /// does, and if none does, the refusal is that of the one which came furthest.
     ///
     /// # Errors
     /// The first step that refuses.
-    pub fn decide<'r>(&self, route: &Route<'r, '_>, identity: Identity<'_>) -> Result<Permit<'r>, Denial> {
+    pub fn enforce<'r>(&self, route: &Route<'r, '_>, identity: Identity<'_>) -> Result<Permit<'r>, Denial> {
         if let Some(permit) = route.public() {
             return Ok(permit.clone());
         }
@@ -49,6 +59,19 @@ impl Policy {
             }
         }
         Err(furthest)
+    }
+
+    /// What an api that only reports makes of a refusal.
+    fn report<'r>(&self, route: &Route<'r, '_>, denial: Denial) -> Result<Permit<'r>, Denial> {
+        let tells_caller = match denial.reporting() {
+            Reporting::Never => return Err(denial),
+            Reporting::Nobody => false,
+            Reporting::Caller => true,
+        };
+        match self.reporting_api(route, &denial) {
+            Some(api) => Ok(Permit::reporting(api, Reported { denial, tells_caller })),
+            None => Err(denial),
+        }
     }
 
     /// Step 8.

@@ -426,6 +426,7 @@ reasons! {
     AccountForbidden => "account_forbidden",
     BodyTooLarge => "body_too_large",
     Overloaded => "overloaded",
+    Reported => "reported",
     Granted => "granted",
 }
 

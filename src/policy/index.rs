@@ -72,6 +72,7 @@ impl Index {
             display_name: spec.display_name,
             base_path: base,
             upstream: spec.upstream,
+            mode: spec.mode,
             insufficient_scope_status: spec.insufficient_scope_status,
             account: spec.account.into(),
             account_when_absent: spec.account_when_absent,

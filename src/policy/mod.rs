@@ -22,6 +22,7 @@ mod overlap;
 mod pattern;
 mod percent;
 mod permit;
+mod report;
 mod request;
 mod route;
 mod scope_set;
@@ -43,14 +44,14 @@ pub use listing::{ListedClient, ListedException, Listing, Role};
 pub use method::MethodSet;
 pub use name::{ApiName, ClientId, InvalidName, ScopeName};
 pub use pattern::{BasePath, InvalidPattern, Pattern, Segment, Service};
-pub use permit::{Basis, Injection, Permit};
+pub use permit::{Basis, Injection, Permit, Reported};
 pub use request::{Identity, Request, has_browser_headers};
 pub use route::Route;
 pub use scope_set::ScopeSet;
 pub use spec::{
-    ApiId, ApiSpec, ClientSpec, ExceptionId, InsufficientScopeStatus, Marks, PolicySpec, PrivilegeSpec, Reach, ScopeId,
-    ScopeNames, ScopeSpec, ServiceId, TokenEndpointId, TokenEndpointSpec, UndefinedScopes, UnregisteredClients,
-    UpstreamId,
+    ApiId, ApiSpec, ClientSpec, ExceptionId, InsufficientScopeStatus, Marks, Mode, PolicySpec, PrivilegeSpec, Reach,
+    ScopeId, ScopeNames, ScopeSpec, ServiceId, TokenEndpointId, TokenEndpointSpec, UndefinedScopes,
+    UnregisteredClients, UpstreamId,
 };
 pub use standing::Standing;
 pub use target::Target;

@@ -39,7 +39,7 @@ mod tests {
 
     use super::*;
     use crate::policy::{
-        AccountWhenAbsent, ApiName, ApiSpec, BasePath, Identity, InsufficientScopeStatus, MethodSet, Policy,
+        AccountWhenAbsent, ApiName, ApiSpec, BasePath, Identity, InsufficientScopeStatus, MethodSet, Mode, Policy,
         PolicySpec, Request, Service, Target, UpstreamId,
     };
 
@@ -76,6 +76,7 @@ mod tests {
             upstream: UpstreamId(0),
             account: vec![],
             account_when_absent: AccountWhenAbsent::Deny,
+            mode: Mode::Enforce,
             insufficient_scope_status: InsufficientScopeStatus::Forbidden,
             public: vec![Service::parse(pattern).unwrap()],
             scopes: vec![],

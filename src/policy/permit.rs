@@ -3,18 +3,30 @@
 use http::header::HeaderName;
 
 use super::account::Account;
-use super::{ApiId, NamedAccount, Reason, ScopeId, ServiceId, TokenEndpointId};
+use super::{ApiId, Denial, NamedAccount, Reason, ScopeId, ServiceId, TokenEndpointId};
 
 /// Proof that one request was allowed. Nothing is forwarded without one.
-// INVARIANT: the fields are private and `new` is visible to this folder only; of it, `decision`
-// alone calls it, which a test of the sources holds it to.
+// INVARIANT: the fields are private, and `new` and `reporting` are visible to this folder only; of it,
+// `decision` alone calls them, which a test of the sources holds it to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permit<'r> {
     api: ApiId,
-    service: ServiceId,
+    /// `None`: nothing grants it.
+    service: Option<ServiceId>,
     basis: Basis,
     account: Option<NamedAccount<'r>>,
     inject: Option<Injection>,
+    reported: Option<Reported>,
+}
+
+/// The refusal that a permit passes over, as its api only reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    /// What the answer would be if the api enforced.
+    pub denial: Denial,
+    /// Whether the upstream may be told of the caller: token and client are good, and only what they ask
+    /// for is refused.
+    pub tells_caller: bool,
 }
 
 /// What a permit rests on.
@@ -26,6 +38,8 @@ pub enum Basis {
     Scope(ScopeId),
     /// A request for a token that the provider behind this endpoint may answer.
     TokenEndpoint(TokenEndpointId),
+    /// Nothing: the request is refused, and its api only reports.
+    Reported,
 }
 
 /// The caller's own account, to be written into a request that names none.
@@ -45,7 +59,13 @@ impl<'r> Permit<'r> {
         account: Option<NamedAccount<'r>>,
         inject: Option<Injection>,
     ) -> Self {
-        Self { api, service, basis, account, inject }
+        Self { api, service: Some(service), basis, account, inject, reported: None }
+    }
+
+    /// Of a request that is refused, and let through by an api that only reports. It names no account and
+    /// writes none in: whether the caller may touch it is what was refused, or was never asked.
+    pub(super) fn reporting(api: ApiId, reported: Reported) -> Self {
+        Self { api, service: None, basis: Basis::Reported, account: None, inject: None, reported: Some(reported) }
     }
 
     /// The api whose upstream gets the request.
@@ -54,9 +74,9 @@ impl<'r> Permit<'r> {
         self.api
     }
 
-    /// The service that matched.
+    /// The service that matched; `None` where nothing grants the request.
     #[must_use]
-    pub fn service(&self) -> ServiceId {
+    pub fn service(&self) -> Option<ServiceId> {
         self.service
     }
 
@@ -78,12 +98,19 @@ impl<'r> Permit<'r> {
         self.inject.as_ref()
     }
 
+    /// The refusal that it passes over, where its api only reports.
+    #[must_use]
+    pub fn reported(&self) -> Option<&Reported> {
+        self.reported.as_ref()
+    }
+
     /// Its code.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self.basis {
             Basis::Public | Basis::TokenEndpoint(_) => Reason::Public,
             Basis::Scope(_) => Reason::Granted,
+            Basis::Reported => Reason::Reported,
         }
     }
 }

@@ -42,6 +42,16 @@ pub enum Reach {
     Any,
 }
 
+/// What an api does with a request that it refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// It answers the refusal.
+    #[default]
+    Enforce,
+    /// It lets the request through and has the refusal recorded, where that may be.
+    ReportOnly,
+}
+
 /// The status that answers a missing scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum InsufficientScopeStatus {
@@ -116,6 +126,8 @@ pub struct ApiSpec {
     pub account: Vec<AccountSource>,
     /// What a request that names no account comes to.
     pub account_when_absent: AccountWhenAbsent,
+    /// What it does with a request that it refuses.
+    pub mode: Mode,
     /// The status for `scope_required` and `scope_insufficient`.
     pub insufficient_scope_status: InsufficientScopeStatus,
     /// Services that ask for no token.

@@ -101,8 +101,8 @@ pub(super) mod tests {
     use super::*;
     use crate::policy::{
         AccountWhenAbsent, ApiId, ApiName, ApiSpec, BasePath, Basis, Certificate, CertificateRule, ClientSpec,
-        ClientType, InsufficientScopeStatus, Marks, PolicySpec, PrivilegeSpec, Reach, Reason, ScopeName, ScopeNames,
-        ScopeSpec, Service, TokenEndpointSpec, UpstreamId,
+        ClientType, InsufficientScopeStatus, Marks, Mode, PolicySpec, PrivilegeSpec, Reach, Reason, ScopeName,
+        ScopeNames, ScopeSpec, Service, TokenEndpointSpec, UpstreamId,
     };
 
     fn scope(name: &str, required: bool, privileges: &[&str]) -> ScopeSpec {
@@ -132,6 +132,7 @@ pub(super) mod tests {
             upstream: UpstreamId(0),
             account: vec![],
             account_when_absent: AccountWhenAbsent::Deny,
+            mode: Mode::Enforce,
             insufficient_scope_status: InsufficientScopeStatus::Forbidden,
             public: vec![Service::parse(&format!("/{name}/**")).unwrap()],
             scopes,

@@ -13,7 +13,9 @@ use std::time::SystemTime;
 
 use super::queue::{Queue, Writing};
 use super::recent::Recent;
-use super::{Metrics, Outcome, RegistryChange, RevocationOutcome, change_line, line, revocation};
+use super::{
+    Metrics, Outcome, RegistryChange, RevocationOutcome, ShadowDifference, change_line, line, revocation, shadow,
+};
 
 /// How many lines may wait; at some 500 bytes each.
 const QUEUE: usize = 32_768;
@@ -72,6 +74,11 @@ impl AuditSink {
     /// Queues the outcome's line.
     pub(super) fn write(&self, outcome: &Outcome<'_>) {
         self.queue.put(|line| line::append(outcome, line));
+    }
+
+    /// Queues the line of a request that a candidate would answer differently.
+    pub fn write_difference(&self, outcome: &Outcome<'_>, difference: &ShadowDifference<'_>) {
+        self.queue.put(|line| shadow::append(outcome, difference, line));
     }
 
     /// Queues the line of a change to the registry.

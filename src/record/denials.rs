@@ -28,6 +28,8 @@ pub struct Denied {
     pub generation: u64,
     /// Why.
     pub reason: Reason,
+    /// Whether it was let through all the same, as its api only reports.
+    pub reported: bool,
     /// The api, where one was found.
     pub api: Option<ApiName>,
     /// Of a token that was good.
@@ -88,6 +90,7 @@ impl Denied {
             request_id: String::new(),
             generation: 0,
             reason: outcome.reason,
+            reported: false,
             api: None,
             issuer: None,
             client: None,
@@ -106,8 +109,9 @@ impl Denied {
         self.time = outcome.time;
         set(&mut self.request_id, outcome.request_id);
         self.generation = outcome.generation;
-        self.reason = outcome.reason;
-        self.api = outcome.api.and_then(|api| names.apis.get(api.0 as usize)).cloned();
+        self.reason = outcome.reported.unwrap_or(outcome.reason);
+        self.reported = outcome.reported.is_some();
+        self.api = outcome.api.and_then(|api| names.apis.get(api.0 as usize)).map(|(name, _)| name.clone());
         set_optional(&mut self.issuer, outcome.issuer);
         set_optional(&mut self.client, outcome.client);
         set_optional(&mut self.subject, outcome.subject);
@@ -147,7 +151,7 @@ mod tests {
     fn the_last_refusals_are_kept_and_no_more() {
         let policy = policy();
         let names = Names {
-            apis: policy.apis().iter().map(|api| api.name.clone()).collect(),
+            apis: policy.apis().iter().map(|api| (api.name.clone(), false)).collect(),
             scopes: policy.scopes().iter().map(|scope| scope.name.clone()).collect(),
         };
         let denials = Denials::default();

@@ -10,7 +10,7 @@ use prometheus::{Histogram, IntCounter};
 
 use super::usage::Usage;
 use super::{Metrics, Outcome};
-use crate::policy::{ApiName, Policy, Reason, ScopeName};
+use crate::policy::{ApiName, Mode, Policy, Reason, ScopeName};
 
 /// The series of one policy.
 pub struct Labels {
@@ -24,7 +24,8 @@ pub struct Labels {
 
 /// What a policy's series are named after.
 pub(super) struct Names {
-    pub(super) apis: Box<[ApiName]>,
+    /// Each with whether it only reports.
+    pub(super) apis: Box<[(ApiName, bool)]>,
     pub(super) scopes: Box<[ScopeName]>,
 }
 
@@ -32,6 +33,8 @@ pub(super) struct Names {
 pub(super) struct Series {
     /// In the order of [`Reason::ALL`].
     pub(super) decisions: Box<[IntCounter]>,
+    /// The same, of what was let through all the same; empty where the api does not only report.
+    pub(super) reported: Box<[IntCounter]>,
     pub(super) request_seconds: Histogram,
 }
 
@@ -40,12 +43,12 @@ impl Labels {
     #[must_use]
     pub fn new(metrics: &Arc<Metrics>, policy: &Policy) -> Self {
         let names = Names {
-            apis: policy.apis().iter().map(|api| api.name.clone()).collect(),
+            apis: policy.apis().iter().map(|api| (api.name.clone(), api.mode == Mode::ReportOnly)).collect(),
             scopes: policy.scopes().iter().map(|scope| scope.name.clone()).collect(),
         };
         Self {
             apis: metrics.take_into_use(&names),
-            no_api: metrics.series(""),
+            no_api: metrics.series("", false),
             decision_seconds: metrics.decision_seconds(),
             usage: metrics.usage(policy),
             metrics: Arc::clone(metrics),
@@ -55,7 +58,7 @@ impl Labels {
 
     pub(super) fn count(&self, outcome: &Outcome<'_>) {
         let series = outcome.api.and_then(|api| self.apis.get(api.0 as usize)).unwrap_or(&self.no_api);
-        series.count(outcome.reason);
+        series.count(outcome);
         series.request_seconds.observe(outcome.request_time.as_secs_f64());
         self.decision_seconds.observe(outcome.decision_time.as_secs_f64());
         self.usage.count(outcome);
@@ -66,9 +69,12 @@ impl Labels {
 }
 
 impl Series {
-    fn count(&self, reason: Reason) {
+    fn count(&self, outcome: &Outcome<'_>) {
         // INVARIANT: the codes are numbered in the order of `Reason::ALL`.
-        if let Some(counter) = self.decisions.get(reason as usize) {
+        if let Some(counter) = self.decisions.get(outcome.reason as usize) {
+            counter.inc();
+        }
+        if let Some(counter) = outcome.reported.and_then(|reason| self.reported.get(reason as usize)) {
             counter.inc();
         }
     }

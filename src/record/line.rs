@@ -17,6 +17,7 @@ pub(crate) fn append(outcome: &Outcome<'_>, line: &mut Vec<u8>) {
     number(",\"generation\":", outcome.generation, line);
     text(",\"decision\":", decision(outcome.reason), line);
     text(",\"reason\":", outcome.reason.as_str(), line);
+    optional(",\"reported\":", outcome.reported.map(Reason::as_str), line);
     optional(",\"issuer\":", outcome.issuer, line);
     optional(",\"client\":", outcome.client, line);
     optional(",\"subject\":", outcome.subject, line);
@@ -68,7 +69,7 @@ fn seen(seen: &Seen<'_>, line: &mut Vec<u8>) {
 /// Whether a decision of this reason allows.
 pub(super) fn decision(reason: Reason) -> &'static str {
     match reason {
-        Reason::Public | Reason::Granted => "allow",
+        Reason::Public | Reason::Granted | Reason::Reported => "allow",
         Reason::HeadTooLarge
         | Reason::PathAmbiguous
         | Reason::HeaderAmbiguous
@@ -160,6 +161,11 @@ fn list<T>(before: &str, items: impl Iterator<Item = T>, line: &mut Vec<u8>, wri
     line.push(b']');
 }
 
+/// An array of texts.
+pub(super) fn quoted_list<'t>(before: &str, texts: impl Iterator<Item = &'t str>, line: &mut Vec<u8>) {
+    list(before, texts, line, quoted);
+}
+
 fn flag(before: &str, value: bool, line: &mut Vec<u8>) {
     line.extend_from_slice(before.as_bytes());
     line.extend_from_slice(if value { b"true" } else { b"false" });
@@ -181,7 +187,7 @@ pub(super) fn number_or_null(before: &str, value: Option<u64>, line: &mut Vec<u8
     }
 }
 
-fn number(before: &str, value: u64, line: &mut Vec<u8>) {
+pub(super) fn number(before: &str, value: u64, line: &mut Vec<u8>) {
     line.extend_from_slice(before.as_bytes());
     digits(value, 1, line);
 }
@@ -262,7 +268,7 @@ mod tests {
             line(&allowed),
             concat!(
                 r#"{"time":"2023-11-14T22:13:20.123456Z","request_id":"b3c1","generation":7,"#,
-                r#""decision":"allow","reason":"granted","issuer":"https://login.example.com","#,
+                r#""decision":"allow","reason":"granted","reported":null,"issuer":"https://login.example.com","#,
                 r#""client":"acme-integration","subject":"s-1","account":"acme","#,
                 r#""scopes":["orders.read","orders.write"],"granted_by":"orders.read","#,
                 r#""service":"GET /orders/{account}/**","method":"GET","path":"/orders/acme/1","#,

@@ -21,6 +21,7 @@ use super::labels::{Names, Series};
 use super::line::decision;
 use super::register::Register;
 use super::result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
+use super::shadow::ShadowSeries;
 use super::usage::{Usage, UsageBook, Used};
 use crate::policy::{ApiName, ClientId, Policy, Reason, ScopeName, UnixTime};
 
@@ -28,6 +29,9 @@ use crate::policy::{ApiName, ClientId, Policy, Reason, ScopeName, UnixTime};
 pub struct Metrics {
     registry: Registry,
     decisions: IntCounterVec,
+    reported: IntCounterVec,
+    reporting_apis: IntGauge,
+    shadow: ShadowSeries,
     decision_seconds: Histogram,
     request_seconds: HistogramVec,
     policy_generation: IntGauge,
@@ -63,6 +67,8 @@ struct State {
 }
 
 const DECISIONS: &str = "Requests, by api (empty where none was found), decision and reason code.";
+const REPORTED: &str = "Requests that were let through as their api only reports, by why they would be refused.";
+const REPORTING: &str = "Apis that let through what they refuse, in the policy in force.";
 const DECISION: &str = "Time from a request's head to its decision, in seconds.";
 const REQUEST: &str = "Time from a request's head to the end of its answer, in seconds.";
 const GENERATION: &str = "Running number of the policy in force since the start of the process.";
@@ -103,6 +109,9 @@ impl Metrics {
         let ended = register.counters("connections_refused_total", CONNECTIONS_ENDED, &["reason"])?;
         let metrics = Self {
             decisions: register.counters("decisions_total", DECISIONS, &["api", "decision", "reason"])?,
+            reported: register.counters("report_only_total", REPORTED, &["api", "reason"])?,
+            reporting_apis: register.number("report_only_apis", REPORTING)?,
+            shadow: ShadowSeries::new(&register)?,
             decision_seconds: register.histogram("decision_seconds", DECISION, &DECISION_BUCKETS)?,
             request_seconds: register.histograms("request_seconds", REQUEST, &REQUEST_BUCKETS, "api")?,
             policy_generation: register.number("policy_generation", GENERATION)?,
@@ -231,9 +240,15 @@ impl Metrics {
         }
     }
 
-    /// This generation is in force.
-    pub fn policy_generation(&self, number: u64) {
+    /// This generation is in force, of whose apis so many only report.
+    pub fn policy_generation(&self, number: u64, reporting_apis: usize) {
         self.policy_generation.set(i64::try_from(number).unwrap_or(i64::MAX));
+        self.reporting_apis.set(i64::try_from(reporting_apis).unwrap_or(i64::MAX));
+    }
+
+    /// The series of candidates.
+    pub fn shadow(&self) -> &ShadowSeries {
+        &self.shadow
     }
 
     /// A reload has ended.
@@ -289,10 +304,13 @@ impl Metrics {
         self.decision_seconds.clone()
     }
 
-    /// The series of the api of this name; of none, if it is empty.
-    pub(super) fn series(&self, api: &str) -> Series {
+    /// The series of the api of this name; of none, if it is empty. Those of refusals that are only
+    /// reported are made for apis that do so.
+    pub(super) fn series(&self, api: &str, reports: bool) -> Series {
         let decision = |reason: &Reason| self.decisions.with_label_values(&[api, decision(*reason), reason.as_str()]);
+        let reported = |reason: &Reason| self.reported.with_label_values(&[api, reason.as_str()]);
         Series {
+            reported: Reason::ALL.iter().filter(|_| reports).map(reported).collect(),
             decisions: Reason::ALL.iter().map(decision).collect(),
             request_seconds: self.request_seconds.with_label_values(&[api]),
         }
@@ -302,17 +320,17 @@ impl Metrics {
     /// taken it into use.
     pub(super) fn take_into_use(&self, names: &Names) -> Box<[Series]> {
         let mut state = self.state();
-        for api in &names.apis {
+        for (api, _) in &names.apis {
             *state.apis.entry(api.clone()).or_default() += 1;
         }
         // Still under the lock, so that a release beside it cannot remove what is made here.
-        names.apis.iter().map(|api| self.series(api.as_str())).collect()
+        names.apis.iter().map(|(api, reports)| self.series(api.as_str(), *reports)).collect()
     }
 
     /// The other half of [`Metrics::take_into_use`].
     pub(super) fn release(&self, names: &Names) {
         let mut state = self.state();
-        for api in &names.apis {
+        for (api, _) in &names.apis {
             if let Some(policies) = state.apis.get_mut(api) {
                 *policies -= 1;
                 if *policies == 0 {
@@ -338,6 +356,7 @@ impl Metrics {
         let _ = self.request_seconds.remove_label_values(&[api]);
         for reason in Reason::ALL {
             let _ = self.decisions.remove_label_values(&[api, decision(*reason), reason.as_str()]);
+            let _ = self.reported.remove_label_values(&[api, reason.as_str()]);
         }
     }
 

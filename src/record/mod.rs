@@ -18,6 +18,7 @@ mod recent;
 mod register;
 mod result;
 mod revocation;
+mod shadow;
 mod steady;
 mod usage;
 
@@ -35,5 +36,6 @@ pub use panics::count_panics;
 pub use read::{AuditLine, NoAuditLine, PresentedCertificate};
 pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 pub use revocation::{MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
+pub use shadow::{ShadowDifference, ShadowResult, ShadowSeries};
 pub use steady::steady_now;
 pub use usage::Used;

@@ -19,6 +19,8 @@ pub struct Outcome<'a> {
     pub api: Option<ApiId>,
     /// Why; it also says whether the request was allowed.
     pub reason: Reason,
+    /// Why it would be refused, where its api only reports.
+    pub reported: Option<Reason>,
     /// Of a token that was good.
     pub issuer: Option<&'a str>,
     /// Of a token that was good; of a request for a token, the listed one that it names.
@@ -102,8 +104,8 @@ pub fn record(outcome: &Outcome<'_>, labels: &Labels, audit: &AuditSink) {
 pub(super) mod tests {
     use super::*;
     use crate::policy::{
-        AccountWhenAbsent, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Marks, PolicySpec, Reach, ScopeName,
-        ScopeSpec, UpstreamId,
+        AccountWhenAbsent, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Marks, Mode, PolicySpec, Reach,
+        ScopeName, ScopeSpec, UpstreamId,
     };
 
     fn scope(name: &str) -> ScopeSpec {
@@ -133,6 +135,7 @@ pub(super) mod tests {
             upstream: UpstreamId(0),
             account: vec![],
             account_when_absent: AccountWhenAbsent::Deny,
+            mode: Mode::Enforce,
             insufficient_scope_status: InsufficientScopeStatus::Forbidden,
             public: vec![],
             scopes: vec![scope(&format!("{name}.read")), scope(&format!("{name}.write"))],
@@ -152,6 +155,7 @@ pub(super) mod tests {
             generation: 7,
             api: Some(ApiId(0)),
             reason: Reason::Granted,
+            reported: None,
             issuer: Some("https://login.example.com"),
             client: Some("acme-integration"),
             subject: Some("s-1"),

@@ -23,6 +23,9 @@ pub struct AuditLine<'l> {
     /// The reason's code.
     #[serde(borrow)]
     pub reason: Cow<'l, str>,
+    /// Why it would have been refused, where its api only reported.
+    #[serde(borrow, default)]
+    pub reported: Option<Cow<'l, str>>,
     /// Of a token that was good.
     #[serde(borrow)]
     pub issuer: Option<Cow<'l, str>>,
@@ -127,6 +130,12 @@ impl<'l> AuditLine<'l> {
             Err(_) if serde_json::from_slice::<Event>(line).is_ok() => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What the policy made of the request: why it was or would have been refused, or what let it through.
+    #[must_use]
+    pub fn verdict(&self) -> &str {
+        self.reported.as_deref().unwrap_or(&self.reason)
     }
 
     /// Whether the request was let through.

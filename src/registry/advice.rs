@@ -13,7 +13,13 @@ const VAGUE: [&str; 14] = [
 ];
 
 pub(super) fn advice(target: &Target, entry: &Value) -> Vec<String> {
-    let Target::Scope(name) = target else { return Vec::new() };
+    let name = match target {
+        Target::Scope(name) => name,
+        Target::Api(_) if entry.get("mode").and_then(Value::as_str) == Some("report_only") => {
+            return vec!["while it only reports, it lets through what it refuses, token or not".to_owned()];
+        }
+        Target::Api(_) | Target::Client(_) => return Vec::new(),
+    };
     let mut advice = Vec::new();
     let mut say = |is_so: bool, text: &str| {
         if is_so {

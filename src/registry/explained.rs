@@ -42,7 +42,10 @@ pub fn explain_recorded(generation: &Generation, lines: &[impl AsRef<[u8]>]) -> 
     let line = AuditLine::parse(text).ok().flatten()?;
     let in_force = line.generation == Some(generation.number);
     let told = explain(generation, &line, in_force);
-    let decides_the_same = told.as_ref().ok().map(|explanation| explanation.reason == line.reason);
+    let decides_the_same = told
+        .as_ref()
+        .ok()
+        .map(|explanation| explanation.reason == line.reason && explanation.reported == line.reported.as_deref());
     Some(Explained {
         request_id: line.request_id.to_string(),
         earlier_with_this_id: lines.len() - 1,
@@ -97,7 +100,7 @@ impl Explained {
 /// The story of a recorded request by the generation in force, or why there is none.
 fn explain(generation: &Generation, line: &AuditLine<'_>, decided: bool) -> Result<Explanation, &'static str> {
     let (policy, settings) = (&generation.policy, &generation.settings);
-    let Some(reason) = Reason::ALL.iter().find(|reason| reason.as_str() == line.reason).copied() else {
+    let Some(reason) = Reason::ALL.iter().find(|reason| reason.as_str() == line.verdict()).copied() else {
         return Err("its record has a reason that is none of this version");
     };
     let request = Shown::of(generation, line, reason)?;
@@ -151,6 +154,7 @@ fn fitting(
         // What the head leads to, and what then stopped it.
         explanation.allowed = false;
         explanation.reason = reason.as_str();
+        explanation.reported = None;
         explanation.why = if reason == Reason::Overloaded {
             "it would be let through, but as many requests were under way as the upstream's `max_requests`"
         } else {
@@ -159,7 +163,9 @@ fn fitting(
         .to_owned();
         explanation.forwarded = None;
     }
-    if explanation.reason != reason.as_str() && (decided || is_of_more_than_recorded(reason)) {
+    // Of what an api only reported: why it would have refused it.
+    let verdict = explanation.reported.unwrap_or(explanation.reason);
+    if verdict != reason.as_str() && (decided || is_of_more_than_recorded(reason)) {
         return Err(if is_of_more_than_recorded(reason) {
             "what was wrong stood in its query or its headers, which are not recorded"
         } else {
@@ -192,7 +198,7 @@ const UNREADABLE: &str = "its path, host, account or certificate cannot be read 
 
 impl<'l> Shown<'l> {
     fn of(generation: &Generation, line: &'l AuditLine<'_>, reason: Reason) -> Result<Self, &'static str> {
-        let is_own = line.is_allowed() && line.service.is_none();
+        let is_own = line.is_allowed() && line.service.is_none() && line.reported.is_none();
         let (target, mut headers, recorded) = if is_own || is_of_more_than_recorded(reason) {
             (line.path.to_string(), HeaderMap::new(), None)
         } else {
@@ -257,6 +263,7 @@ fn refused_token(reason: Reason) -> Option<Denial> {
         | Reason::AccountForbidden
         | Reason::BodyTooLarge
         | Reason::Overloaded
+        | Reason::Reported
         | Reason::Granted => return None,
     };
     Some(fault.into())

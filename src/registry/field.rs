@@ -70,6 +70,7 @@ pub(super) const API: Fields = Fields(&[
     ("base_path", Kind::Text),
     ("hosts", Kind::Texts),
     ("upstream", Kind::Text),
+    ("mode", Kind::Text),
     ("account", Kind::OneOrMany(&[("path", Kind::Text), ("query", Kind::Text), ("header", Kind::Text)])),
     ("account_when_absent", Kind::Text),
     ("insufficient_scope_status", Kind::Number),

@@ -11,7 +11,7 @@ use super::advice::advice;
 use super::change::Target;
 use crate::gateway::Generation;
 use crate::policy::{
-    Api, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, ListedClient, Policy, Reach, Role, Scope,
+    Api, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, ListedClient, Mode, Policy, Reach, Role, Scope,
     ScopeId, UnixTime,
 };
 use crate::record::{Denied, Metrics, Used};
@@ -88,6 +88,7 @@ fn api_json(generation: &Generation, services: &Services<'_>, id: ApiId, api: &A
         "display_name": api.display_name,
         "base_path": api.base_path.to_string(),
         "upstream": generation.settings.upstreams.get(api.upstream.0 as usize).map(|upstream| &upstream.name),
+        "mode": mode(api.mode),
         "insufficient_scope_status": match api.insufficient_scope_status {
             InsufficientScopeStatus::Forbidden => 403,
             InsufficientScopeStatus::Unauthorized => 401,
@@ -278,6 +279,7 @@ fn denied_json(denied: &Denied) -> Json {
         "request_id": denied.request_id,
         "generation": denied.generation,
         "reason": denied.reason.as_str(),
+        "reported": denied.reported,
         "api": denied.api.as_ref().map(crate::policy::ApiName::as_str),
         "issuer": denied.issuer,
         "client": denied.client,
@@ -310,6 +312,13 @@ impl Search {
         self.api.as_deref().is_none_or(|name| api.is_some_and(|api| api.name.as_str() == name))
             && self.service.as_deref().is_none_or(in_service)
             && self.text.as_deref().is_none_or(in_text)
+    }
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::ReportOnly => "report_only",
     }
 }
 

@@ -11,8 +11,8 @@ use serde_json::{Value as Json, json};
 use super::view::{names, reach};
 use crate::gateway::Generation;
 use crate::policy::{
-    Account, Basis, Caller, Certificate, CertificateRule, Denial, Fate, Identity, ListedClient, MethodSet, Policy,
-    Request, Role, Route, Target, UnixTime,
+    Account, Basis, Caller, Certificate, CertificateRule, Denial, Fate, Identity, ListedClient, MethodSet, Permit,
+    Policy, Request, Role, Route, Target, UnixTime,
 };
 
 /// The answer for `method` and `target`, a path with or without a query, on `host`.
@@ -109,18 +109,20 @@ fn client_json(generation: &Generation, route: &Route<'_, '_>, client: Option<&L
         Ok(permit) => (
             match permit.basis() {
                 Basis::Scope(scope) => policy.scope(scope).map(|scope| scope.name.as_str()),
-                Basis::Public | Basis::TokenEndpoint(_) => None,
+                Basis::Public | Basis::TokenEndpoint(_) | Basis::Reported => None,
             },
-            policy.service(permit.service()).map(crate::policy::Service::as_str),
+            permit.service().and_then(|id| policy.service(id)).map(crate::policy::Service::as_str),
         ),
         Err(_) => (None, None),
     };
-    let wanted = decided.as_ref().err().map(Denial::wanted_scopes).unwrap_or_default();
+    let reported = decided.as_ref().ok().and_then(Permit::reported).map(|reported| &reported.denial);
+    let wanted = decided.as_ref().err().or(reported).map(Denial::wanted_scopes).unwrap_or_default();
     json!({
         "client": client.map(|client| client.id.as_str()),
         "account": client.and_then(|client| client.account).map(Account::as_str),
         "allowed": decided.is_ok(),
-        "reason": decided.as_ref().map_or_else(Denial::reason, crate::policy::Permit::reason).as_str(),
+        "reason": decided.as_ref().map_or_else(Denial::reason, Permit::reason).as_str(),
+        "reported": reported.map(|denial| denial.reason().as_str()),
         "scope": scope,
         "service": service,
         "wanted": names(policy, wanted.iter().copied()),

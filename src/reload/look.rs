@@ -3,6 +3,7 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use notify::event::{AccessKind, AccessMode};
@@ -10,6 +11,11 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 /// Within this time a file system's clock may not tell two changes apart.
 const CLOCK: Duration = Duration::from_secs(2);
+
+/// A file that has just changed is read once it has not changed for so long.
+const SETTLE: Duration = Duration::from_millis(50);
+/// A file that never settles is read all the same after so many looks.
+const MOST_LOOKS: usize = 8;
 
 /// What a look at the file shows without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +37,22 @@ impl Look {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
+    }
+
+    /// At a file once it has stopped changing, or after so many looks; `None` as above.
+    pub(super) fn settled(path: &Path, seen: Option<&Self>) -> Option<Self> {
+        let mut look = Self::at(path);
+        if look.as_ref() != seen {
+            for _ in 0..MOST_LOOKS {
+                thread::sleep(SETTLE);
+                let again = Self::at(path);
+                if again == look && again.is_some() {
+                    break;
+                }
+                look = again;
+            }
+        }
+        look
     }
 
     /// Whether the last change is long enough ago for another to show.

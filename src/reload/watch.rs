@@ -3,11 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::thread;
 use std::time::Duration;
 
 use thiserror::Error;
 
+use super::candidate::Candidate;
 use super::look::{Look, watch_directory};
 use super::{NotLoaded, Status};
 use crate::config::{SourceFile, compile};
@@ -17,10 +17,6 @@ use crate::record::{ReloadResult, steady_now};
 
 /// How often the file is looked at, whatever the directory's watch says.
 const LOOK: Duration = Duration::from_millis(500);
-/// A file that has just changed is read once it has not changed for so long.
-const SETTLE: Duration = Duration::from_millis(50);
-/// A file that never settles is read all the same after so many looks.
-const MOST_LOOKS: usize = 8;
 
 /// Why the thread wakes before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +38,7 @@ pub(super) struct Watch {
     considered: Considered,
     /// When what was refused may be good: tokens that keep scopes in the file expire.
     again_at: Option<UnixTime>,
+    candidate: Candidate,
 }
 
 /// What was last made of the file.
@@ -65,7 +62,8 @@ enum Refused {
 impl Watch {
     pub(super) fn new(gateway: Arc<Gateway>, status: Arc<Status>) -> Self {
         // The file may have changed since it was read at start: the first look reads it.
-        Self { gateway, status, seen: None, considered: Considered::InForce, again_at: None }
+        let candidate = Candidate::new(Arc::clone(&gateway), Arc::clone(&status));
+        Self { gateway, status, seen: None, considered: Considered::InForce, again_at: None, candidate }
     }
 
     pub(super) fn run(mut self, woken: &Receiver<Wake>, wake: Sender<Wake>) {
@@ -80,9 +78,14 @@ impl Watch {
         loop {
             // So that a clock that is set forth and stays so is believed in the end.
             let _ = steady_now();
+            // After the file, which names it; and at once, so that a candidate is soon asked.
+            guarded(|| self.candidate.look());
             match woken.recv_timeout(LOOK) {
                 Ok(Wake::Changed) | Err(RecvTimeoutError::Timeout) => guarded(|| self.look()),
-                Ok(Wake::Asked) => guarded(|| self.read(true)),
+                Ok(Wake::Asked) => {
+                    guarded(|| self.read(true));
+                    guarded(|| self.candidate.ask());
+                }
                 Ok(Wake::End) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -91,22 +94,12 @@ impl Watch {
     /// Reads the file if it has changed, or may have.
     fn look(&mut self) {
         let path = &self.status.source;
-        let mut look = Look::at(path);
+        let look = Look::at(path);
         let is_same = look.is_some() && look == self.seen && look.as_ref().is_some_and(Look::is_settled);
         if is_same && !self.is_due() {
             return;
         }
-        if look != self.seen {
-            for _ in 0..MOST_LOOKS {
-                thread::sleep(SETTLE);
-                let again = Look::at(path);
-                if again == look && again.is_some() {
-                    break;
-                }
-                look = again;
-            }
-        }
-        self.seen = look;
+        self.seen = Look::settled(path, self.seen.as_ref());
         self.read(false);
     }
 
@@ -223,6 +216,7 @@ impl Refused {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::thread;
 
     use super::super::{MOST_REFUSALS, Reload, load};
     use super::*;
@@ -253,7 +247,12 @@ mod tests {
             let (audit, guard) = AuditSink::open(Some(&directory.path().join("audit")), &metrics).unwrap();
             let issuers = Issuers::new(Arc::clone(&metrics), runtime.handle().clone());
             let gateway = Arc::new(Gateway::new(load(&path).unwrap(), issuers, metrics, audit));
-            let status = Arc::new(Status { source: path, last_error: Mutex::default(), refusals: Mutex::default() });
+            let status = Arc::new(Status {
+                source: path,
+                last_error: Mutex::default(),
+                refusals: Mutex::default(),
+                candidate_error: Mutex::default(),
+            });
             Self { watch: Watch::new(gateway, status), directory, _guard: guard, _runtime: runtime }
         }
 

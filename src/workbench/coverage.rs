@@ -40,7 +40,7 @@ impl Coverage {
             }
         }
         let Ending::Forwarded(sent) = &rehearsed.ending else { return };
-        self.services.insert(sent.service);
+        self.services.extend(sent.service);
         if let Basis::Scope(scope) = sent.basis {
             self.scopes.insert(scope);
             let api = rehearsed.api.and_then(|id| policy.api(id));

@@ -21,6 +21,8 @@ pub struct Explanation {
     pub allowed: bool,
     /// The reason's code.
     pub reason: &'static str,
+    /// Why it would be refused, where the api only reports: a reason's code.
+    pub reported: Option<&'static str>,
     /// Why, for operators: a client is told less.
     pub why: String,
     /// The api that the request is for, where one was found.
@@ -229,13 +231,14 @@ impl Explanation {
         };
         let facts = Facts { policy, rehearsed, checks: &checks, method: MethodSet::of_request(method) };
         Self {
-            allowed: matches!(rehearsed.reason, Reason::Public | Reason::Granted),
+            allowed: matches!(rehearsed.reason, Reason::Public | Reason::Granted | Reason::Reported),
             reason: rehearsed.reason.as_str(),
+            reported: sent.and_then(|sent| sent.reported.as_ref()).map(|denial| denial.reason().as_str()),
             why: why(&facts),
             api: rehearsed.api.and_then(|id| policy.api(id)).map(|api| api.name.to_string()),
-            service: sent.and_then(|sent| policy.service(sent.service)).map(ToString::to_string),
+            service: sent.and_then(|sent| policy.service(sent.service?)).map(ToString::to_string),
             granted_by: sent.and_then(|sent| match sent.basis {
-                Basis::Public | Basis::TokenEndpoint(_) => None,
+                Basis::Public | Basis::TokenEndpoint(_) | Basis::Reported => None,
                 Basis::Scope(scope) => Some(scope_name(policy, scope)),
             }),
             request: Asked {

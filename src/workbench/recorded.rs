@@ -103,7 +103,7 @@ fn named<'p>(
     let account = line.account.as_deref().filter(|_| !line.injected);
     let knows_all = sources.iter().all(is_recorded);
     match account {
-        _ if line.reason == "account_ambiguous" => Err(Unjudged::AccountAmbiguous),
+        _ if line.verdict() == "account_ambiguous" => Err(Unjudged::AccountAmbiguous),
         None if knows_all => Ok(NamedOutside { account: String::new(), sources: Vec::new() }),
         // It may have stood in any of the recorded places, which makes no difference if all are looked at.
         Some(account) if knows_all && (recorded.len() == 1 || is_all(policy, request, recorded, outside)) => {

@@ -82,10 +82,12 @@ pub struct Said {
 /// A request as an upstream gets it.
 #[derive(Debug)]
 pub struct Sent {
-    /// The service that lets it through.
-    pub service: ServiceId,
+    /// The service that lets it through; `None` where nothing grants it.
+    pub service: Option<ServiceId>,
     /// What it rests on.
     pub basis: Basis,
+    /// Why it would be refused, where its api only reports.
+    pub reported: Option<Denial>,
     /// Where it goes.
     pub upstream: UpstreamId,
     /// The target.

@@ -84,7 +84,7 @@ pub struct Sighting {
 /// A recorded request as another policy answers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Judged {
-    Allowed { scope: Option<String>, service: String },
+    Allowed { scope: Option<String>, service: Option<String> },
     Denied(Reason),
 }
 
@@ -179,7 +179,7 @@ fn change(line: &AuditLine<'_>, judged: &Judged) -> Option<Change> {
 fn group(change: Change, line: &AuditLine<'_>, judged: Judged) -> Group {
     let text = |text: &Option<Cow<'_, str>>| text.as_deref().map(str::to_owned);
     let (scope, service) = match judged {
-        Judged::Allowed { scope, service } => (scope, Some(service)),
+        Judged::Allowed { scope, service } => (scope, service),
         Judged::Denied(_) => (text(&line.granted_by), text(&line.service)),
     };
     Group { change, client: text(&line.client), scope, service }
@@ -190,7 +190,7 @@ fn judge(policy: &Policy, line: &AuditLine<'_>) -> Result<Judged, Unjudged> {
     if matches!(&*line.reason, "path_ambiguous" | "header_ambiguous") {
         return Err(Unjudged::Ambiguous);
     }
-    if line.reason == "form_rejected" || line.is_allowed() && line.service.is_none() {
+    if line.reason == "form_rejected" || line.is_allowed() && line.service.is_none() && line.reported.is_none() {
         return Err(Unjudged::NotForApi);
     }
     let recorded = Recorded::of(policy, line)?;
@@ -203,16 +203,23 @@ fn judge(policy: &Policy, line: &AuditLine<'_>) -> Result<Judged, Unjudged> {
         let identity = Identity::Known { standing: &standing, certificate: recorded.certificate.as_ref() };
         return Ok(answer(policy, &route, identity));
     }
-    if line.reason == "token_missing" || line.reason == "public" {
+    let verdict = line.verdict();
+    if verdict == "token_missing" || verdict == "public" {
         // Whether there was a token behind a public service, nobody has looked.
-        return match (answer(policy, &route, Identity::Absent), &*line.reason) {
+        return match (answer(policy, &route, Identity::Absent), verdict) {
             (Judged::Denied(Reason::TokenMissing), "public") => Ok(Judged::Denied(Reason::TokenMissing)),
             (judged, _) => Ok(judged),
         };
     }
-    match answer(policy, &route, Identity::Refused(Denial::Token(TokenFault::SignatureInvalid))) {
-        allowed @ Judged::Allowed { .. } => Ok(allowed),
-        Judged::Denied(_) => Err(Unjudged::Token),
+    // What is wrong with a token, the policy does not change; but for this, each fault is as good.
+    let fault = if verdict == "token_revoked" { TokenFault::Revoked } else { TokenFault::SignatureInvalid };
+    match (answer(policy, &route, Identity::Refused(Denial::Token(fault))), &line.reported) {
+        (allowed @ Judged::Allowed { .. }, _) => Ok(allowed),
+        (Judged::Denied(_), None) => Err(Unjudged::Token),
+        (Judged::Denied(_), Some(reported)) => {
+            let reason = Reason::ALL.iter().find(|reason| reason.as_str() == *reported);
+            reason.copied().map(Judged::Denied).ok_or(Unjudged::Unreadable)
+        }
     }
 }
 
@@ -222,9 +229,9 @@ fn answer(policy: &Policy, route: &Route<'_, '_>, identity: Identity<'_>) -> Jud
         Ok(permit) => {
             let scope = match permit.basis() {
                 Basis::Scope(id) => policy.scope(id).map(|scope| scope.name.to_string()),
-                Basis::Public | Basis::TokenEndpoint(_) => None,
+                Basis::Public | Basis::TokenEndpoint(_) | Basis::Reported => None,
             };
-            let service = policy.service(permit.service()).map(ToString::to_string).unwrap_or_default();
+            let service = permit.service().and_then(|id| policy.service(id)).map(ToString::to_string);
             Judged::Allowed { scope, service }
         }
     }

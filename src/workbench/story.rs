@@ -124,7 +124,9 @@ fn caller(told: &CallerStory, paint: Paint) -> Vec<String> {
 }
 
 fn decision(explanation: &Explanation, paint: Paint) -> Vec<String> {
-    let verdict = if explanation.allowed {
+    let verdict = if let Some(reported) = explanation.reported {
+        paint.bad(format!("let through, reported: {reported}")).to_string()
+    } else if explanation.allowed {
         paint.good(format!("allowed, {}", explanation.reason)).to_string()
     } else {
         paint.bad(format!("denied, {}", explanation.reason)).to_string()

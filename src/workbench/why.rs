@@ -1,6 +1,6 @@
 //! Why a decision is what it is, in a sentence: for operators, who may know all of it.
 
-use super::{CheckOutcome, Ending, Own, Rehearsed, TokenChecks};
+use super::{CheckOutcome, Ending, Own, Rehearsed, Sent, TokenChecks};
 use crate::policy::{
     Account, AccountSource, Api, ApiId, Basis, Caller, CertificateRule, ClientId, ClientType, Considered, Denial, Fate,
     MethodSet, Policy, Reach, Role, ScopeId, ServiceId, Standing, TokenRequestFault,
@@ -26,8 +26,9 @@ pub(super) fn why(facts: &Facts<'_>) -> String {
                 .to_owned()
         }
         Ending::Forwarded(sent) => {
-            let service = facts.policy.service(sent.service).map_or("", |service| service.as_str());
+            let service = sent.service.and_then(|id| facts.policy.service(id)).map_or("", |service| service.as_str());
             match sent.basis {
+                Basis::Reported => facts.reported(sent.reported.as_ref()),
                 Basis::Public => format!("`{service}` is public: no token is asked for"),
                 Basis::TokenEndpoint(_) => {
                     "the client may ask for this: who it is, and what it gets, the provider decides".to_owned()
@@ -50,8 +51,12 @@ pub(super) fn fate(considered: &Considered<'_>, facts: &Facts<'_>) -> String {
             format!("excepted by `{except}`")
         }
         Fate::NotAsked => match facts.rehearsed.ending {
-            Ending::Forwarded(_) => "not asked: the service above is public".to_owned(),
-            Ending::Refused(..) | Ending::Answered(..) => "has path and method".to_owned(),
+            Ending::Forwarded(Sent { basis: Basis::Public | Basis::Scope(_) | Basis::TokenEndpoint(_), .. }) => {
+                "not asked: the service above is public".to_owned()
+            }
+            Ending::Forwarded(Sent { basis: Basis::Reported, .. }) | Ending::Refused(..) | Ending::Answered(..) => {
+                "has path and method".to_owned()
+            }
         },
         Fate::NotHeld => "the token does not hold it".to_owned(),
         Fate::Refused(denial) => format!("held, but {}", facts.short(denial, considered)),
@@ -73,8 +78,8 @@ pub(super) fn place(source: &AccountSource) -> String {
 
 impl Facts<'_> {
     /// How the account that a granted request touches was found to be good.
-    fn account(&self, service: ServiceId) -> String {
-        let granted = self.rehearsed.considered.iter().find(|considered| considered.listing.id == service);
+    fn account(&self, service: Option<ServiceId>) -> String {
+        let granted = self.rehearsed.considered.iter().find(|considered| Some(considered.listing.id) == service);
         let Some(Considered { listing, named, .. }) = granted else { return String::new() };
         let Role::Grant { reach, .. } = listing.role else { return String::new() };
         let asks = self.policy.api(listing.api).is_some_and(|api| !api.account.is_empty());
@@ -87,6 +92,14 @@ impl Facts<'_> {
             (None, Reach::Any) if asks => " for any account".to_owned(),
             (None, Reach::Any) => String::new(),
         }
+    }
+
+    /// Of a request that would be refused, and is let through as its api only reports.
+    fn reported(&self, denial: Option<&Denial>) -> String {
+        let api = self.rehearsed.api.map_or("", |api| self.api(api));
+        let (reason, why) =
+            denial.map_or(("", String::new()), |denial| (denial.reason().as_str(), self.refused(denial)));
+        format!("it would be denied ({reason}): {why}. It is let through, as the api `{api}` only reports")
     }
 
     fn refused(&self, denial: &Denial) -> String {

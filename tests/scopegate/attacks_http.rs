@@ -4,6 +4,7 @@
 //! their readings must be one that the caller may have. Letter case, and the dots and spaces that some
 //! file systems drop from the end of names, are not folded: patterns do not fold them either.
 
+mod answers;
 #[path = "../../src/fuzzing/decoders.rs"]
 mod decoders;
 mod framing;

@@ -95,6 +95,34 @@ fn a_difference_is_told_with_its_clients_and_an_example() {
     assert_eq!(json["access"][0]["clients"], json!({ "everyone": false, "listed": ["idle"], "unlisted": false }));
 }
 
+/// Where a public service and another service of the same scope take the first paths that would show it.
+#[test]
+fn what_a_token_or_a_client_gains_is_told_of_behind_services_that_are_open_to_all() {
+    let policy = |more: &str| {
+        format!(
+            "version: 1\nlisteners: [{{ address: 127.0.0.1:8080 }}]\nupstreams: {{ backend: {{ servers: ['h:1'] }} }}\n\
+             issuers: [{{ issuer: https://i.example, audiences: [a], keys: {{ file: k }} }}]\n{more}\
+             apis:\n  - name: a\n    base_path: /\n    upstream: backend\n    public: [GET /]\n    scopes:\n\
+             \x20     - {{ name: base, required: true, services: [GET /b] }}\n\
+             \x20     - {{ name: all, services: ['GET /**'] }}\n"
+        )
+    };
+    for (old, new, said) in [
+        ("undefined_scopes: reject\n", "undefined_scopes: ignore\n", "token"),
+        ("scope_names: case_sensitive\n", "scope_names: case_insensitive\n", "token"),
+        ("clients: [{ id: one }]\n", "clients: [{ id: one }, { id: two }]\n", "two"),
+        ("clients: [{ id: one, scopes: [base] }]\n", "clients: [{ id: one, scopes: [base, all] }]\n", "one"),
+    ] {
+        for (old, new, counts) in [
+            (old, new, "1 change that allows more, 0 changes"),
+            (new, old, "0 changes that allow more, 1 change that denies"),
+        ] {
+            let run = run(&[("old", &policy(old)), ("new", &policy(new))], &["diff", "old", "new"]);
+            assert!(run.out.contains(counts) && run.out.contains(said), "{old} {new} {}{}", run.out, run.err);
+        }
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_exit_2_and_nothing_else() {
     for (files, arguments, place) in [

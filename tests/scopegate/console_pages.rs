@@ -119,6 +119,8 @@ fn use_and_denials_are_shown_as_they_happen() {
     let token = Signer::shared().token(json!({ "scope": "data-read", "client_id": "acme", "sub": "robot" }));
     assert_eq!(gateway.get("/data/acme/x", &token).status, 200);
     assert_eq!(gateway.get("/data/globex/x?secret=1", &token).status, 403);
+    // What a request was is recorded after its answer.
+    wait_for("a refusal", || viewer.see("/console/denials").contains("data-number=\"1\"").then_some(()));
     assert_eq!(gateway.ask("POST", "/data/acme/y", &[("Authorization", &format!("Bearer {token}"))]).status, 403);
     let page = wait_for("two refusals", || {
         let page = viewer.see("/console/denials");

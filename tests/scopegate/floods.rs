@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Gateway, PATIENCE, Upstream, connect};
+use crate::harness::{Gateway, PATIENCE, Upstream, connect, wait_for};
 use crate::http2_client::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Http2, PING, PREFACE, PRIORITY, RST_STREAM, SETTINGS,
     WINDOW_UPDATE, block, frame,
@@ -173,4 +173,28 @@ fn a_connection_has_as_many_requests_under_way_as_it_may() {
     assert_eq!(refused, (7, 7_u32.to_be_bytes().to_vec()));
     (0..3).for_each(|_| release.send(()).unwrap());
     assert_eq!(gateway.upstream.count(), 3);
+}
+
+#[test]
+fn windows_that_stay_shut_give_back_what_their_requests_hold() {
+    let answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 2097152\r\n\r\n".to_vec(), vec![b'a'; 2 << 20]].concat();
+    let upstream = Upstream::answering(move |_| answer.clone());
+    let policy = POLICY.replace("streams: 3", "streams: 100").replace("limits: {", "limits: { send_timeout: 1s,");
+    let gateway = Gateway::start_listening("http2: true", &policy, upstream, |_| {});
+    let before = gateway.memory();
+    let under_way = || gateway.metric(r#"scopegate_upstream_requests{upstream="backend"}"#);
+    let mut stream = connect(gateway.address);
+    // SETTINGS_INITIAL_WINDOW_SIZE: not a byte of any answer may be sent.
+    let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])].concat();
+    for number in 0..50 {
+        let head = fields("GET", "/data/x");
+        bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, 2 * number + 1, &head));
+    }
+    stream.write_all(&bytes).unwrap();
+    wait_for("the requests", || (gateway.upstream.count() == 50).then_some(()));
+    wait_for("their end", || (under_way() == Some(0.0)).then_some(()));
+    // Not what was answered, which is 100 MiB.
+    assert!(gateway.memory() < before + 2 * GROWTH);
+    drop(stream);
+    assert_eq!(gateway.ask("GET", "/data/x", &[]).status, 200);
 }

@@ -17,7 +17,7 @@ use scopegate::policy::{
     Target,
 };
 
-use crate::reference::{self, Answer, Asked};
+use crate::reference::{self, Answer, Asked, Refusal};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
@@ -74,6 +74,11 @@ fn the_random_cases_reach_every_answer_of_the_decision() {
         "account_missing",
         "account_ambiguous",
         "account_forbidden",
+        "reported: token_missing",
+        "reported: route_unknown",
+        "reported: method_not_allowed",
+        "reported: scope_insufficient",
+        "reported: account_forbidden",
         "allowed by one of several public services",
         "allowed by a service written as a URL",
         "allowed on a path that was decoded",
@@ -89,7 +94,8 @@ fn the_random_cases_reach_every_answer_of_the_decision() {
 /// What a case has shown.
 fn reached(policy: &PolicySpec, asked: &Asked, answer: &Answer) -> Vec<&'static str> {
     let (api, by, service, injected) = match answer {
-        Answer::Denied { reason, .. } => return vec![reason],
+        Answer::Denied(refusal) => return vec![refusal.reason],
+        Answer::Reported { refusal, .. } => return vec![reported(refusal.reason)],
         Answer::Allowed { api, by, service, injected, .. } => (api, by, service, injected),
     };
     let of = policy.apis.iter().find(|own| own.name.as_str() == api).unwrap();
@@ -122,7 +128,7 @@ fn decide(policy: &Policy, asked: &Asked, caller: Option<&Caller>, certificate: 
     };
     let target = match Target::parse(raw.as_bytes()) {
         Ok(target) => target,
-        Err(fault) => return Answer::Denied { reason: Denial::from(fault).reason().as_str(), detail: vec![] },
+        Err(fault) => return Answer::Denied(refusal(policy, &fault.into(), false)),
     };
     let mut headers = HeaderMap::new();
     for (name, value) in &asked.headers {
@@ -136,8 +142,47 @@ fn decide(policy: &Policy, asked: &Asked, caller: Option<&Caller>, certificate: 
         None => Identity::Absent,
     };
     match policy.find(request).and_then(|route| policy.decide(&route, identity)) {
-        Ok(permit) => allowed(policy, &permit),
-        Err(denial) => Answer::Denied { reason: denial.reason().as_str(), detail: detail(policy, &denial) },
+        Ok(permit) => match permit.reported() {
+            None => allowed(policy, &permit),
+            Some(reported) => Answer::Reported {
+                api: policy.api(permit.api()).unwrap().name.to_string(),
+                refusal: refusal(policy, &reported.denial, reported.tells_caller),
+            },
+        },
+        Err(denial) => Answer::Denied(refusal(policy, &denial, knows_caller(&denial))),
+    }
+}
+
+/// What an enforced refusal has shown of its caller, which nobody asks it.
+fn knows_caller(denial: &Denial) -> bool {
+    !matches!(
+        denial,
+        Denial::HeaderAmbiguous(_)
+            | Denial::TokenMissing
+            | Denial::ClientUnknown
+            | Denial::CertificateMismatch
+            | Denial::ClientAccountMismatch
+    )
+}
+
+fn refusal(policy: &Policy, denial: &Denial, knows_caller: bool) -> Refusal {
+    Refusal {
+        reason: denial.reason().as_str(),
+        detail: detail(policy, denial),
+        api: denial.api().map(|api| policy.api(api).unwrap().name.to_string()),
+        knows_caller,
+    }
+}
+
+/// What the cases must reach of refusals that are only reported.
+fn reported(reason: &str) -> &'static str {
+    match reason {
+        "token_missing" => "reported: token_missing",
+        "route_unknown" => "reported: route_unknown",
+        "method_not_allowed" => "reported: method_not_allowed",
+        "scope_insufficient" => "reported: scope_insufficient",
+        "account_forbidden" => "reported: account_forbidden",
+        _ => "reported: another",
     }
 }
 
@@ -145,10 +190,10 @@ fn allowed(policy: &Policy, permit: &Permit<'_>) -> Answer {
     Answer::Allowed {
         api: policy.api(permit.api()).unwrap().name.to_string(),
         by: match permit.basis() {
-            Basis::Public | Basis::TokenEndpoint(_) => None,
+            Basis::Public | Basis::TokenEndpoint(_) | Basis::Reported => None,
             Basis::Scope(id) => Some(policy.scope(id).unwrap().name.to_string()),
         },
-        service: policy.service(permit.service()).unwrap().to_string(),
+        service: policy.service(permit.service().unwrap()).unwrap().to_string(),
         account: permit.account().map(|account| account.text().into_owned()),
         injected: permit.injection().map(|injection| match injection {
             Injection::Query(_, account) | Injection::Header(_, account) => account.to_string(),

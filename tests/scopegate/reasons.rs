@@ -84,6 +84,7 @@ fn each_reason_has_its_status_challenge_and_body_and_reaches_no_upstream() {
     let others = [
         Reason::Public,
         Reason::Granted,
+        Reason::Reported,
         Reason::FormRejected,
         Reason::HeadTooLarge,
         Reason::BodyTooLarge,

@@ -7,8 +7,8 @@ mod pattern;
 mod wire;
 
 use scopegate::policy::{
-    Account, AccountSource, AccountWhenAbsent, ApiSpec, Caller, Certificate, ClientSpec, ClientType, PolicySpec, Reach,
-    ScopeName, ScopeNames, ScopeSpec, Service, UndefinedScopes, UnregisteredClients,
+    Account, AccountSource, AccountWhenAbsent, ApiSpec, Caller, Certificate, ClientSpec, ClientType, Mode, PolicySpec,
+    Reach, ScopeName, ScopeNames, ScopeSpec, Service, UndefinedScopes, UnregisteredClients,
 };
 
 use pattern::{captured, excepts, takes};
@@ -26,8 +26,30 @@ pub(crate) struct Asked {
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
-    Allowed { api: String, by: Option<String>, service: String, account: Option<String>, injected: Option<String> },
-    Denied { reason: &'static str, detail: Vec<String> },
+    Allowed {
+        api: String,
+        by: Option<String>,
+        service: String,
+        account: Option<String>,
+        injected: Option<String>,
+    },
+    Denied(Refusal),
+    /// It is refused, and the api only reports.
+    Reported {
+        api: String,
+        refusal: Refusal,
+    },
+}
+
+/// Why it is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) reason: &'static str,
+    pub(crate) detail: Vec<String>,
+    /// The api that refuses, where one was asked.
+    pub(crate) api: Option<String>,
+    /// Whether the caller was found good before.
+    pub(crate) knows_caller: bool,
 }
 
 /// Decides, for a token that is good (or absent).
@@ -37,6 +59,33 @@ pub(crate) fn decide(
     caller: Option<&Caller>,
     certificate: Option<&Certificate>,
 ) -> Answer {
+    let answer = enforce(policy, asked, caller, certificate);
+    let Answer::Denied(refusal) = &answer else { return answer };
+    if ["path_ambiguous", "header_ambiguous"].contains(&refusal.reason) || !pattern::is_method(&asked.method) {
+        return answer;
+    }
+    let asked = &Asked { path: wire::judged(&asked.path).unwrap(), ..asked.clone() };
+    let lies_under = |api: &&ApiSpec| {
+        let base = api.base_path.to_string();
+        let base = base.trim_end_matches('/');
+        asked.path == *base || asked.path.starts_with(&format!("{base}/"))
+    };
+    let mut apis: Vec<&ApiSpec> =
+        policy.apis.iter().filter(|api| is_for_host(api, &asked.host)).filter(lies_under).collect();
+    apis.sort_by_key(|api| std::cmp::Reverse(api.base_path.segments().len()));
+    let Some(nearest) = apis.first().map(|api| api.base_path.clone()) else { return answer };
+    let concerned = |api: &&&ApiSpec| api.base_path == nearest || has_path(api, asked);
+    if apis.iter().filter(concerned).any(|api| api.mode == Mode::Enforce) {
+        return answer;
+    }
+    let by = refusal.api.clone();
+    let by = by.or_else(|| apis.iter().find(|api| has_path(api, asked)).map(|api| api.name.to_string()));
+    let by = by.unwrap_or_else(|| apis[0].name.to_string());
+    Answer::Reported { api: by, refusal: refusal.clone() }
+}
+
+/// Decides as if every api enforced.
+fn enforce(policy: &PolicySpec, asked: &Asked, caller: Option<&Caller>, certificate: Option<&Certificate>) -> Answer {
     let Some(path) = wire::judged(&asked.path).filter(|_| asked.query.as_deref().is_none_or(wire::is_query)) else {
         return denied("path_ambiguous", []);
     };
@@ -64,6 +113,10 @@ pub(crate) fn decide(
         }
     }
     let Some(caller) = caller else { return denied("token_missing", []) };
+    let known = |answer| match answer {
+        Answer::Denied(refusal) => Answer::Denied(Refusal { knows_caller: true, ..refusal }),
+        other => other,
+    };
     let client = match client_of(policy, caller) {
         Ok(client) => client,
         Err(reason) => return denied(reason, []),
@@ -87,7 +140,7 @@ pub(crate) fn decide(
     if policy.undefined_scopes == UndefinedScopes::Reject
         && caller.scopes.iter().any(|scope| !defined.iter().any(|name| is_same(name, scope)))
     {
-        return denied("scope_undefined", []);
+        return known(denied("scope_undefined", []));
     }
     let required: Vec<&str> =
         policy.apis.iter().flat_map(|api| &api.scopes).filter(|s| s.marks.required).map(|s| s.name.as_str()).collect();
@@ -112,14 +165,17 @@ pub(crate) fn decide(
         in_token && under_ceiling
     };
     if apis.is_empty() {
-        return denied("route_unknown", []);
+        return known(denied("route_unknown", []));
     }
     let mut best: Option<Answer> = None;
     for api in &apis {
         if !has_service(api, asked) {
             continue;
         }
-        let answer = ask(api, asked, caller, client, &holds);
+        let answer = match ask(api, asked, caller, client, &holds) {
+            Answer::Denied(refusal) => Answer::Denied(Refusal { api: Some(api.name.to_string()), ..refusal }),
+            other => other,
+        };
         if matches!(answer, Answer::Allowed { .. }) {
             return answer;
         }
@@ -127,7 +183,7 @@ pub(crate) fn decide(
             best = Some(answer);
         }
     }
-    best.unwrap_or_else(|| denied("method_not_allowed", []))
+    known(best.unwrap_or_else(|| denied("method_not_allowed", [])))
 }
 
 /// Steps 11 to 14, for one api.
@@ -286,7 +342,7 @@ fn names(scope: &ScopeSpec) -> impl Iterator<Item = String> {
 }
 
 fn denied(reason: &'static str, detail: impl IntoIterator<Item = String>) -> Answer {
-    Answer::Denied { reason, detail: detail.into_iter().collect() }
+    Answer::Denied(Refusal { reason, detail: detail.into_iter().collect(), api: None, knows_caller: false })
 }
 
 /// How far a refusal came.
@@ -300,7 +356,7 @@ fn rank(answer: &Answer) -> usize {
         "account_forbidden",
     ];
     match answer {
-        Answer::Allowed { .. } => order.len(),
-        Answer::Denied { reason, .. } => order.iter().position(|step| step == reason).unwrap(),
+        Answer::Allowed { .. } | Answer::Reported { .. } => order.len(),
+        Answer::Denied(refusal) => order.iter().position(|step| *step == refusal.reason).unwrap(),
     }
 }

@@ -310,6 +310,11 @@ fn what_is_asked_is_answered_from_what_is_in_force() {
     let token = Signer::shared().token(json!({ "scope": "data-read", "client_id": "acme", "account_id": "acme" }));
     for (target, status) in [("/data/acme/x", 200), ("/data/globex/x", 403), ("/open/x", 403)] {
         assert_eq!(gateway.get(target, &token).status, status, "{target}");
+        // What a request was is recorded after its answer.
+        let denials = || ops.see("/denials")["denials"].as_array().unwrap().len();
+        wait_for("the refusal", || {
+            (denials() == usize::from(target == "/data/globex/x") || target == "/open/x").then_some(())
+        });
     }
     let usage = wait_for("the record", || {
         let usage = ops.see("/usage");

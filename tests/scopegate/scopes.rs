@@ -108,8 +108,8 @@ fn spreadsheets_get_a_line_for_each_scope_of_each_endpoint() {
     let csv = scopes("csv");
     let lines: Vec<_> = csv.split_terminator("\r\n").collect();
     assert_eq!(lines.len(), 1 + 1 + 2 + 2 + 4 + 1, "{csv}");
-    assert_eq!(lines[1], "orders,GET,/orders/health,public,,,no,no,no,orders,GET /orders/health,");
-    let read = r#"orders,"GET,HEAD",/orders/{account}/**,scope,orders_read,own,no,no,no,orders,"GET,HEAD /orders/{account}/**",* /orders/{account}/secret; GET /orders/{account}/admin/**"#;
+    assert_eq!(lines[1], "orders,GET,/orders/health,public,,,no,no,no,orders,GET /orders/health,,enforce");
+    let read = r#"orders,"GET,HEAD",/orders/{account}/**,scope,orders_read,own,no,no,no,orders,"GET,HEAD /orders/{account}/**",* /orders/{account}/secret; GET /orders/{account}/admin/**,enforce"#;
     assert_eq!(lines[2], read);
 }
 

@@ -199,7 +199,7 @@ fn every_mistake_in_the_tests_is_told_at_its_place_and_is_exit_2() {
         (
             "expect: allow\n- name",
             "expect: alow\n- name",
-            "4:11: expected `allow` or `deny`, found the text `alow`; perhaps `allow` is meant",
+            "4:11: expected `allow` or `deny` or `report`, found the text `alow`; perhaps `allow` is meant",
         ),
         ("reason: granted", "reason: grated", "9:11: `grated` is not a reason; perhaps `granted` is meant"),
         ("reason: granted", "reason: account_forbidden", "9:11: `account_forbidden` is a reason to deny"),

@@ -191,7 +191,7 @@ fn files_that_are_no_good_at_start_are_said_plainly() {
         let address = free_address();
         let log = refused(folder.path(), &format!("{{ address: \"{address}\", {OPTIONAL} }}"));
         assert!(log.contains(said), "{said}: {log}");
-        let plainly = format!("cannot listen on {address} with TLS: ");
+        let plainly = format!("error: cannot listen on {address} with TLS: ");
         assert!(log.lines().any(|line| line.starts_with(&plainly)), "{log}");
     }
 }
@@ -209,7 +209,9 @@ fn refused(folder: &Path, listener: &str) -> String {
     fs::write(folder.join("gateway.yaml"), text).unwrap();
     let mut process = Process::start(folder, &["serve"]);
     assert_eq!(process.child.wait().unwrap().code(), Some(1));
-    wait_for("what it says", || Some(process.log.lock().unwrap().clone()).filter(|log| log.ends_with('\n')))
+    // What it has to say of its surroundings comes before.
+    let is_whole = |log: &String| log.contains("error: ") && log.ends_with('\n');
+    wait_for("what it says", || Some(process.log.lock().unwrap().clone()).filter(is_whole))
 }
 
 #[test]

@@ -280,13 +280,14 @@ fn show_forms(stage: &mut Stage) {
 /// Files that say something else than they should, by a reload.
 fn break_files(stage: &mut Stage) {
     let folder = stage.gateway.folder.path().to_owned();
+    // Before anything changes: the gateway may say what is wrong before it is told to look.
+    let lines = stage.gateway.log().lines().count();
     let key = stage.secrets.add("a private key in the wrong file", Authority::new("x").issue("y", &[]).key_pem);
     for file in ["jwks.json", "server.pem", "clients.pem", "revoked.jsonl", "assertion.key"] {
         let text = if file == "assertion.key" { key.replacen("PRIVATE", "PUBLIC", 1) } else { key.clone() };
         fs::write(folder.join(format!("{file}.new")), text).unwrap();
         fs::rename(folder.join(format!("{file}.new")), folder.join(file)).unwrap();
     }
-    let lines = stage.gateway.log().lines().count();
     stage.gateway.signal("HUP");
     wait_for("what is wrong with the files", || {
         let log = stage.gateway.log();

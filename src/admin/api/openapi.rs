@@ -134,7 +134,7 @@ fn schemas() -> Value {
         })),
         "Api": object(json!({
             "name": text(), "display_name": text(), "base_path": text(), "hosts": texts(), "upstream": text(),
-            "account": {}, "account_when_absent": { "enum": ["deny", "inject"] },
+            "mode": { "enum": ["enforce", "report_only"] }, "account": {}, "account_when_absent": { "enum": ["deny", "inject"] },
             "insufficient_scope_status": { "enum": [401, 403] }, "forward_authorization": yes_no(), "public": texts(),
             "token_endpoint": { "type": "object" },
             "scopes": { "type": "array", "items": { "$ref": "#/components/schemas/Scope" } },

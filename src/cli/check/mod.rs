@@ -3,14 +3,14 @@
 mod written;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use super::Exit;
-use crate::config::{self, Configuration, Problem, SourceFile, remarked, rendered};
+use crate::config::{self, Configuration, Problem, Remark, SourceFile, Subject, remarked, rendered};
 use crate::policy::Policy;
-use crate::workbench::advice;
+use crate::workbench::{AdviceKind, advice};
 
 /// What `check` takes.
 #[derive(Debug, Args)]
@@ -89,7 +89,9 @@ fn find(file: &SourceFile) -> Found<'_> {
     let source = file.source();
     match config::compile(&source) {
         Ok(configuration) => {
-            let problems = remarked(&advice(&configuration), &configuration.policy, &source);
+            let mut remarks = advice(&configuration);
+            remarks.extend(configuration.settings.shadow.as_deref().and_then(unusable));
+            let problems = remarked(&remarks, &configuration.policy, &source);
             Found { shown: source.shown, problems, trailer: String::new(), configuration: Some(configuration) }
         }
         Err(problems) => {
@@ -97,6 +99,23 @@ fn find(file: &SourceFile) -> Found<'_> {
             Found { shown: source.shown, problems: list, trailer, configuration: None }
         }
     }
+}
+
+/// What keeps a candidate from being tried, the first of it.
+fn unusable(candidate: &Path) -> Option<Remark> {
+    let why = match SourceFile::read(candidate) {
+        Err(unreadable) => unreadable.to_string(),
+        Ok(file) => match config::compile_candidate(&file.source()) {
+            Ok(_) => return None,
+            Err(problems) => problems.list().first().map(ToString::to_string).unwrap_or_default(),
+        },
+    };
+    Some(Remark {
+        code: AdviceKind::ShadowUnusable.as_str(),
+        subject: Subject::Shadow,
+        message: format!("the candidate cannot be tried: {why}"),
+        help: format!("`scopegate check {}` says all of it", candidate.display()),
+    })
 }
 
 fn text(found: &Found<'_>, out: &mut dyn Write, err: &mut dyn Write, styled: bool) -> io::Result<()> {
@@ -121,8 +140,6 @@ fn summary(policy: &Policy) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     const GOOD: &str = "\

@@ -27,7 +27,7 @@ Examples:
   scopegate explain --method GET --path /orders/acme \\
       --claims '{\"scope\": \"orders_read\", \"account_id\": \"acme\"}'
 
-Exit codes: 0 the request is let through, 1 it is refused, 2 it could not be asked.")]
+Exit codes: 0 it is let through, 1 it is refused, 2 it could not be asked.")]
 pub struct Arguments {
     /// The request's method.
     #[arg(long, default_value = "GET")]

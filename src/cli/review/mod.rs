@@ -173,6 +173,11 @@ fn finding(finding: &Finding) -> Value {
             let clients = clients.iter().map(|(client, last)| json!({ "client": client, "last": last }));
             json!({ "finding": "deprecated_used", "scope": scope, "clients": clients.collect::<Vec<_>>() })
         }
+        Finding::Reported { api, reasons } => json!({
+            "finding": "reported",
+            "api": api,
+            "reasons": reasons.iter().copied().collect::<std::collections::BTreeMap<_, _>>(),
+        }),
         Finding::DeprecatedIdle { scope } => json!({ "finding": "deprecated_idle", "scope": scope }),
     }
 }

@@ -86,6 +86,10 @@ fn words(finding: &Finding) -> (&'static str, String) {
             let by: Vec<_> = by.take(MOST_NAMES).collect();
             ("Deprecated scopes that are still used", format!("{}: by {}", plain(scope), by.join(", ")))
         }
+        Finding::Reported { api, reasons } => {
+            let counts: Vec<_> = reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+            ("Apis that only report what they would refuse", format!("{}: {}", plain(api), counts.join(", ")))
+        }
         Finding::DeprecatedIdle { scope } => ("Deprecated scopes that nobody used", plain(scope)),
     }
 }

@@ -2,12 +2,15 @@
 
 use super::View;
 use super::written::is_token_endpoint;
-use crate::policy::{AccountSource, AccountWhenAbsent, Api};
+use crate::policy::{AccountSource, AccountWhenAbsent, Api, Mode};
 use crate::workbench::paint::{Paint, WIDTH, plain, wrapped};
 use crate::workbench::{Access, ApiMap, Endpoint};
 
 /// A name longer than this does not push what is said of the others to the right.
 const WIDEST_NAME: usize = 40;
+
+/// Of an api that only reports.
+pub(super) const REPORTS: &str = "only reports: what it refuses is let through and recorded (mode: report_only)";
 
 const PUBLIC: &str = "public, no token is asked for";
 
@@ -49,6 +52,9 @@ impl Section<'_> {
 
     fn facts(&self, api: &Api) -> Vec<String> {
         let mut facts = vec![format!("under {}, served by {}", api.base_path, self.view.upstream(self.map))];
+        if api.mode == Mode::ReportOnly {
+            facts.push(REPORTS.to_owned());
+        }
         if !api.hosts.is_empty() {
             facts.push(format!("for the hosts {}", api.hosts.join(", ")));
         }

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::text::REPORTS;
 use super::{View, reach_words};
-use crate::policy::{MethodSet, Policy, Reach, Role};
+use crate::policy::{MethodSet, Mode, Policy, Reach, Role};
 use crate::workbench::{Access, ApiMap, Endpoint};
 
 #[derive(Serialize)]
@@ -20,6 +21,7 @@ struct MappedApi<'a> {
     base_path: String,
     hosts: Vec<&'a str>,
     upstream: &'a str,
+    mode: &'static str,
     required_scopes: Vec<&'a str>,
     endpoints: Vec<MappedEndpoint<'a>>,
     /// Scopes and privileges that have no services.
@@ -70,6 +72,7 @@ fn mapped_api<'a>(view: &'a View<'a>, map: &'a ApiMap<'a>) -> MappedApi<'a> {
         base_path: map.api.base_path.to_string(),
         hosts: map.api.hosts.iter().map(|host| &**host).collect(),
         upstream: view.upstream(map),
+        mode: mode(map),
         required_scopes: view.required(map),
         endpoints: endpoints.collect(),
         without_services: map.idle.iter().map(|id| view.name(*id)).collect(),
@@ -101,6 +104,13 @@ fn mapped_access<'a>(view: &'a View<'a>, access: &'a Access<'a>) -> MappedAccess
     }
 }
 
+fn mode(map: &ApiMap<'_>) -> &'static str {
+    match map.api.mode {
+        Mode::Enforce => "enforce",
+        Mode::ReportOnly => "report_only",
+    }
+}
+
 pub(super) fn is_token_endpoint(access: &Access<'_>) -> bool {
     match access.through.role {
         Role::TokenEndpoint(_) => true,
@@ -120,7 +130,7 @@ fn methods(set: MethodSet) -> Vec<&'static str> {
 /// A line for each scope of each endpoint (RFC 4180).
 pub(super) fn csv(view: &View<'_>) -> String {
     let mut text = String::from(
-        "api,methods,path,access,scope,accounts,required,deprecated,confidential_only,through_api,service,except\r\n",
+        "api,methods,path,access,scope,accounts,required,deprecated,confidential_only,through_api,service,except,mode\r\n",
     );
     for map in &view.map.apis {
         for endpoint in &map.endpoints {
@@ -146,6 +156,7 @@ pub(super) fn csv(view: &View<'_>) -> String {
                     mapped.api,
                     mapped.service,
                     &mapped.except.join("; "),
+                    mode(map),
                 ];
                 text += &(fields.map(field).join(",") + "\r\n");
             }
@@ -168,6 +179,9 @@ pub(super) fn markdown(view: &View<'_>) -> String {
         let name = map.api.display_name.as_deref().map_or(String::new(), |name| format!(" — {}", cell(name)));
         // Writing to a text cannot fail.
         let _ = writeln!(text, "## `{}`{name}\n", map.api.name);
+        if map.api.mode == Mode::ReportOnly {
+            let _ = writeln!(text, "It {REPORTS}.\n");
+        }
         let required = view.required(map);
         if !required.is_empty() {
             let names: Vec<_> = required.iter().map(|name| code(name)).collect();

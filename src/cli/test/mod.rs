@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use super::{Exit, file};
-use crate::config::{Configuration, Expectation, SourceFile, expectations};
+use crate::config::{Configuration, Expectation, Expected, SourceFile, expectations};
 use crate::gateway::{Head, Rehearsal};
 use crate::policy::{Basis, ScopeId};
 use crate::workbench::paint::Paint;
-use crate::workbench::{Coverage, Ending, Explanation, Question, Rehearsed, TokenChecks, TokenKind, Uncovered};
+use crate::workbench::{Coverage, Ending, Explanation, Question, Rehearsed, Sent, TokenChecks, TokenKind, Uncovered};
 
 /// What `test` takes.
 #[derive(Debug, Args)]
@@ -169,15 +169,17 @@ fn explanation(configuration: &Configuration, expectation: &Expectation, rehears
 /// What came of a request that is not as expected.
 fn differences(configuration: &Configuration, expectation: &Expectation, rehearsed: &Rehearsed<'_>) -> Vec<String> {
     let policy = &configuration.policy;
-    let (word, allowed) = match rehearsed.ending {
-        Ending::Forwarded(_) => ("allowed", true),
-        Ending::Refused(..) => ("denied", false),
-        Ending::Answered(..) => ("answered by the gateway itself", true),
+    let (word, found, reason) = match &rehearsed.ending {
+        Ending::Forwarded(Sent { reported: None, .. }) => ("allowed", Expected::Allow, rehearsed.reason),
+        Ending::Forwarded(Sent { reported: Some(denial), .. }) => {
+            ("let through by an api that only reports", Expected::Report, denial.reason())
+        }
+        Ending::Refused(..) => ("denied", Expected::Deny, rehearsed.reason),
+        Ending::Answered(..) => ("answered by the gateway itself", Expected::Allow, rehearsed.reason),
     };
-    let reason = rehearsed.reason;
     let mut differences = Vec::new();
-    if allowed != expectation.allowed {
-        let expected = if expectation.allowed { "allow" } else { "deny" };
+    if found != expectation.expected {
+        let expected = expectation.expected.as_str();
         differences.push(format!("expected {expected}, and it is {word}: {reason}"));
     } else if let Some(expected) = expectation.reason.filter(|expected| *expected != reason) {
         differences.push(format!("expected the reason {expected}, and it is {reason}"));
@@ -189,7 +191,7 @@ fn differences(configuration: &Configuration, expectation: &Expectation, rehears
     }
     let by = match &rehearsed.ending {
         Ending::Forwarded(sent) => match sent.basis {
-            Basis::Public | Basis::TokenEndpoint(_) => None,
+            Basis::Public | Basis::TokenEndpoint(_) | Basis::Reported => None,
             Basis::Scope(scope) => Some(scope),
         },
         Ending::Refused(..) | Ending::Answered(..) => None,

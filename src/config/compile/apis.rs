@@ -11,7 +11,7 @@ use crate::config::document;
 use crate::config::entry::{Entry, List};
 use crate::config::finding::{At, Finding, Findings, Quoted};
 use crate::config::suggest;
-use crate::policy::{ApiId, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, UpstreamId};
+use crate::policy::{ApiId, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Mode, UpstreamId};
 
 /// What apis are read with.
 #[derive(Debug, Clone, Copy)]
@@ -111,6 +111,10 @@ fn api(
     let display_name = optional(document.display_name, at.key("display_name"), findings).map(Into::into);
     let status = optional(document.insufficient_scope_status, at.key("insufficient_scope_status"), findings);
     let status = checked(status, at.key("insufficient_scope_status"), findings, insufficient_scope_status);
+    let mode = match optional(document.mode, at.key("mode"), findings) {
+        Some(document::Mode::Enforce) | None => Mode::Enforce,
+        Some(document::Mode::ReportOnly) => Mode::ReportOnly,
+    };
     Some(ApiSpec {
         name: name?,
         display_name,
@@ -119,6 +123,7 @@ fn api(
         upstream: upstream?,
         account: account?,
         account_when_absent,
+        mode,
         insufficient_scope_status: status.unwrap_or_default(),
         public,
         scopes,

@@ -10,7 +10,7 @@ use crate::config::finding::{At, Finding, Findings, Place, Quoted};
 use crate::config::locate::Text;
 use crate::config::source::LARGEST;
 use crate::config::test_document::{Anonymous, Caller as CallerDocument, Expect, Test, TestCertificate, Tests};
-use crate::config::{Configuration, Expectation, Problems, Source, reading, suggest, without_mark, yaml};
+use crate::config::{Configuration, Expectation, Expected, Problems, Source, reading, suggest, without_mark, yaml};
 use crate::policy::{
     Account, ApiId, Binding, Caller, Certificate, ClientId, Policy, Reason, ScopeId, ScopeName, UnixTime,
 };
@@ -91,7 +91,7 @@ impl Context<'_> {
         let help = "write `as: anonymous`, or what the token says: `as: { client: app, scopes: [orders_read] }`";
         let sender = required(test.caller, at.key("as"), help, findings);
         let sender = sender.map(|sender| self.sender(sender, at.key("as"), findings));
-        let expect = required(test.expect, at.key("expect"), "write `allow` or `deny`", findings);
+        let expect = required(test.expect, at.key("expect"), "write `allow`, `deny` or `report`", findings);
         let reason = optional(test.reason, at.key("reason"), findings);
         let reason = parsed(reason, at.key("reason"), findings, |text| reason_of(text, expect));
         let api = optional(test.api, at.key("api"), findings);
@@ -102,7 +102,11 @@ impl Context<'_> {
         let (method, target) = request?;
         let Sender { caller, certificate } = sender?;
         let name = name.unwrap_or_else(|| named(shown.as_deref().unwrap_or_default(), caller.as_ref()));
-        let allowed = matches!(expect?, Expect::Allow);
+        let expected = match expect? {
+            Expect::Allow => Expected::Allow,
+            Expect::Deny => Expected::Deny,
+            Expect::Report => Expected::Report,
+        };
         Some(Expectation {
             line,
             name,
@@ -112,7 +116,7 @@ impl Context<'_> {
             form,
             caller,
             certificate,
-            allowed,
+            expected,
             reason,
             api,
             scope,
@@ -168,7 +172,7 @@ impl Context<'_> {
     }
 
     fn scope(&self, text: &str, expect: Option<Expect>) -> Result<ScopeId, Wrong> {
-        if matches!(expect, Some(Expect::Deny)) {
+        if matches!(expect, Some(Expect::Deny | Expect::Report)) {
             let help = "remove it, or write `expect: allow`";
             return Err(Wrong::new("nothing lets a request through that is to be denied", help));
         }
@@ -307,15 +311,18 @@ fn reason_of(text: &str, expect: Option<Expect>) -> Result<Reason, Wrong> {
             help,
         ));
     }
-    let allows = matches!(reason, Reason::Public | Reason::Granted);
+    let allows = matches!(reason, Reason::Public | Reason::Granted | Reason::Reported);
     match expect {
         Some(Expect::Allow) if !allows => {
             Err(Wrong::new(format!("{} is a reason to deny", Quoted(text)), "write `expect: deny`, or remove it"))
         }
+        Some(Expect::Report) if allows => {
+            Err(Wrong::new(format!("{} is a reason to allow", Quoted(text)), "write why it would be refused"))
+        }
         Some(Expect::Deny) if allows => {
             Err(Wrong::new(format!("{} is a reason to allow", Quoted(text)), "write `expect: allow`, or remove it"))
         }
-        Some(Expect::Allow | Expect::Deny) | None => Ok(reason),
+        Some(Expect::Allow | Expect::Deny | Expect::Report) | None => Ok(reason),
     }
 }
 

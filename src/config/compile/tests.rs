@@ -89,6 +89,7 @@ fn the_settings_are_what_the_file_says() {
         trusted_proxies: ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"].map(|net| net.parse().unwrap()).into(),
         audit: Audit { file: Some("/etc/scopegate/audit.jsonl".into()) },
         removal_guard: false,
+        shadow: Some("/etc/scopegate/candidate.yaml".into()),
     };
     assert_eq!(settings, expected);
 }

@@ -8,7 +8,7 @@ use super::super::refusals::Refusals;
 use super::super::trace::REQUEST_ID;
 use super::*;
 use crate::policy::{
-    AccountWhenAbsent, ApiName, ApiSpec, BasePath, HeaderFault, Marks, PathFault, PolicySpec, Reach, ScopeName,
+    AccountWhenAbsent, ApiName, ApiSpec, BasePath, HeaderFault, Marks, Mode, PathFault, PolicySpec, Reach, ScopeName,
     ScopeSpec, UpstreamId,
 };
 
@@ -34,6 +34,7 @@ fn api(name: &str, insufficient_scope_status: InsufficientScopeStatus, scopes: V
         upstream: UpstreamId(0),
         account: vec![],
         account_when_absent: AccountWhenAbsent::Deny,
+        mode: Mode::Enforce,
         insufficient_scope_status,
         public: vec![],
         scopes,

@@ -15,7 +15,8 @@ use crate::config::{
 use crate::gateway::{Gateway, Server, Sockets};
 use crate::issuer::Issuers;
 use crate::policy::{
-    AccountWhenAbsent, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Policy, PolicySpec, Service, UpstreamId,
+    AccountWhenAbsent, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Mode, Policy, PolicySpec, Service,
+    UpstreamId,
 };
 use crate::record::{AuditGuard, AuditSink, Metrics};
 
@@ -84,6 +85,7 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
         upstream: UpstreamId(0),
         account: vec![],
         account_when_absent: AccountWhenAbsent::Deny,
+        mode: Mode::Enforce,
         insufficient_scope_status: InsufficientScopeStatus::Forbidden,
         public: vec![Service::parse("GET,POST,HEAD /public/**").unwrap(), Service::parse("/any").unwrap()],
         scopes: vec![],
@@ -118,6 +120,7 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
         trusted_proxies: vec![],
         audit: Audit { file: None },
         removal_guard: false,
+        shadow: None,
     };
     let policy = Policy::compile(PolicySpec { apis: vec![api], ..PolicySpec::default() }).unwrap();
     Configuration { policy, settings, sha256: [version; 32] }

@@ -31,8 +31,8 @@ use super::pace::Pace;
 use super::{Authenticated, IssuerSet, Issuers, Moment, Presented};
 use crate::config::{self, Audit, IdentityHeaders, Introspection, KeySource, Limits, Settings};
 use crate::policy::{
-    AccountWhenAbsent, ApiName, ApiSpec, BasePath, Denial, InsufficientScopeStatus, Marks, Policy, PolicySpec, Reach,
-    ScopeName, ScopeSpec, TokenFault, UnixTime, UpstreamId,
+    AccountWhenAbsent, ApiName, ApiSpec, BasePath, Denial, InsufficientScopeStatus, Marks, Mode, Policy, PolicySpec,
+    Reach, ScopeName, ScopeSpec, TokenFault, UnixTime, UpstreamId,
 };
 use crate::record::Metrics;
 use crate::token::samples::{ISSUER, KEYS, NOW, Signer, claims, rules, with};
@@ -243,6 +243,7 @@ fn policy(scopes: &[&str]) -> Policy {
         upstream: UpstreamId(0),
         account: vec![],
         account_when_absent: AccountWhenAbsent::Deny,
+        mode: Mode::Enforce,
         insufficient_scope_status: InsufficientScopeStatus::Forbidden,
         public: vec![],
         scopes: scopes.iter().map(scope).collect(),
@@ -267,5 +268,6 @@ fn settings(issuers: Vec<config::Issuer>) -> Settings {
         trusted_proxies: vec![],
         audit: Audit { file: None },
         removal_guard: false,
+        shadow: None,
     }
 }

@@ -13,7 +13,7 @@ fn every_metric_has_its_name_and_labels() {
     metrics.issuer_fetch("https://i", FetchResult::BadKeys);
     metrics.introspection("https://i", IntrospectionResult::NotAsked);
     metrics.token_cache(CacheResult::Stale);
-    metrics.policy_generation(3);
+    metrics.policy_generation(3, 0);
     metrics.policy_reload(ReloadResult::Refused);
     let scope = ScopeName::parse("orders.read").unwrap();
     metrics.token_seen([&scope].into_iter(), None, UnixTime(1_700_000_000));

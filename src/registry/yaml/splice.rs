@@ -9,13 +9,14 @@ use super::layout::{Layout, Node, Pair, Shape};
 use super::{Unchangeable, render};
 
 /// Keys in the order in which they are written; a new one comes after the nearest before it.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
     "id",
     "name",
     "display_name",
     "description",
     "base_path",
     "upstream",
+    "mode",
     "account",
     "accounts",
     "required",

@@ -29,11 +29,15 @@ pub enum AdviceKind {
     DeprecatedGranted,
     /// A provider that is asked without TLS over the network.
     ProviderInClear,
+    /// An api that lets through what it refuses.
+    ReportOnly,
+    /// A candidate that cannot be tried. It takes a look at its file, and so is said by who looks.
+    ShadowUnusable,
 }
 
 impl AdviceKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::ServiceUnreachable,
         Self::ServicePublic,
         Self::ServiceRepeated,
@@ -47,6 +51,8 @@ impl AdviceKind {
         Self::ScopeUnheld,
         Self::DeprecatedGranted,
         Self::ProviderInClear,
+        Self::ReportOnly,
+        Self::ShadowUnusable,
     ];
 
     /// Its code.
@@ -66,6 +72,8 @@ impl AdviceKind {
             Self::ScopeUnheld => "scope_unheld",
             Self::DeprecatedGranted => "deprecated_granted",
             Self::ProviderInClear => "provider_in_clear",
+            Self::ReportOnly => "report_only",
+            Self::ShadowUnusable => "shadow_unusable",
         }
     }
 
@@ -86,6 +94,8 @@ impl AdviceKind {
             Self::ScopeUnheld => "A scope that no client may hold.",
             Self::DeprecatedGranted => "A client that may hold a deprecated scope.",
             Self::ProviderInClear => "A provider that is asked without TLS over the network.",
+            Self::ReportOnly => "An api that lets through what it refuses.",
+            Self::ShadowUnusable => "A candidate that cannot be tried.",
         }
     }
 }

@@ -15,7 +15,7 @@ pub use kind::AdviceKind;
 use hashbrown::HashMap;
 
 use crate::config::{Configuration, Remark, Subject};
-use crate::policy::{Api, ListedException, Listing, Policy, Reach, Role, Scope, ScopeId};
+use crate::policy::{Api, ApiId, ListedException, Listing, Mode, Policy, Reach, Role, Scope, ScopeId};
 
 /// All that is to be said of a policy, kind by kind.
 #[must_use]
@@ -25,6 +25,7 @@ pub fn advice(configuration: &Configuration) -> Vec<Remark> {
     review.services(&mut remarks);
     review.scopes(&mut remarks);
     review.clients(&mut remarks);
+    review.modes(&mut remarks);
     remarks
 }
 
@@ -57,6 +58,17 @@ impl<'c> Review<'c> {
 
     fn scopes_by_id(&self) -> impl Iterator<Item = (ScopeId, &'c Scope)> {
         (0..).map(ScopeId).zip(self.policy.scopes())
+    }
+
+    fn modes(&self, remarks: &mut Vec<Remark>) {
+        for (id, api) in (0..).map(ApiId).zip(self.policy.apis()).filter(|(_, api)| api.mode == Mode::ReportOnly) {
+            let message = format!(
+                "the api `{}` only reports: every request under `{}` that has one meaning is let through, token or not",
+                api.name, api.base_path
+            );
+            let help = "remove `mode` once its reports say what they should";
+            remarks.push(remark(AdviceKind::ReportOnly, Subject::Api(id), message, help));
+        }
     }
 
     fn name(&self, scope: ScopeId) -> &'c str {

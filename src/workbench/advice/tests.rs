@@ -156,6 +156,16 @@ fn two_scopes_that_grant_the_same() {
 }
 
 #[test]
+fn an_api_that_lets_through_what_it_refuses() {
+    check_api(
+        ReportOnly,
+        "mode: report_only, scopes: [{ name: r, services: [/a/x] }]",
+        "the api `a` only reports: every request under `/a`",
+        "mode: enforce, scopes: [{ name: r, services: [/a/x] }]",
+    );
+}
+
+#[test]
 fn an_account_that_the_api_does_not_look_at() {
     check_api(
         AccountUnseen,

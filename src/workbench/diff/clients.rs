@@ -6,7 +6,7 @@ use super::access::at;
 use super::cases::cases;
 use super::classes::Classes;
 use super::example::{Bearer, Example, certificate};
-use super::gaps::{atoms, hosts, places, relevant, shapes, sources};
+use super::gaps::{atoms, hosts, places, reaching, shapes, sources};
 use super::way::{Carried, Way, held};
 use super::{Direction, Sides, TooLarge};
 use crate::policy::{Certificate, ClientId, ClientType, ListedClient, Policy, ScopeId, ScopeName, UnregisteredClients};
@@ -244,7 +244,8 @@ fn by(
     way: &Way<'_>,
     carried: &Carried<'_>,
 ) -> Result<Option<Example>, TooLarge> {
-    let others = relevant(way, &carried.names, sides.from);
+    // Any of them may be closed to this client, and so none stands for the others.
+    let others = reaching(way, &carried.names, sides.from);
     let (sources, hosts) = (sources(way, &others)?, hosts(way, &others));
     let classes = Classes::new(&way.shape, shapes(way, &others), places(way))?;
     for sample in &classes.samples {

@@ -89,7 +89,7 @@ impl Example {
             Some(standing) => Identity::Known { standing, certificate },
             None => Identity::Absent,
         };
-        Some(match policy.decide(&route, identity) {
+        Some(match policy.enforce(&route, identity) {
             Ok(_) => Verdict::Allowed,
             Err(denial) => Verdict::Denied(denial.reason()),
         })

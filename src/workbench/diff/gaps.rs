@@ -79,9 +79,14 @@ struct Key {
     hosts: String,
 }
 
-/// The ways of the others that some of the way's requests could come by.
-pub(super) fn relevant<'w, 'p>(way: &Way<'p>, names: &[&ScopeName], others: &'w Ways<'p>) -> Vec<&'w Way<'p>> {
-    let mut relevant: Vec<_> = others.open_to(names).filter(|other| reaches(way, other)).collect();
+/// The ways of the others that a token of these scopes, as far as they go, opens to some of the way's requests.
+pub(super) fn reaching<'w, 'p>(way: &Way<'p>, names: &[&ScopeName], others: &'w Ways<'p>) -> Vec<&'w Way<'p>> {
+    others.open_to(names).filter(|other| reaches(way, other)).collect()
+}
+
+/// The same where nothing else closes them: then one of them may do for all requests of the way.
+fn relevant<'w, 'p>(way: &Way<'p>, names: &[&ScopeName], others: &'w Ways<'p>) -> Vec<&'w Way<'p>> {
+    let mut relevant = reaching(way, names, others);
     if let Some(covering) = relevant.iter().find(|other| other.covers(way)) {
         relevant = vec![covering];
     }

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use crate::config::{Configuration, Issuer, Listener, Settings};
-use crate::policy::{Api, Policy, Role};
+use crate::policy::{Api, ApiName, Mode, Policy, Role};
 use crate::token::{IssuerRules, TokenType};
 
 /// A setting that is not the same in both files.
@@ -170,8 +170,10 @@ fn apis(old: &Configuration, new: &Configuration, changes: &mut Changes) {
         let Some((before_place, before)) =
             old.policy.apis().iter().enumerate().find(|(_, before)| before.name == api.name)
         else {
+            mode(&api.name, Mode::Enforce, api.mode, changes);
             continue;
         };
+        mode(&api.name, before.mode, api.mode, changes);
         let key = |key: &str| format!("api {}: {key}", api.name);
         let upstream = |configuration: &Configuration, api: &Api| {
             let upstream = configuration.settings.upstreams.get(api.upstream.0 as usize);
@@ -192,8 +194,17 @@ fn apis(old: &Configuration, new: &Configuration, changes: &mut Changes) {
         let forwards = (forwards(old, before_place), forwards(new, place));
         changes.say(key("forward_authorization"), (&forwards.0, &forwards.1), ToString::to_string, Effect::Neither);
     }
+    for gone in old.policy.reporting_apis().filter(|gone| !new.policy.apis().iter().any(|api| api.name == gone.name)) {
+        mode(&gone.name, gone.mode, Mode::Enforce, changes);
+    }
     changes.list("token_endpoint", &token_endpoints(&old.policy), &token_endpoints(&new.policy));
     scopes(&old.policy, &new.policy, changes);
+}
+
+/// An api that only reports lets through what the rest of the difference says that it refuses.
+fn mode(api: &ApiName, old: Mode, new: Mode, changes: &mut Changes) {
+    let effect = if new == Mode::ReportOnly { Effect::Allows } else { Effect::Denies };
+    changes.say(format!("api {api}: mode"), (&old, &new), word, effect);
 }
 
 fn token_endpoints(policy: &Policy) -> BTreeSet<String> {
@@ -224,6 +235,7 @@ fn rest(old: &Settings, new: &Settings, changes: &mut Changes) {
     changes.differ("identity_headers", &old.identity_headers, &new.identity_headers, Effect::Neither);
     changes.differ("resource_metadata", &old.resource_metadata, &new.resource_metadata, Effect::Neither);
     changes.differ("admin", &old.admin, &new.admin, Effect::Neither);
+    changes.differ("shadow", &old.shadow, &new.shadow, Effect::Neither);
     changes.differ("audit", &old.audit, &new.audit, Effect::Neither);
     changes.say("threads".to_owned(), (&old.threads, &new.threads), ToString::to_string, Effect::Neither);
 }

@@ -4,7 +4,7 @@ use super::access::at;
 use super::cases::cases;
 use super::classes::Classes;
 use super::example::Example;
-use super::gaps::{hosts, places, relevant, shapes, sources};
+use super::gaps::{hosts, places, reaching, shapes, sources};
 use super::way::{Carried, Way};
 use super::{Direction, Sides, TooLarge};
 use crate::policy::{Policy, ScopeName, ScopeNames, UndefinedScopes};
@@ -77,15 +77,22 @@ fn by(
     way: &Way<'_>,
     carried: &Carried<'_>,
 ) -> Result<Option<Example>, TooLarge> {
-    let others = relevant(way, &carried.names, sides.from);
+    // Whatever it carries, such a token is refused but where none is asked for.
+    let mut others = reaching(way, &carried.names, sides.from);
+    others.retain(|other| other.asks.is_none());
     let (sources, hosts) = (sources(way, &others)?, hosts(way, &others));
     let classes = Classes::new(&way.shape, shapes(way, &others), places(way))?;
     for client in sides.population.clients.iter().filter(|client| client.could_hold(way)) {
         for sample in &classes.samples {
-            let methods = way.methods_on(sample);
             let stands = cases(sources.len()).filter_map(|case| case.stand(way, sample, &sources, client.account()));
-            for stand in stands.filter(|_| !methods.is_empty()) {
+            for stand in stands {
                 for host in &hosts {
+                    let public = others.iter().filter(|other| other.api.admits_host(host));
+                    let methods =
+                        public.fold(way.methods_on(sample), |left, other| left.without(other.methods_on(sample)));
+                    if methods.is_empty() {
+                        continue;
+                    }
                     let examples = at(client, way, carried, &stand, host, methods);
                     let mut examples = examples.into_iter().filter_map(|example| carrying(example, aspect));
                     if let Some(shown) = examples.find(|example| example.tells(sides.from.policy, sides.to.policy)) {

@@ -9,6 +9,13 @@ use crate::policy::{ListedClient, Policy, Reach, ScopeId};
 /// What the review has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
+    /// An api only reported what it would have refused.
+    Reported {
+        /// Which.
+        api: String,
+        /// How often, for each reason.
+        reasons: Vec<(&'static str, u64)>,
+    },
     /// A listed client made no request.
     ClientIdle {
         /// Which.
@@ -93,6 +100,11 @@ impl Usage {
             clients.sort_by_key(|(client, _)| *client);
             findings.extend(clients.into_iter().filter_map(|(client, usage)| usage.carried_unused(policy, client)));
         }
+        let reported = self.reported.iter();
+        findings.extend(reported.map(|(api, reasons)| {
+            let reasons = reasons.iter().map(|(reason, count)| (*reason, *count)).collect();
+            Finding::Reported { api: api.clone(), reasons }
+        }));
         findings.extend(self.reaches(policy));
         findings.extend(self.idle_services(policy));
         findings.extend(self.deprecated(policy));

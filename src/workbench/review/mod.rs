@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 
-use crate::policy::{Account, Policy};
+use crate::policy::{Account, Policy, Reason};
 use crate::record::AuditLine;
 
 pub use finding::Finding;
@@ -34,6 +34,8 @@ pub struct Usage {
     pub last: Option<String>,
     clients: HashMap<String, ClientUsage>,
     services: HashMap<String, u64>,
+    /// What apis only reported: by their names, how often for each reason.
+    reported: BTreeMap<String, BTreeMap<&'static str, u64>>,
 }
 
 /// What one client made use of.
@@ -80,10 +82,20 @@ impl Usage {
             return;
         }
         self.allowed += 1;
+        self.add_reported(policy, line);
         if let Some(service) = line.service.as_deref()
             && (self.services.contains_key(service) || policy.services().iter().any(|known| known.as_str() == service))
         {
             *self.services.entry_ref(service).or_default() += 1;
+        }
+    }
+
+    fn add_reported(&mut self, policy: &Policy, line: &AuditLine<'_>) {
+        let Some(reported) = line.reported.as_deref() else { return };
+        let reason = Reason::ALL.iter().find(|reason| reason.as_str() == reported);
+        let api = policy.apis().iter().find(|api| Some(api.name.as_str()) == line.api.as_deref());
+        if let (Some(reason), Some(api)) = (reason, api) {
+            *self.reported.entry(api.name.to_string()).or_default().entry(reason.as_str()).or_default() += 1;
         }
     }
 
@@ -96,6 +108,12 @@ impl Usage {
         }
         if let Some(time) = other.last {
             keep(&mut self.last, &time, |known, time| time > known);
+        }
+        for (api, reasons) in other.reported {
+            let own = self.reported.entry(api).or_default();
+            for (reason, count) in reasons {
+                *own.entry(reason).or_default() += count;
+            }
         }
         for (service, count) in other.services {
             *self.services.entry(service).or_default() += count;

@@ -3,8 +3,8 @@
 use http::{HeaderMap, HeaderName};
 use scopegate::policy::{
     Account, AccountWhenAbsent, ApiName, ApiSpec, BasePath, Basis, Binding, Caller, Certificate, ClientId, ClientSpec,
-    ClientType, Denial, Identity, Injection, InsufficientScopeStatus, Marks, MethodSet, Permit, Policy, PolicySpec,
-    PrivilegeSpec, Reach, Request, ScopeName, ScopeSpec, Service, Target, UnixTime, UpstreamId,
+    ClientType, Denial, Identity, Injection, InsufficientScopeStatus, Marks, MethodSet, Mode, Permit, Policy,
+    PolicySpec, PrivilegeSpec, Reach, Request, ScopeName, ScopeSpec, Service, Target, UnixTime, UpstreamId,
 };
 
 /// A request is written `GET /x?y | header: value`; its host is `h` unless a header says another.
@@ -33,6 +33,7 @@ pub(super) fn api(name: &str, base: &str, scopes: impl IntoIterator<Item = Scope
         upstream: UpstreamId(0),
         account: vec![],
         account_when_absent: AccountWhenAbsent::Deny,
+        mode: Mode::Enforce,
         insufficient_scope_status: InsufficientScopeStatus::Forbidden,
         public: vec![],
         scopes: scopes.into_iter().collect(),
@@ -128,6 +129,7 @@ fn allowed(policy: &Policy, permit: &Permit<'_>) -> String {
     text.push_str(match permit.basis() {
         Basis::Public => "public",
         Basis::TokenEndpoint(_) => "token endpoint",
+        Basis::Reported => permit.reported().unwrap().denial.reason().as_str(),
         Basis::Scope(scope) => policy.scope(scope).unwrap().name.as_str(),
     });
     if let Some(account) = permit.account() {

@@ -40,9 +40,9 @@ fn check(policy: &Policy, asked: &Asked, caller: &Caller) -> Result<(), TestCase
     let identity = Identity::Known { standing: &standing, certificate: certificate.as_ref() };
     let considered = policy.consider(&request, Some((&standing, certificate.as_ref())));
     let lost = |fate: &Fate| matches!(fate, Fate::OtherMethod | Fate::Excepted(_));
-    match policy.decide(&route, identity) {
+    match policy.enforce(&route, identity) {
         Ok(permit) => {
-            let by = considered.iter().find(|considered| considered.listing.id == permit.service()).unwrap();
+            let by = considered.iter().find(|considered| Some(considered.listing.id) == permit.service()).unwrap();
             prop_assert_eq!(&by.fate, &Fate::Permits);
             prop_assert_eq!(by.listing.api, permit.api());
             if permit.basis() != Basis::Public {

@@ -303,5 +303,5 @@ fn allows(policy: &Policy, asked: &Asked, caller: Option<&Caller>, certificate: 
         Some(standing) => Identity::Known { standing, certificate },
         None => Identity::Absent,
     };
-    Some(policy.decide(&policy.find(request).ok()?, identity).is_ok())
+    Some(policy.enforce(&policy.find(request).ok()?, identity).is_ok())
 }

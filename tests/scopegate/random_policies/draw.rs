@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use scopegate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiName, ApiSpec, BasePath, Binding, Caller, CertificateRule, ClientId,
-    ClientSpec, ClientType, InsufficientScopeStatus, Marks, Pattern, PolicySpec, PrivilegeSpec, Reach, ScopeName,
+    ClientSpec, ClientType, InsufficientScopeStatus, Marks, Mode, Pattern, PolicySpec, PrivilegeSpec, Reach, ScopeName,
     ScopeNames, ScopeSpec, Segment, Service, UndefinedScopes, UnixTime, UnregisteredClients, UpstreamId,
 };
 
@@ -103,8 +103,9 @@ fn api() -> impl Strategy<Value = ApiSpec> {
         any::<bool>(),
         vec(scope(), 1..4),
         prop_oneof![4 => vec(service(), 0), 1 => vec(service(), 1..4)],
+        prop_oneof![4 => Just(Mode::Enforce), 1 => Just(Mode::ReportOnly)],
     )
-        .prop_map(|(base, hosts, account, injects, scopes, public)| {
+        .prop_map(|(base, hosts, account, injects, scopes, public, mode)| {
             let mut api = ApiSpec {
                 name: ApiName::parse("x").unwrap(),
                 display_name: None,
@@ -113,6 +114,7 @@ fn api() -> impl Strategy<Value = ApiSpec> {
                 upstream: UpstreamId(0),
                 account,
                 account_when_absent: if injects { AccountWhenAbsent::Inject } else { AccountWhenAbsent::Deny },
+                mode,
                 insufficient_scope_status: InsufficientScopeStatus::Forbidden,
                 public,
                 scopes,

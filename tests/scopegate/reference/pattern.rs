@@ -23,11 +23,15 @@ pub(super) fn captured(service: &Service, path: &str, name: &str) -> Option<Stri
 
 fn has_method(service: &Service, asked: &Asked) -> bool {
     let methods = service.as_str().split_once(' ').map_or("*", |(methods, _)| methods);
-    // `get` is neither GET nor another method.
-    let upper = asked.method.to_uppercase();
+    is_method(&asked.method) && (methods == "*" || methods.split(',').any(|method| method == asked.method))
+}
+
+/// `get` is neither GET nor another method.
+pub(super) fn is_method(method: &str) -> bool {
+    let upper = method.to_uppercase();
     let never = ["CONNECT", "TRACE"].contains(&&*upper)
-        || (upper != asked.method && ["GET", "POST", "PUT", "DELETE"].contains(&&*upper));
-    !never && (methods == "*" || methods.split(',').any(|method| method == asked.method))
+        || (upper != method && ["GET", "POST", "PUT", "DELETE"].contains(&&*upper));
+    !never
 }
 
 fn fits(pattern: &[String], path: &[String]) -> bool {
