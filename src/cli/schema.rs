@@ -10,7 +10,8 @@ use crate::config::{policy_schema, tests_schema};
 /// What `schema` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Editors that speak the YAML language server's protocol find it by the file's first line:
+Editors that speak the YAML language server's protocol find it by the file's
+first line:
   # yaml-language-server: $schema=./gateway.schema.json")]
 pub struct Arguments {
     /// The file that the schema is of.

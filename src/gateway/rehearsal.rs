@@ -136,17 +136,7 @@ impl<'c> Rehearsal<'c> {
             method: head.method.as_str(),
             url: inbound::url(head.headers, peer, host, &target),
         };
-        let is_known = || {
-            let asked = inbound::asked_host(head.headers, peer, host);
-            let to = |local| Peer { local: Some(local), ..peer }.came_to(asked);
-            is_known_as(self.metadata.as_ref(), policy, asked)
-                || self.settings.listeners.iter().any(|listener| to(listener.address))
-        };
-        let shown = match &showing.credential {
-            Ok(Some(credential)) => check_shown(credential, proof, &self.settings.limits, is_known),
-            Ok(None) | Err(_) => Ok(()),
-        };
-        let identified = shown.map_err(Denial::from).and_then(|()| identify(&showing));
+        let identified = self.check_shown(head, &showing, peer, host).and_then(|()| identify(&showing));
         let known = identified.and_then(|caller| caller.map(|caller| Known::new(caller, policy)).transpose());
         let asked = match &known {
             Err(denial) => Identity::Refused(denial.clone()),
@@ -161,6 +151,20 @@ impl<'c> Rehearsal<'c> {
             told = Some(headers);
         }
         self.send(head, &Allowed { permit: decided?, target: &target, identity: told.as_ref(), peer, id }, found)
+    }
+
+    /// Whether what is shown may be looked at.
+    fn check_shown(&self, head: &Head<'_>, showing: &Showing<'_>, peer: Peer, host: &str) -> Result<(), Denial> {
+        let is_known = || {
+            let asked = inbound::asked_host(head.headers, peer, host);
+            let to = |local| Peer { local: Some(local), ..peer }.came_to(asked);
+            is_known_as(self.metadata.as_ref(), self.policy, asked)
+                || self.settings.listeners.iter().any(|listener| to(listener.address))
+        };
+        match &showing.credential {
+            Ok(Some(credential)) => Ok(check_shown(credential, showing.proof, &self.settings.limits, is_known)?),
+            Ok(None) | Err(_) => Ok(()),
+        }
     }
 
     fn send(&self, head: &Head<'_>, allowed: &Allowed<'_>, found: &mut Found<'c>) -> Result<(Reason, Sent), Denial> {

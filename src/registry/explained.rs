@@ -87,13 +87,11 @@ impl Explained {
         }
         paragraphs.extend(self.untold.map(|why| format!("There is no more to tell: {why}.")));
         let mut text: String = paragraphs.iter().map(|paragraph| wrapped(paragraph, 0, 0) + "\n\n").collect();
-        match &self.explanation {
-            Some(explanation) => text + &story(explanation, Paint { styled: false }),
-            None => {
-                text.pop();
-                text
-            }
+        if let Some(explanation) = &self.explanation {
+            return text + &story(explanation, Paint { styled: false });
         }
+        text.pop();
+        text
     }
 }
 
@@ -155,12 +153,12 @@ fn fitting(
         explanation.allowed = false;
         explanation.reason = reason.as_str();
         explanation.reported = None;
-        explanation.why = if reason == Reason::Overloaded {
+        let why = if reason == Reason::Overloaded {
             "it would be let through, but as many requests were under way as the upstream's `max_requests`"
         } else {
             "it would be let through, but its body was larger than the api's `body_bytes`"
-        }
-        .to_owned();
+        };
+        why.clone_into(&mut explanation.why);
         explanation.forwarded = None;
     }
     // Of what an api only reported: why it would have refused it.

@@ -268,7 +268,7 @@ pub fn usage_view(generation: &Generation, metrics: &Metrics) -> Json {
 /// The last refusals, the newest first; those after the one of that number.
 pub fn denials_view(metrics: &Metrics, after: u64) -> Json {
     let denials = metrics.denials();
-    let shown = denials.iter().filter(|denied| denied.number > after).map(|denied| denied_json(denied));
+    let shown = denials.iter().filter(|denied| denied.number > after).map(denied_json);
     json!({ "denials": shown.collect::<Vec<_>>() })
 }
 

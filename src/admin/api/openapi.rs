@@ -45,7 +45,7 @@ fn operation(route: &Route) -> Value {
     } else {
         json!({ "type": "object" })
     };
-    responses.insert(success.to_owned(), json!({ "description": route.summary, "content": content(route, schema) }));
+    responses.insert(success.to_owned(), json!({ "description": route.summary, "content": content(route, &schema) }));
     let problems: &[&str] = if route.is_change() {
         &["400", "401", "403", "404", "409", "412", "413", "415", "422", "428", "503"]
     } else {
@@ -68,7 +68,7 @@ fn operation(route: &Route) -> Value {
 }
 
 /// An explanation is there as text too.
-fn content(route: &Route, schema: Value) -> Value {
+fn content(route: &Route, schema: &Value) -> Value {
     let mut content = json!({ "application/json": { "schema": schema } });
     if let (Endpoint::Explain, Some(content)) = (route.endpoint, content.as_object_mut()) {
         content.insert("text/plain".to_owned(), json!({ "schema": { "type": "string" } }));
@@ -147,17 +147,7 @@ fn schemas() -> Value {
                 "lacked_by": texts(),
             },
         },
-        "Explained": {
-            "type": "object",
-            "description": "`recorded` is the audit line; `explanation` what `scopegate explain --format json` prints.",
-            "required": ["request_id", "earlier_with_this_id", "recorded", "generation_in_force", "in_force"],
-            "properties": {
-                "request_id": text(), "earlier_with_this_id": { "type": "integer" }, "recorded": { "type": "object" },
-                "generation_in_force": { "type": "integer" }, "in_force": yes_no(),
-                "decides_the_same": { "type": ["boolean", "null"] }, "untold": { "type": ["string", "null"] },
-                "explanation": { "type": ["object", "null"] },
-            },
-        },
+        "Explained": explained(),
         "Problem": {
             "type": "object",
             "required": ["type", "title", "status", "detail", "reason"],
@@ -166,6 +156,22 @@ fn schemas() -> Value {
                 "reason": text(), "patch": { "type": "string" }, "clients": texts(), "carried": { "type": "array" },
                 "errors": { "type": "array", "items": object(json!({ "field": text(), "message": { "type": "string" } })) },
             },
+        },
+    })
+}
+
+/// What a decision that was made comes to.
+fn explained() -> Value {
+    let text = json!({ "type": "string" });
+    json!({
+        "type": "object",
+        "description": "`recorded` is the audit line; `explanation` what `scopegate explain --format json` prints.",
+        "required": ["request_id", "earlier_with_this_id", "recorded", "generation_in_force", "in_force"],
+        "properties": {
+            "request_id": text, "earlier_with_this_id": { "type": "integer" }, "recorded": { "type": "object" },
+            "generation_in_force": { "type": "integer" }, "in_force": { "type": "boolean" },
+            "decides_the_same": { "type": ["boolean", "null"] }, "untold": { "type": ["string", "null"] },
+            "explanation": { "type": ["object", "null"] },
         },
     })
 }

@@ -31,7 +31,7 @@ A file of tests is a list:
     expect: deny
     reason: token_missing
 
-Exit codes: 0 all is as expected, 1 something is not, 2 a file could not be read.")]
+Exit codes: 0 all is as expected, 1 something is not, 2 a file cannot be read.")]
 pub struct Arguments {
     /// The policy file.
     #[arg(default_value = "gateway.yaml")]
