@@ -106,14 +106,17 @@ fn live(scripts: bool) {
     browser.wait_for_text("h1", "Add data-write?");
     browser.wait_for_text(".diff .more", "- name: data-write");
     assert_eq!(text(), first);
-    let token = Signer::shared()
-        .token(json!({ "scope": "data-write", "client_id": "app", "account_id": "acme", "exp": now() + 20 }));
-    assert_eq!(send(&gateway, "POST", &token).reason(), "scope_insufficient");
+    // Each is used at once, however slow the browser is.
+    let fresh = || {
+        let claims = json!({ "scope": "data-write", "client_id": "app", "account_id": "acme", "exp": now() + 30 });
+        Signer::shared().token(claims)
+    };
+    assert_eq!(send(&gateway, "POST", &fresh()).reason(), "scope_insufficient");
 
     // Added, and live with the next request.
     browser.press("Add scope");
     browser.wait_for_text("[role=status]", "The scope was added");
-    assert_eq!(send(&gateway, "POST", &token).status, 200);
+    assert_eq!(send(&gateway, "POST", &fresh()).status, 200);
     let added = "      - name: data-write\n        display_name: Write data\n        description: Changes the data of the caller's own account.\n        services:\n          - POST /data/{account}/**\n";
     assert_eq!(text().replacen(added, "", 1), first);
 
@@ -125,7 +128,7 @@ fn live(scripts: bool) {
     browser.wait_for_text("h1", "Change data-write?");
     browser.press("Save");
     browser.wait_for_text("[role=status]", "The change was saved");
-    assert_eq!(send(&gateway, "PUT", &token).status, 200);
+    assert_eq!(send(&gateway, "PUT", &fresh()).status, 200);
     let edited = format!("{added}          - PUT /data/{{account}}/*\n");
     assert_eq!(text().replacen(&edited, "", 1), first);
 
@@ -142,6 +145,7 @@ fn live(scripts: bool) {
     browser.press("Deprecate");
     browser.wait_for_text("[role=status]", "The scope is deprecated now");
     browser.wait_for_text(".badge.deprecated", "deprecated");
+    let (token, expires) = (fresh(), now() + 30);
     assert_eq!(send(&gateway, "POST", &token).status, 200);
     let lines = text();
     assert!(lines.contains("\n        deprecated: true\n"), "{lines}");
@@ -154,6 +158,7 @@ fn live(scripts: bool) {
     browser.wait_for_text("#refusal li", "acme lists it");
 
     // Deleted once the token has expired, and the file is what it was.
+    wait_for("the token to be old", || (now() + 15 > expires).then_some(()));
     wait_for("the token to expire", || (send(&gateway, "POST", &token).reason() == "token_expired").then_some(()));
     browser.go(&format!("http://{}/console/scopes/data-write/delete", gateway.admin));
     browser.wait_for_text("h1", "Delete this scope?");
