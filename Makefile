@@ -81,7 +81,7 @@ release: setup ## the optimised binary, target/release/scopegate
 lint: setup ## format, lints and docs, as the pipeline has them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- --deny warnings
-	$(CARGO) clippy --test clock --test idp --test secret -- --deny warnings
+	$(CARGO) clippy --test browser --test clock --test idp --test secret -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --document-private-items
 
 schema: setup ## the JSON Schemas of gateway.yaml and its tests, for editors

@@ -238,18 +238,21 @@ impl ScopeForm {
             "confidential_only" => ("confidential_only".to_owned(), "Confidential clients only".to_owned()),
             "services" => ("services".to_owned(), "Services".to_owned()),
             "except" => ("except".to_owned(), "Except".to_owned()),
-            _ => self.place_of_privilege(field).unwrap_or_default(),
+            _ => self.place_of_privilege(field, line).unwrap_or_default(),
         };
         let line = line.map(|line| format!("line {}: ", line + 1)).unwrap_or_default();
         Wrong { anchor, label, message: format!("{line}{}", error.message) }
     }
 
-    fn place_of_privilege(&self, field: &str) -> Option<(String, String)> {
+    /// Of two privileges of one name, the one that has the line, or the second: it is one too many.
+    fn place_of_privilege(&self, field: &str, line: Option<usize>) -> Option<(String, String)> {
         let field = field.strip_prefix("privileges.")?;
         let is_own = |own: &PrivilegeForm| {
             field.strip_prefix(&*own.name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        let (place, own) = self.privileges.iter().enumerate().rev().find(|(_, own)| is_own(own) && !own.is_empty())?;
+        let has_line = |own: &PrivilegeForm| line.is_none_or(|line| lines(&own.services).count() > line);
+        let mut own = self.privileges.iter().enumerate().rev().filter(|(_, own)| is_own(own) && !own.is_empty());
+        let (place, own) = own.find(|(_, own)| has_line(own))?;
         let label = if own.name.is_empty() { "New privilege".to_owned() } else { format!("Privilege {}", own.name) };
         let control = if field.ends_with(".services") { "-services" } else { "" };
         Some((format!("privilege-{place}{control}"), label))
