@@ -15,6 +15,9 @@
     reason = "a test that meets what it does not expect fails, and what it counts it prints"
 )]
 
+#[path = "../scopegate/agreeing.rs"]
+#[allow(dead_code, reason = "the other test binary uses all of it")]
+mod agreeing;
 #[path = "../scopegate/harness.rs"]
 #[allow(dead_code, unused_imports, clippy::format_push_string, reason = "the other test binary uses all of it")]
 mod harness;
