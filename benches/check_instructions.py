@@ -4,13 +4,16 @@
     check_instructions.py --record    runs them and writes the baseline
 
 The counts are callgrind's, the same on a busy machine; another version of a dependency may move them,
-and then the baseline is recorded anew in the commit that brings it. Counts of another compiler than the
-baseline's are printed and not compared.
+and then the baseline is recorded anew in the commit that brings it. Libraries choose their code by the
+processor; so counts of another one, or of another compiler, than the baseline's are printed and not
+compared.
 """
 
 import json
 import os
 import pathlib
+import platform
+import re
 import subprocess
 import sys
 
@@ -31,20 +34,31 @@ def main():
     for file in COUNTS.rglob("callgrind.*.out"):
         # One for each thread where there are several.
         counts[file.parent.name] = counts.get(file.parent.name, 0) + instructions(file)
-    compiler = subprocess.run(["rustc", "--version"], check=True, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    here = {"compiler": compiler(), "processor": processor()}
     if "--record" in sys.argv[1:]:
-        BASELINE.write_text(json.dumps({"compiler": compiler, "instructions": dict(sorted(counts.items()))}, indent=2) + "\n")
+        BASELINE.write_text(json.dumps(here | {"instructions": dict(sorted(counts.items()))}, indent=2) + "\n")
         print(f"recorded {len(counts)} benches in {BASELINE.relative_to(ROOT)}")
         return 0
     recorded = json.loads(BASELINE.read_text())
-    if recorded["compiler"] != compiler:
+    other = [name for name in here if here[name] != recorded[name]]
+    if other:
         print(json.dumps(counts, indent=2))
-        print(f"not compared: this is {compiler}, and the baseline is of {recorded['compiler']}")
+        print(f"not compared: the baseline is of another {' and '.join(other)}")
         return 0
     baseline = recorded["instructions"]
     worse = [line for name in sorted({*counts, *baseline}) if (line := verdict(name, counts.get(name), baseline.get(name)))]
     print("\n".join(worse) or f"{len(counts)} benches take no more instructions than recorded")
     return 1 if worse else 0
+
+
+def compiler():
+    return subprocess.run(["rustc", "--version"], check=True, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+
+def processor():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        found = re.search(r"model name\s*: (.*)", file.read())
+    return found[1] if found else platform.machine()
 
 
 def instructions(file):
