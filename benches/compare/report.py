@@ -11,7 +11,8 @@ START, END = "<!-- compare: start -->", "<!-- compare: end -->"
 NAMES = {
     "nginx": "nginx, only proxying", "haproxy-proxy": "HAProxy, only proxying", "empty-pingora": "an empty Pingora proxy",
     "haproxy-jwt": "HAProxy jwt_verify", "envoy": "Envoy jwt_authn + RBAC",
-    "envoy-default-cache": "Envoy, default token cache", "envoy-1000": "Envoy, 1,000 RBAC policies", "scopegate": "Scopegate", "scopegate-100000": "Scopegate, 100,000 services",
+    "envoy-default-cache": "Envoy, default token cache", "envoy-1000": "Envoy, 1,000 RBAC policies", "scopegate": "Scopegate",
+    "scopegate-100000": "Scopegate, 100,000 services", "scopegate-candidate": "Scopegate with a shadow",
 }
 
 

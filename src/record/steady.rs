@@ -9,7 +9,7 @@ use crate::policy::UnixTime;
 /// A clock that is set forth is believed after twice this at the latest, and never before once this.
 const DOUBT: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// The time by the earliest reading of the last [`DOUBT`] and of now, told on by the clock that is never set.
+/// The time by the earliest reading of the last `DOUBT` and of now, told on by the clock that is never set.
 #[must_use]
 pub fn steady_now() -> UnixTime {
     static READINGS: Mutex<Option<(Instant, Readings)>> = Mutex::new(None);
