@@ -18,7 +18,7 @@ test: setup ## every test
 	$(CARGO) test
 
 test-diff: setup ## what `scopegate diff` tells of 12,000 random pairs of policies, against trying requests
-	SCOPEGATE_DIFF_PAIRS=12000 $(CARGO) test --test scopegate a_difference_is
+	SCOPEGATE_DIFF_PAIRS=12000 CARGO_PROFILE_DEV_OPT_LEVEL=2 $(CARGO) test --test scopegate a_difference_is
 
 test-browser: setup ## the console in Chromium: the life of a scope, every page on desks and phones; installs Debian's chromium
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
