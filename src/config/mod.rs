@@ -42,7 +42,7 @@ pub use schema::{policy_schema, tests_schema};
 pub use settings::{
     Access, Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
     Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, SignInClient, TokenEndpoint,
-    Upstream,
+    Transport, Upstream,
 };
 pub use source::{SourceFile, Unreadable};
 

@@ -27,7 +27,7 @@ use super::revocation::{self, is_revocation, revoke};
 use super::shadow::Shadow;
 use super::token_endpoint::{self, AskedToken};
 use super::trace;
-use super::upstream::{Pool, Turn};
+use super::upstream::Turn;
 use crate::config::Limits;
 use crate::issuer::Moment;
 use crate::policy::{ClientId, Denial, Reason, TokenFault, has_browser_headers};
@@ -122,10 +122,10 @@ impl Context {
         answer
     }
 
-    /// The servers that the permit leads to, and the request's turn among them.
-    pub(super) fn turn(&mut self) -> Option<(&Pool, &mut Turn)> {
+    /// The request's turn among the servers that the permit leads to.
+    pub(super) fn turn(&mut self) -> Option<&mut Turn> {
         let pool = self.generation.upstreams.pool(self.forward.as_ref()?.upstream())?;
-        Some((pool, self.turn.get_or_insert_with(|| pool.turn())))
+        Some(self.turn.get_or_insert_with(|| pool.turn()))
     }
 
     /// Makes of the request that came the one to send.

@@ -115,7 +115,7 @@ impl Gateway {
     #[must_use]
     pub fn new(configuration: Configuration, issuers: Arc<Issuers>, metrics: Arc<Metrics>, audit: AuditSink) -> Self {
         let loads = Loads::default();
-        let first = Generation::new(1, configuration, &issuers, &metrics, &loads);
+        let first = Generation::new(1, configuration, &issuers, &metrics, &loads, None);
         first.announce(&metrics);
         let past = Mutex::new(VecDeque::from([first.put_in_force()]));
         Self {
@@ -164,7 +164,9 @@ impl Gateway {
             return Ok(Replaced::Unchanged);
         }
         self.check(&current, &configuration)?;
-        let next = Generation::new(current.number + 1, configuration, &self.issuers, &self.metrics, &self.loads);
+        let (issuers, metrics, loads) = (&self.issuers, &self.metrics, &self.loads);
+        let next =
+            Generation::new(current.number + 1, configuration, issuers, metrics, loads, Some(&current.upstreams));
         let number = next.number;
         next.announce(&self.metrics);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
@@ -240,6 +242,7 @@ impl Generation {
         issuers: &Arc<Issuers>,
         metrics: &Arc<Metrics>,
         loads: &Loads,
+        before: Option<&Upstreams>,
     ) -> Self {
         let Configuration { policy, settings, sha256 } = configuration;
         let (metadata, challenges) = told(&settings, &policy);
@@ -249,7 +252,7 @@ impl Generation {
             loaded_at: SystemTime::now(),
             refusals: Refusals::new(challenges, &policy),
             outbound: Outbound::new(&settings, &policy),
-            upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics)),
+            upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics), before),
             issuers: issuers.adopt(&settings),
             labels: Labels::new(metrics, &policy),
             metadata,

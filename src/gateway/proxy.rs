@@ -68,8 +68,8 @@ impl ProxyHttp for Proxy {
     }
 
     async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
-        let (pool, turn) = context.turn().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
-        pool.peer(turn).ok_or_else(|| Error::new_up(ErrorType::ConnectError))
+        let turn = context.turn().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
+        turn.next().map(|server| server.peer()).ok_or_else(|| Error::new_up(ErrorType::ConnectError))
     }
 
     fn fail_to_connect(
@@ -81,7 +81,7 @@ impl ProxyHttp for Proxy {
     ) -> Box<Error> {
         context.failure = Some(Failure::UpstreamUnavailable);
         // Nothing was sent yet, so that another server may be tried whatever the method.
-        error.set_retry(context.turn().is_some_and(|(pool, turn)| pool.has_more(*turn)));
+        error.set_retry(context.turn().is_some_and(|turn| turn.has_more()));
         error
     }
 

@@ -11,7 +11,7 @@ use crate::config::finding::Findings;
 use crate::config::{
     Access, Admin, Audit, ClientAuthentication, ClientCertificates, Http2Limits, IdentityHeaders, Introspection,
     Issuer, KeySource, Limits, Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings,
-    TokenEndpoint, Upstream, reading, yaml,
+    TokenEndpoint, Transport, Upstream, reading, yaml,
 };
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, Marks,
@@ -42,6 +42,28 @@ fn server(host: &str, port: u16) -> ServerAddress {
     ServerAddress { host: host.into(), port }
 }
 
+fn upstreams() -> Vec<Upstream> {
+    let transport = |connect, read, write| Transport {
+        connect_timeout: Duration::from_millis(connect),
+        read_timeout: Duration::from_secs(read),
+        write_timeout: Duration::from_secs(write),
+    };
+    vec![
+        Upstream {
+            name: "integration".into(),
+            servers: vec![server("127.0.0.1", 9000), server("backend.internal", 9000)],
+            transport: transport(500, 60, 10),
+            max_requests: 1_024,
+        },
+        Upstream {
+            name: "plain".into(),
+            servers: vec![server("::1", 9001)],
+            transport: transport(2_000, 30, 30),
+            max_requests: 300,
+        },
+    ]
+}
+
 #[test]
 fn the_settings_are_what_the_file_says() {
     let (_, settings) = complete();
@@ -52,24 +74,7 @@ fn the_settings_are_what_the_file_says() {
             Listener { address: "[::1]:8081".parse().unwrap(), http2: true, tls: Some(tls()) },
         ],
         admin: Some(Admin { address: "127.0.0.1:9901".parse().unwrap(), revocations_token_file: None, access: None }),
-        upstreams: vec![
-            Upstream {
-                name: "integration".into(),
-                servers: vec![server("127.0.0.1", 9000), server("backend.internal", 9000)],
-                connect_timeout: Duration::from_millis(500),
-                read_timeout: Duration::from_secs(60),
-                write_timeout: Duration::from_secs(10),
-                max_requests: 1_024,
-            },
-            Upstream {
-                name: "plain".into(),
-                servers: vec![server("::1", 9001)],
-                connect_timeout: Duration::from_secs(2),
-                read_timeout: Duration::from_secs(30),
-                write_timeout: Duration::from_secs(30),
-                max_requests: 300,
-            },
-        ],
+        upstreams: upstreams(),
         issuers: vec![login(), legacy()],
         token_endpoints: vec![TokenEndpoint { scope_syntax: ScopeSyntax::Privileges, max_form_bytes: 16384 }],
         identity_headers: IdentityHeaders {

@@ -7,11 +7,11 @@ use hashbrown::HashMap;
 use super::limits::{MOST_AT_ONCE, number};
 use super::take::{at_least_one, optional, parsed, required};
 use super::values;
-use crate::config::Upstream;
 use crate::config::document;
 use crate::config::entry::{Entry, Named};
 use crate::config::finding::{At, Finding, Findings, Quoted};
 use crate::config::limits::USUAL_REQUESTS;
+use crate::config::{Transport, Upstream};
 use crate::policy::{ApiName, UpstreamId};
 
 /// The upstreams, and what apis call them.
@@ -63,12 +63,10 @@ fn upstream(name: &str, entry: Entry<document::Upstream>, at: At<'_>, findings: 
         let text = optional(entry, at, findings);
         parsed(text, at, findings, values::timeout).unwrap_or(Duration::from_secs(default))
     };
-    Some(Upstream {
-        name: name.into(),
-        servers,
+    let transport = Transport {
         connect_timeout: timeout(document.connect_timeout, "connect_timeout", 2),
         read_timeout: timeout(document.read_timeout, "read_timeout", 30),
         write_timeout: timeout(document.write_timeout, "write_timeout", 30),
-        max_requests,
-    })
+    };
+    Some(Upstream { name: name.into(), servers, transport, max_requests })
 }

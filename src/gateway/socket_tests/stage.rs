@@ -10,7 +10,8 @@ use std::time::Duration;
 use http::header::HeaderName;
 
 use crate::config::{
-    Audit, Configuration, IdentityHeaders, Limits, Listener, ResourceMetadata, ServerAddress, Settings, Upstream,
+    Audit, Configuration, IdentityHeaders, Limits, Listener, ResourceMetadata, ServerAddress, Settings, Transport,
+    Upstream,
 };
 use crate::gateway::{Gateway, Server, Sockets};
 use crate::issuer::Issuers;
@@ -96,9 +97,11 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
             .iter()
             .map(|address| ServerAddress { host: address.ip().to_string().into(), port: address.port() })
             .collect(),
-        connect_timeout: Duration::from_secs(1),
-        read_timeout: Duration::from_millis(300),
-        write_timeout: Duration::from_secs(5),
+        transport: Transport {
+            connect_timeout: Duration::from_secs(1),
+            read_timeout: Duration::from_millis(300),
+            write_timeout: Duration::from_secs(5),
+        },
         max_requests: 1_024,
     };
     let settings = Settings {
