@@ -4,9 +4,12 @@
 //! place. The file's JSON Schema is made of the same definitions: of their comments, which editors
 //! show, and of what `schemars` says beside them of the values.
 
+mod cors;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(super) use self::cors::Cors;
 use super::compile::{
     FASTEST, LARGEST_FORM, LARGEST_HEAD, MOST_AT_ONCE, MOST_HEADERS, MOST_RESETS, MOST_STREAMS, MOST_THREADS,
     SMALLEST_HEAD, USUAL_FORM,
@@ -544,6 +547,8 @@ pub(super) struct Api {
     pub(super) forward_authorization: Entry<bool>,
     /// The largest body of a request, in bytes; beyond it the answer is 413.
     pub(super) body_bytes: Entry<u64>,
+    /// Which pages of browsers may call it from other origins; none if left out.
+    pub(super) cors: Entry<Cors>,
     /// Services for which no token is asked.
     #[schemars(with = "List<texts::Service>")]
     pub(super) public: List<String>,

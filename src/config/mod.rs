@@ -5,6 +5,7 @@
 //! then show all of it at its lines. Nothing that the text names is opened here.
 
 mod compile;
+mod cors;
 mod document;
 mod entry;
 mod expectation;
@@ -33,6 +34,7 @@ use std::path::Path;
 use crate::policy::Policy;
 
 pub use compile::{compile, compile_candidate, expectations};
+pub use cors::{Cors, Origins};
 pub use expectation::{Expectation, Expected};
 pub use limits::{Http2Limits, Limits};
 pub use narrow::{Narrowing, narrowed};
