@@ -5,11 +5,13 @@
 //! show, and of what `schemars` says beside them of the values.
 
 mod balancing;
+mod cors;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use balancing::{Balance, Ejection, Health, Retries, ServerText, WeightedServer};
+pub(super) use cors::Cors;
 
 use super::compile::{
     FASTEST, LARGEST_FORM, LARGEST_HEAD, MOST_AT_ONCE, MOST_HEADERS, MOST_RESETS, MOST_STREAMS, MOST_THREADS,
@@ -557,6 +559,8 @@ pub(super) struct Api {
     pub(super) forward_authorization: Entry<bool>,
     /// The largest body of a request, in bytes; beyond it the answer is 413.
     pub(super) body_bytes: Entry<u64>,
+    /// Which pages of browsers may call it from other origins; none if left out.
+    pub(super) cors: Entry<Cors>,
     /// Services for which no token is asked.
     #[schemars(with = "List<texts::Service>")]
     pub(super) public: List<String>,

@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 
 use super::challenge::Challenges;
+use super::cors::Cors;
 use super::guard::{self, StillCarried};
 use super::load::Loads;
 use super::metadata::Metadata;
@@ -47,6 +48,7 @@ pub struct Generation {
     pub(super) refusals: Refusals,
     pub(super) outbound: Outbound,
     pub(super) metadata: Option<Metadata>,
+    pub(super) cors: Option<Box<Cors>>,
     pub(super) upstreams: Upstreams,
 }
 
@@ -261,6 +263,7 @@ impl Generation {
             upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics), before),
             issuers: issuers.adopt(&settings),
             labels: Labels::new(metrics, &policy),
+            cors: Cors::new(&settings, &policy),
             metadata,
             policy,
             settings,
