@@ -9,6 +9,7 @@ mod document;
 mod entry;
 mod expectation;
 mod finding;
+mod fleet;
 mod limits;
 mod locate;
 mod mapping;
@@ -34,6 +35,7 @@ use crate::policy::Policy;
 
 pub use compile::{compile, compile_candidate, expectations};
 pub use expectation::{Expectation, Expected};
+pub use fleet::{OnOutage, SharedState};
 pub use limits::{Http2Limits, Limits};
 pub use narrow::{Narrowing, narrowed};
 pub use problem::{INVALID, Problem, Problems, Severity, remarked, rendered};

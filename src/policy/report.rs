@@ -26,12 +26,14 @@ impl Denial {
             | Self::HeaderAmbiguous(_)
             | Self::HeadTooLarge(_)
             | Self::BodyTooLarge { .. }
+            | Self::RateLimited { .. }
             | Self::Overloaded { .. }
             | Self::TokenRequest { .. }
             | Self::Token(TokenFault::Revoked) => Reporting::Never,
             Self::TokenMissing
             | Self::Token(_)
             | Self::IssuerUnavailable
+            | Self::SharedStateUnavailable
             | Self::ClientUnknown
             | Self::CertificateMismatch
             | Self::ClientAccountMismatch => Reporting::Nobody,

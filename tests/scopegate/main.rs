@@ -48,6 +48,7 @@ mod harness;
 mod http2;
 mod http2_client;
 mod importing;
+mod limiting;
 mod load;
 mod proxying;
 mod random_policies;
