@@ -2,6 +2,8 @@
 //!
 //! The phases of `proxy` call it in their order.
 
+mod tries;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -56,6 +58,8 @@ pub(super) struct Context {
     /// Only a permit leads to one, and only one leads to an upstream.
     forward: Option<Forward>,
     turn: Option<Turn>,
+    /// How often it was sent again.
+    retried: u8,
     /// Its place among the requests of its upstream.
     carried: Option<Carried>,
     body: BodyMeter,
@@ -82,6 +86,7 @@ impl Context {
             found: Findings::default(),
             forward: None,
             turn: None,
+            retried: 0,
             carried: None,
             body: BodyMeter::default(),
             limits_told: None,
@@ -124,12 +129,6 @@ impl Context {
         };
         self.decided = Some(self.started.elapsed());
         answer
-    }
-
-    /// The request's turn among the servers that the permit leads to.
-    pub(super) fn turn(&mut self) -> Option<&mut Turn> {
-        let pool = self.generation.upstreams.pool(self.forward.as_ref()?.upstream())?;
-        Some(self.turn.get_or_insert_with(|| pool.turn()))
     }
 
     /// Makes of the request that came the one to send.

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -217,6 +217,12 @@ impl Gateway {
         self.shadows.tend();
         self.buckets.tend(&self.metrics);
         self.current().upstreams.tend();
+    }
+
+    /// Has servers checked and brings back those that were ejected, where it is time. To be called again and
+    /// again, within a runtime.
+    pub(super) fn watch_upstreams(&self, now: Instant) {
+        self.current().upstreams.watch(now);
     }
 
     /// How many requests are between their head and the end of their answer.

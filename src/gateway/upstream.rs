@@ -3,12 +3,17 @@
 //! Connections and their reuse are pingora's, but for those that `relay` keeps here. Names are resolved
 //! when a generation is taken into use and again every now and then, never while a request waits.
 
+mod budget;
+mod choice;
+mod condition;
+mod health;
 mod names;
 mod pool;
 mod server;
 mod turn;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 pub(super) use pool::Pool;
 pub(super) use server::Server;
@@ -41,5 +46,10 @@ impl Upstreams {
     /// Resolves names again and lets idle connections go; blocks as long as that takes.
     pub(super) fn tend(&self) {
         self.0.iter().for_each(Pool::tend);
+    }
+
+    /// Has servers checked and brings back those that were ejected, where it is time. Within a runtime.
+    pub(super) fn watch(&self, now: Instant) {
+        self.0.iter().for_each(|pool| pool.watch(now));
     }
 }

@@ -22,6 +22,7 @@ mod result;
 mod revocation;
 mod shadow;
 mod steady;
+mod upstreams;
 mod usage;
 
 #[cfg(any(test, fuzzing))]
@@ -29,7 +30,7 @@ pub(crate) use line::append as audit_line;
 
 pub use audit::{AuditGuard, AuditSink};
 pub use change_line::RegistryChange;
-pub use connections::{ConnectionEnd, UpstreamSeries};
+pub use connections::ConnectionEnd;
 pub use denials::Denied;
 pub use fleet::{SharedFault, SharedSeries};
 pub use labels::Labels;
@@ -42,4 +43,5 @@ pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 pub use revocation::{MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
 pub use shadow::{ShadowDifference, ShadowResult, ShadowSeries};
 pub use steady::steady_now;
+pub use upstreams::UpstreamSeries;
 pub use usage::Used;

@@ -9,9 +9,9 @@ use jsonwebtoken::Algorithm;
 use crate::config::entry::Entry;
 use crate::config::finding::Findings;
 use crate::config::{
-    Access, Admin, Audit, ClientAuthentication, ClientCertificates, Http2Limits, IdentityHeaders, Introspection,
-    Issuer, KeySource, Limits, Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings,
-    TokenEndpoint, Transport, Upstream, reading, yaml,
+    Access, Admin, Audit, Balance, ClientAuthentication, ClientCertificates, Ejection, HealthCheck, Http2Limits,
+    IdentityHeaders, Introspection, Issuer, KeySource, Limits, Listener, ListenerTls, ResourceMetadata, Retries,
+    RevocationList, ServerAddress, Settings, TokenEndpoint, Transport, Upstream, UpstreamServer, reading, yaml,
 };
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, Marks,
@@ -38,8 +38,8 @@ fn claim(names: &[&str]) -> ClaimPath {
     ClaimPath(names.iter().map(|name| (*name).into()).collect())
 }
 
-fn server(host: &str, port: u16) -> ServerAddress {
-    ServerAddress { host: host.into(), port }
+fn server(host: &str, port: u16, weight: u16) -> UpstreamServer {
+    UpstreamServer { address: ServerAddress { host: host.into(), port }, weight }
 }
 
 fn upstreams() -> Vec<Upstream> {
@@ -51,14 +51,28 @@ fn upstreams() -> Vec<Upstream> {
     vec![
         Upstream {
             name: "integration".into(),
-            servers: vec![server("127.0.0.1", 9000), server("backend.internal", 9000)],
+            servers: vec![server("127.0.0.1", 9000, 1), server("backend.internal", 9000, 1)],
+            balance: Balance::RoundRobin,
             transport: transport(500, 60, 10),
+            health: None,
+            ejection: None,
+            retries: None,
             max_requests: 1_024,
         },
         Upstream {
             name: "plain".into(),
-            servers: vec![server("::1", 9001)],
+            servers: vec![server("::1", 9001, 3), server("::1", 9002, 1)],
+            balance: Balance::Account,
             transport: transport(2_000, 30, 30),
+            health: Some(HealthCheck {
+                path: Some("/health".into()),
+                interval: Duration::from_secs(2),
+                timeout: Duration::from_secs(1),
+                healthy_after: 2,
+                unhealthy_after: 4,
+            }),
+            ejection: Some(Ejection { failures: 7, time: Duration::from_secs(10) }),
+            retries: Some(Retries { attempts: 2, budget_percent: 20 }),
             max_requests: 300,
         },
     ]
