@@ -137,6 +137,7 @@ fn check_audit_line(texts: &[Cow<'_, str>]) {
         path: text(8),
         status: 401,
         ended: None,
+        rate_limit: None,
         upstream_error: None,
         decision_time: Duration::ZERO,
         request_time: Duration::ZERO,
