@@ -6,6 +6,7 @@
 //! - `token` turns a credential, keys and a time into a caller, or says why not. Pure.
 //! - `config` turns the text of `gateway.yaml` into a `policy::Policy` and settings.
 //! - `record` turns one outcome into metrics and an audit line.
+//! - `spans` sends what became of sampled requests to a collector of traces.
 //! - `workbench` says what a policy grants and why it decides as it does, for commands. Pure.
 //! - `issuer` fetches keys, asks for introspection, remembers revocations and verified tokens.
 //! - `live` holds the generation in force; `reload` replaces it whole or not at all.
@@ -30,5 +31,6 @@ pub mod policy;
 pub mod record;
 pub mod registry;
 pub mod reload;
+pub mod spans;
 pub mod token;
 pub mod workbench;

@@ -4,6 +4,8 @@
 //! place. The file's JSON Schema is made of the same definitions: of their comments, which editors
 //! show, and of what `schemars` says beside them of the values.
 
+pub(super) mod tracing;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -68,6 +70,8 @@ pub(super) struct Document {
     pub(super) trusted_proxies: List<String>,
     /// Where the audit lines go, one for each decision.
     pub(super) audit: Entry<Audit>,
+    /// Spans of requests, for a collector of traces.
+    pub(super) tracing: Entry<tracing::Tracing>,
     /// A candidate for this file's place: live requests are judged by it too, and what it would answer
     /// differently is recorded. It changes no answer.
     pub(super) shadow: Entry<Shadow>,

@@ -26,6 +26,7 @@ mod suggest;
 mod test_document;
 #[cfg(test)]
 mod tests;
+mod tracing;
 mod yaml;
 
 use std::path::Path;
@@ -45,6 +46,7 @@ pub use settings::{
     Upstream,
 };
 pub use source::{SourceFile, Unreadable};
+pub use tracing::{FollowParents, Sampling, Share, Tracing};
 
 /// A file's text, and what to call it.
 #[derive(Debug, Clone, Copy)]

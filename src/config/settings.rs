@@ -11,6 +11,7 @@ use http::header::HeaderName;
 use ipnet::IpNet;
 
 use super::limits::Limits;
+use super::tracing::Tracing;
 use crate::policy::ScopeName;
 use crate::token::{AssertionAlgorithm, IssuerRules, ScopeSyntax};
 
@@ -47,6 +48,8 @@ pub struct Settings {
     pub shadow: Option<PathBuf>,
     /// Where audit lines go. Fixed at start.
     pub audit: Audit,
+    /// Where spans of requests go, if anywhere.
+    pub tracing: Option<Tracing>,
     /// Whether a configuration that lacks a scope in use is refused.
     pub removal_guard: bool,
 }

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -23,6 +23,7 @@ use crate::config::{Configuration, Settings};
 use crate::issuer::{IssuerSet, Issuers};
 use crate::policy::Policy;
 use crate::record::{AuditSink, Labels, Metrics, steady_now};
+use crate::spans::{Exports, Spans};
 
 /// What `DPoP` proofs may be signed with, as challenges and metadata list it.
 const PROOF_ALGORITHMS: &str = "ES256 ES384 EdDSA PS256 PS384 PS512 RS256 RS384 RS512";
@@ -48,6 +49,8 @@ pub struct Generation {
     pub(super) outbound: Outbound,
     pub(super) metadata: Option<Metadata>,
     pub(super) upstreams: Upstreams,
+    /// Where spans of its requests go, if anywhere.
+    pub(super) spans: Option<Arc<Spans>>,
 }
 
 /// The gateway of this process: the generation in force, and what outlives generations.
@@ -65,6 +68,7 @@ pub struct Gateway {
     in_flight: AtomicUsize,
     loads: Loads,
     shadows: Shadows,
+    exports: Exports,
 }
 
 /// That a generation was put in force.
@@ -114,8 +118,9 @@ impl Gateway {
     /// blocks as long as that takes.
     #[must_use]
     pub fn new(configuration: Configuration, issuers: Arc<Issuers>, metrics: Arc<Metrics>, audit: AuditSink) -> Self {
-        let loads = Loads::default();
-        let first = Generation::new(1, configuration, &issuers, &metrics, &loads);
+        let (loads, exports) = (Loads::default(), Exports::default());
+        let spans = exports.adopt(configuration.settings.tracing.as_ref(), metrics.spans());
+        let first = Generation::new(1, configuration, &issuers, &metrics, &loads, spans);
         first.announce(&metrics);
         let past = Mutex::new(VecDeque::from([first.put_in_force()]));
         Self {
@@ -128,6 +133,7 @@ impl Gateway {
             in_flight: AtomicUsize::new(0),
             loads,
             shadows: Shadows::default(),
+            exports,
         }
     }
 
@@ -164,8 +170,9 @@ impl Gateway {
             return Ok(Replaced::Unchanged);
         }
         self.check(&current, &configuration)?;
-        let next = Generation::new(current.number + 1, configuration, &self.issuers, &self.metrics, &self.loads);
-        let number = next.number;
+        let number = current.number + 1;
+        let spans = self.exports.adopt(configuration.settings.tracing.as_ref(), self.metrics.spans());
+        let next = Generation::new(number, configuration, &self.issuers, &self.metrics, &self.loads, spans);
         next.announce(&self.metrics);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         past.push_back(next.put_in_force());
@@ -211,6 +218,11 @@ impl Gateway {
         self.current().upstreams.tend();
     }
 
+    /// Has the spans that wait sent, for as long as that may take. There are no more after that.
+    pub fn end_spans(&self, patience: Duration) {
+        self.exports.end(patience);
+    }
+
     /// How many requests are between their head and the end of their answer.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
@@ -240,6 +252,7 @@ impl Generation {
         issuers: &Arc<Issuers>,
         metrics: &Arc<Metrics>,
         loads: &Loads,
+        spans: Option<Arc<Spans>>,
     ) -> Self {
         let Configuration { policy, settings, sha256 } = configuration;
         let (metadata, challenges) = told(&settings, &policy);
@@ -253,6 +266,7 @@ impl Generation {
             issuers: issuers.adopt(&settings),
             labels: Labels::new(metrics, &policy),
             metadata,
+            spans,
             policy,
             settings,
         }

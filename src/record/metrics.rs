@@ -22,6 +22,7 @@ use super::line::decision;
 use super::register::Register;
 use super::result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 use super::shadow::ShadowSeries;
+use super::spans::SpanSeries;
 use super::usage::{Usage, UsageBook, Used};
 use crate::policy::{ApiName, ClientId, Policy, Reason, ScopeName, UnixTime};
 
@@ -32,6 +33,7 @@ pub struct Metrics {
     reported: IntCounterVec,
     reporting_apis: IntGauge,
     shadow: ShadowSeries,
+    spans: SpanSeries,
     decision_seconds: Histogram,
     request_seconds: HistogramVec,
     policy_generation: IntGauge,
@@ -112,6 +114,7 @@ impl Metrics {
             reported: register.counters("report_only_total", REPORTED, &["api", "reason"])?,
             reporting_apis: register.number("report_only_apis", REPORTING)?,
             shadow: ShadowSeries::new(&register)?,
+            spans: SpanSeries::new(&register)?,
             decision_seconds: register.histogram("decision_seconds", DECISION, &DECISION_BUCKETS)?,
             request_seconds: register.histograms("request_seconds", REQUEST, &REQUEST_BUCKETS, "api")?,
             policy_generation: register.number("policy_generation", GENERATION)?,
@@ -249,6 +252,11 @@ impl Metrics {
     /// The series of candidates.
     pub fn shadow(&self) -> &ShadowSeries {
         &self.shadow
+    }
+
+    /// The series of spans.
+    pub fn spans(&self) -> &SpanSeries {
+        &self.spans
     }
 
     /// A reload has ended.

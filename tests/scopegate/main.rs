@@ -69,6 +69,7 @@ mod testing;
 mod tls;
 mod tls_client;
 mod token_endpoint;
+mod tracing;
 mod unsaid;
 mod visitor;
 mod waves;
