@@ -2,6 +2,7 @@
 //!
 //! The map of the modules. Imports point one way, from the bottom of this list to its top:
 //!
+//! - `version` says which build runs.
 //! - `policy` is the product: patterns, routes, scopes, accounts and the decision. Pure.
 //! - `token` turns a credential, keys and a time into a caller, or says why not. Pure.
 //! - `config` turns the text of `gateway.yaml` into a `policy::Policy` and settings.
@@ -33,4 +34,5 @@ pub mod registry;
 pub mod reload;
 pub mod spans;
 pub mod token;
+pub mod version;
 pub mod workbench;

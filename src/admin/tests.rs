@@ -55,7 +55,6 @@ fn ready() -> Known {
         last_error: None,
         report_only: vec![],
         shadow: None,
-        tracing: None,
     };
     Known { metrics: Metrics::new().unwrap(), policy: Some(policy), issuers_without_keys: vec![], secret: None }
 }

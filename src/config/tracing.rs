@@ -58,7 +58,7 @@ impl Share {
         reason = "a share is as exact as the number that says it, and is not below zero"
     )]
     pub fn new(of_one: f64) -> Option<Self> {
-        (0.0..=1.0).contains(&of_one).then(|| Self((of_one * ALL as f64) as u64))
+        (0.0..=1.0).contains(&of_one).then_some(Self((of_one * ALL as f64) as u64))
     }
 
     /// Whether a number that is as likely as any other falls into it. For the last eight bytes of a trace

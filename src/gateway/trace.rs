@@ -56,13 +56,13 @@ impl Traced {
         };
         let mut text = continued(received);
         let (sampled, flags) = match received {
-            Some(received) if follows => (is_set(received.flags, 1), received.flags[1]),
+            Some(received) if follows => (is_set(*received.flags, 1), received.flags[1]),
             // Not by the trace's id, which the client has chosen.
             Some(received) => (sampling.share.takes(fastrand::u64(..)), received.flags[1]),
             None => (text.get(19..35).and_then(short).is_some_and(|half| sampling.share.takes(half)), b'0'),
         };
         // Of the other flags only the one that says that the id is random is known (Trace Context 2).
-        let digit = if is_set(&[b'0', flags], 2) { 2 } else { 0 } + u8::from(sampled);
+        let digit = if is_set([b'0', flags], 2) { 2 } else { 0 } + u8::from(sampled);
         text[53] = b'0';
         text[54] = b'0' + digit;
         Self { text, parent: received.map(|received| *received.parent), sampled }
@@ -121,8 +121,8 @@ fn continued(received: Option<Received<'_>>) -> [u8; 55] {
 }
 
 /// Whether a flag is set in two hexadecimal digits.
-fn is_set(flags: &[u8; 2], flag: u128) -> bool {
-    number(flags).is_some_and(|flags| flags & flag != 0)
+fn is_set(flags: [u8; 2], flag: u128) -> bool {
+    number(&flags).is_some_and(|flags| flags & flag != 0)
 }
 
 fn short(digits: &[u8]) -> Option<u64> {

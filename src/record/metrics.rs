@@ -25,6 +25,7 @@ use super::shadow::ShadowSeries;
 use super::spans::SpanSeries;
 use super::usage::{Usage, UsageBook, Used};
 use crate::policy::{ApiName, ClientId, Policy, Reason, ScopeName, UnixTime};
+use crate::version::{COMMIT, VERSION};
 
 /// Every metric of the process.
 pub struct Metrics {
@@ -87,7 +88,7 @@ const CONNECTIONS_ENDED: &str = "Connections that ended before a request of thei
 const UPSTREAM_REQUESTS: &str = "Requests that are under way, by upstream.";
 const UPSTREAM_SHED: &str = "Requests refused because their upstream had as many under way as it may, by upstream.";
 const PANICS: &str = "Faults of the program that ended what a thread or task was doing.";
-const BUILD: &str = "Always 1; the label is the version that runs.";
+const BUILD: &str = "Always 1; the labels are the version that runs and the commit it was built from.";
 
 /// From a cached verdict, a microsecond, to a signature and a remote introspection.
 const DECISION_BUCKETS: [f64; 16] = [
@@ -107,7 +108,7 @@ impl Metrics {
         let register = Register::new();
         let reloads = register.counters("policy_reloads_total", RELOADS, &["result"])?;
         let cache = register.counters("token_cache_total", TOKEN_CACHE, &["result"])?;
-        register.numbers("build_info", BUILD, "version")?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        register.numbers_by("build_info", BUILD, &["version", "commit"])?.with_label_values(&[VERSION, COMMIT]).set(1);
         let ended = register.counters("connections_refused_total", CONNECTIONS_ENDED, &["reason"])?;
         let metrics = Self {
             decisions: register.counters("decisions_total", DECISIONS, &["api", "decision", "reason"])?,

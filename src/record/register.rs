@@ -35,6 +35,10 @@ impl Register {
         self.add(IntGaugeVec::new(options(name, help), &[label])?)
     }
 
+    pub(super) fn numbers_by(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+        self.add(IntGaugeVec::new(options(name, help), labels)?)
+    }
+
     pub(super) fn gauges(&self, name: &str, help: &str, label: &str) -> Result<GaugeVec> {
         self.add(GaugeVec::new(options(name, help), &[label])?)
     }

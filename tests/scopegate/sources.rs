@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 /// The modules from the bottom up: each may import itself and what stands before it.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("version", &[]),
     ("policy", &[]),
-    ("record", &["policy"]),
+    ("record", &["policy", "version"]),
     ("token", &["policy"]),
     ("config", &["policy", "token"]),
     ("workbench", &["policy", "token", "config", "record"]),
@@ -21,6 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "version",
             "policy",
             "token",
             "config",

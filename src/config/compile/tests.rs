@@ -42,6 +42,17 @@ fn server(host: &str, port: u16) -> ServerAddress {
     ServerAddress { host: host.into(), port }
 }
 
+fn tracing() -> Tracing {
+    Tracing {
+        otlp: "https://collector.example.com/v1/traces".into(),
+        headers_file: Some("/etc/scopegate/secrets/collector-headers".into()),
+        ca_file: Some("/etc/scopegate/tls/collector-ca.pem".into()),
+        service_name: "edge".into(),
+        sampling: Sampling { share: Share::new(0.25).unwrap(), parents: FollowParents::TrustedProxies },
+        timeout: Duration::from_secs(5),
+    }
+}
+
 #[test]
 fn the_settings_are_what_the_file_says() {
     let (_, settings) = complete();
@@ -88,14 +99,7 @@ fn the_settings_are_what_the_file_says() {
         }),
         trusted_proxies: ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"].map(|net| net.parse().unwrap()).into(),
         audit: Audit { file: Some("/etc/scopegate/audit.jsonl".into()) },
-        tracing: Some(Tracing {
-            otlp: "https://collector.example.com/v1/traces".into(),
-            headers_file: Some("/etc/scopegate/secrets/collector-headers".into()),
-            ca_file: Some("/etc/scopegate/tls/collector-ca.pem".into()),
-            service_name: "edge".into(),
-            sampling: Sampling { share: Share::new(0.25).unwrap(), parents: FollowParents::TrustedProxies },
-            timeout: Duration::from_secs(5),
-        }),
+        tracing: Some(tracing()),
         removal_guard: false,
         shadow: Some("/etc/scopegate/candidate.yaml".into()),
     };
