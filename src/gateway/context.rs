@@ -2,6 +2,8 @@
 //!
 //! The phases of `proxy` call it in their order.
 
+mod tries;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,7 +30,7 @@ use super::shadow::Shadow;
 use super::token_endpoint::{self, AskedToken};
 use super::trace::{self, Traced};
 use super::traced;
-use super::upstream::{Pool, Turn};
+use super::upstream::Turn;
 use crate::config::Limits;
 use crate::issuer::Moment;
 use crate::policy::{ClientId, Denial, Reason, TokenFault, has_browser_headers};
@@ -58,6 +60,8 @@ pub(super) struct Context {
     /// Only a permit leads to one, and only one leads to an upstream.
     forward: Option<Forward>,
     turn: Option<Turn>,
+    /// How often it was sent again.
+    retried: u8,
     /// Its place among the requests of its upstream.
     carried: Option<Carried>,
     body: BodyMeter,
@@ -83,6 +87,7 @@ impl Context {
             found: Findings::default(),
             forward: None,
             turn: None,
+            retried: 0,
             carried: None,
             body: BodyMeter::default(),
             failure: None,
@@ -128,12 +133,6 @@ impl Context {
         };
         self.decided = Some(self.started.elapsed());
         answer
-    }
-
-    /// The servers that the permit leads to, and the request's turn among them.
-    pub(super) fn turn(&mut self) -> Option<(&Pool, &mut Turn)> {
-        let pool = self.generation.upstreams.pool(self.forward.as_ref()?.upstream())?;
-        Some((pool, self.turn.get_or_insert_with(|| pool.turn())))
     }
 
     /// Makes of the request that came the one to send.

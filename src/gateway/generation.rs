@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -120,7 +120,7 @@ impl Gateway {
     pub fn new(configuration: Configuration, issuers: Arc<Issuers>, metrics: Arc<Metrics>, audit: AuditSink) -> Self {
         let (loads, exports) = (Loads::default(), Exports::default());
         let spans = exports.adopt(configuration.settings.tracing.as_ref(), metrics.spans());
-        let first = Generation::new(1, configuration, &issuers, &metrics, &loads, spans);
+        let first = Generation { spans, ..Generation::new(1, configuration, &issuers, &metrics, &loads, None) };
         first.announce(&metrics);
         let past = Mutex::new(VecDeque::from([first.put_in_force()]));
         Self {
@@ -170,9 +170,11 @@ impl Gateway {
             return Ok(Replaced::Unchanged);
         }
         self.check(&current, &configuration)?;
+        let (issuers, metrics, loads) = (&self.issuers, &self.metrics, &self.loads);
+        let spans = self.exports.adopt(configuration.settings.tracing.as_ref(), metrics.spans());
         let number = current.number + 1;
-        let spans = self.exports.adopt(configuration.settings.tracing.as_ref(), self.metrics.spans());
-        let next = Generation::new(number, configuration, &self.issuers, &self.metrics, &self.loads, spans);
+        let next = Generation::new(number, configuration, issuers, metrics, loads, Some(&current.upstreams));
+        let next = Generation { spans, ..next };
         next.announce(&self.metrics);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         past.push_back(next.put_in_force());
@@ -223,6 +225,12 @@ impl Gateway {
         self.exports.end(patience);
     }
 
+    /// Has servers checked and brings back those that were ejected, where it is time. To be called again and
+    /// again, within a runtime.
+    pub(super) fn watch_upstreams(&self, now: Instant) {
+        self.current().upstreams.watch(now);
+    }
+
     /// How many requests are between their head and the end of their answer.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
@@ -252,7 +260,7 @@ impl Generation {
         issuers: &Arc<Issuers>,
         metrics: &Arc<Metrics>,
         loads: &Loads,
-        spans: Option<Arc<Spans>>,
+        before: Option<&Upstreams>,
     ) -> Self {
         let Configuration { policy, settings, sha256 } = configuration;
         let (metadata, challenges) = told(&settings, &policy);
@@ -262,11 +270,11 @@ impl Generation {
             loaded_at: SystemTime::now(),
             refusals: Refusals::new(challenges, &policy),
             outbound: Outbound::new(&settings, &policy),
-            upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics)),
+            upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics), before),
             issuers: issuers.adopt(&settings),
             labels: Labels::new(metrics, &policy),
             metadata,
-            spans,
+            spans: None,
             policy,
             settings,
         }

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::Outcome;
 use super::audit::Dropped;
-use super::connections::{ConnectionEnd, UpstreamSeries};
+use super::connections::ConnectionEnd;
 use super::denials::{Denials, Denied};
 use super::labels::{Names, Series};
 use super::line::decision;
@@ -23,6 +23,7 @@ use super::register::Register;
 use super::result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 use super::shadow::ShadowSeries;
 use super::spans::SpanSeries;
+use super::upstreams::{UpstreamMetrics, UpstreamSeries};
 use super::usage::{Usage, UsageBook, Used};
 use crate::policy::{ApiName, ClientId, Policy, Reason, ScopeName, UnixTime};
 use crate::version::{COMMIT, VERSION};
@@ -48,8 +49,7 @@ pub struct Metrics {
     audit_dropped: IntCounter,
     connections: IntGauge,
     connections_ended: [IntCounter; 5],
-    upstream_requests: IntGaugeVec,
-    upstream_shed: IntCounterVec,
+    upstreams: UpstreamMetrics,
     panics: IntCounter,
     state: Mutex<State>,
     usage: UsageBook,
@@ -85,8 +85,6 @@ const DEPRECATED_USES: &str = "Requests that a deprecated scope let through.";
 const AUDIT_DROPPED: &str = "Audit lines lost because the queue was full or they could not be written.";
 const CONNECTIONS: &str = "Connections of clients that are open.";
 const CONNECTIONS_ENDED: &str = "Connections that ended before a request of theirs was judged, by why.";
-const UPSTREAM_REQUESTS: &str = "Requests that are under way, by upstream.";
-const UPSTREAM_SHED: &str = "Requests refused because their upstream had as many under way as it may, by upstream.";
 const PANICS: &str = "Faults of the program that ended what a thread or task was doing.";
 const BUILD: &str = "Always 1; the labels are the version that runs and the commit it was built from.";
 
@@ -108,7 +106,7 @@ impl Metrics {
         let register = Register::new();
         let reloads = register.counters("policy_reloads_total", RELOADS, &["result"])?;
         let cache = register.counters("token_cache_total", TOKEN_CACHE, &["result"])?;
-        register.numbers_by("build_info", BUILD, &["version", "commit"])?.with_label_values(&[VERSION, COMMIT]).set(1);
+        register.numbers_of("build_info", BUILD, &["version", "commit"])?.with_label_values(&[VERSION, COMMIT]).set(1);
         let ended = register.counters("connections_refused_total", CONNECTIONS_ENDED, &["reason"])?;
         let metrics = Self {
             decisions: register.counters("decisions_total", DECISIONS, &["api", "decision", "reason"])?,
@@ -128,8 +126,7 @@ impl Metrics {
             audit_dropped: register.counter("audit_dropped_total", AUDIT_DROPPED)?,
             connections: register.number("connections", CONNECTIONS)?,
             connections_ended: ConnectionEnd::ALL.map(|end| ended.with_label_values(&[end.as_str()])),
-            upstream_requests: register.numbers("upstream_requests", UPSTREAM_REQUESTS, "upstream")?,
-            upstream_shed: register.counters("upstream_requests_shed_total", UPSTREAM_SHED, &["upstream"])?,
+            upstreams: UpstreamMetrics::new(&register)?,
             panics: register.counter("panics_total", PANICS)?,
             deprecated_uses: register.counters("deprecated_scope_uses_total", DEPRECATED_USES, &["scope"])?,
             state: Mutex::default(),
@@ -216,17 +213,12 @@ impl Metrics {
 
     /// The series of the upstream of this name.
     pub fn upstream(&self, name: &str) -> UpstreamSeries {
-        UpstreamSeries {
-            requests: self.upstream_requests.with_label_values(&[name]),
-            shed: self.upstream_shed.with_label_values(&[name]),
-        }
+        self.upstreams.series(name)
     }
 
     /// The upstream is in no policy any more.
     pub fn upstream_forgotten(&self, name: &str) {
-        // That there was no such series is as good.
-        let _ = self.upstream_requests.remove_label_values(&[name]);
-        let _ = self.upstream_shed.remove_label_values(&[name]);
+        self.upstreams.forget(name);
     }
 
     /// A fault of the program has ended what a thread or task was doing.

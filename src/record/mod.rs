@@ -21,6 +21,7 @@ mod revocation;
 mod shadow;
 mod spans;
 mod steady;
+mod upstreams;
 mod usage;
 
 #[cfg(any(test, fuzzing))]
@@ -28,7 +29,7 @@ pub(crate) use line::append as audit_line;
 
 pub use audit::{AuditGuard, AuditSink};
 pub use change_line::RegistryChange;
-pub use connections::{ConnectionEnd, UpstreamSeries};
+pub use connections::ConnectionEnd;
 pub use denials::Denied;
 pub use labels::Labels;
 pub(crate) use line::decision;
@@ -41,4 +42,5 @@ pub use revocation::{MeantTokens, RevocationOutcome, RevocationResult, RevokedBy
 pub use shadow::{ShadowDifference, ShadowResult, ShadowSeries};
 pub use spans::SpanSeries;
 pub use steady::steady_now;
+pub use upstreams::UpstreamSeries;
 pub use usage::Used;

@@ -32,10 +32,10 @@ impl Register {
     }
 
     pub(super) fn numbers(&self, name: &str, help: &str, label: &str) -> Result<IntGaugeVec> {
-        self.add(IntGaugeVec::new(options(name, help), &[label])?)
+        self.numbers_of(name, help, &[label])
     }
 
-    pub(super) fn numbers_by(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+    pub(super) fn numbers_of(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
         self.add(IntGaugeVec::new(options(name, help), labels)?)
     }
 

@@ -88,8 +88,7 @@ fn the_repositorys_own_files_are_good() {
         let output = run(&root.join(file), &["check"]);
         assert_eq!(output.status.code(), Some(0), "{file}: {}", String::from_utf8_lossy(&output.stderr));
     }
-    for (file, from, to) in [("README.md", "```yaml\n", "```")]
-    {
+    for (file, from, to) in [("README.md", "```yaml\n", "```")] {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
         let start = text.find(from).unwrap_or_else(|| panic!("{file} has no policy")) + from.len();
         let policy = text[start..].split(to).next().unwrap();

@@ -64,6 +64,7 @@ mod reporting;
 mod revoking;
 mod schema;
 mod scopes;
+mod servers;
 mod shadowing;
 mod signer;
 mod sources;

@@ -17,7 +17,9 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 
 use crate::authority::{Authority, replace};
-use crate::harness::{Connection, Gateway, Recorded, Signer, Upstream, free_address, wait_for};
+use crate::harness::{
+    Connection, Gateway, Recorded, Signer, Upstream, check_schema, free_address, scopegate, wait_for,
+};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -455,4 +457,19 @@ fn a_collector_with_tls_must_have_a_certificate_of_the_files_authority() {
     replace(&gateway.folder.path().join("ca.pem"), &good.pem);
     wait_for("a span", || (gateway.metric("scopegate_spans_exported_total ")? >= 1.0).then_some(()));
     assert_eq!(asked.lock().unwrap().pop().unwrap().trim_end(), "POST /v1/traces HTTP/1.1");
+}
+
+#[test]
+fn the_example_of_the_page_is_good() {
+    let page = include_str!("../../docs/tracing.md");
+    let example = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let policy = format!(
+        "version: 1\nlisteners: [{{ address: \"127.0.0.1:8080\" }}]\nupstreams: {{ a: {{ servers: [\"127.0.0.1:9000\"] }} }}\n\
+         apis: [{{ name: a, upstream: a, public: [/] }}]\n{example}"
+    );
+    std::fs::write(folder.path().join("gateway.yaml"), &policy).unwrap();
+    let output = scopegate(&["check"]).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    check_schema(&policy);
 }
