@@ -29,6 +29,7 @@ mod take;
 mod tests;
 mod tls;
 mod token_endpoints;
+mod tracing;
 mod upstreams;
 mod values;
 
@@ -155,6 +156,7 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
         trusted_proxies: server::trusted_proxies(document.trusted_proxies, root.key("trusted_proxies"), findings),
         shadow: shadow::shadow(document.shadow, root.key("shadow"), directory, findings),
         audit: audit(document.audit, root.key("audit"), directory, findings),
+        tracing: tracing::tracing(document.tracing, root.key("tracing"), directory, findings),
         removal_guard: server::removal_guard(document.removal_guard, root.key("removal_guard"), findings),
     };
     let spec = PolicySpec {

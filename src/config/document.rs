@@ -8,6 +8,7 @@ mod balancing;
 mod cors;
 mod fleet;
 mod rates;
+pub(super) mod tracing;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -80,6 +81,8 @@ pub(super) struct Document {
     pub(super) trusted_proxies: List<String>,
     /// Where the audit lines go, one for each decision.
     pub(super) audit: Entry<Audit>,
+    /// Spans of requests, for a collector of traces.
+    pub(super) tracing: Entry<tracing::Tracing>,
     /// A candidate for this file's place: live requests are judged by it too, and what it would answer
     /// differently is recorded. It changes no answer.
     pub(super) shadow: Entry<Shadow>,

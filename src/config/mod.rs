@@ -29,6 +29,7 @@ mod suggest;
 mod test_document;
 #[cfg(test)]
 mod tests;
+mod tracing;
 mod yaml;
 
 use std::path::Path;
@@ -51,6 +52,7 @@ pub use settings::{
     Transport, Upstream,
 };
 pub use source::{SourceFile, Unreadable};
+pub use tracing::{FollowParents, Sampling, Share, Tracing};
 
 /// A file's text, and what to call it.
 #[derive(Debug, Clone, Copy)]

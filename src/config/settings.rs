@@ -15,6 +15,7 @@ use super::balancing::{Balance, Ejection, HealthCheck, Retries, UpstreamServer};
 use super::cors::Cors;
 use super::fleet::SharedState;
 use super::limits::Limits;
+use super::tracing::Tracing;
 use crate::policy::ScopeName;
 use crate::token::{AssertionAlgorithm, IssuerRules, ScopeSyntax};
 
@@ -55,6 +56,8 @@ pub struct Settings {
     pub shadow: Option<PathBuf>,
     /// Where audit lines go. Fixed at start.
     pub audit: Audit,
+    /// Where spans of requests go, if anywhere.
+    pub tracing: Option<Tracing>,
     /// Whether a configuration that lacks a scope in use is refused.
     pub removal_guard: bool,
 }

@@ -32,7 +32,8 @@ use super::revocation::{self, is_revocation, revoke};
 use super::shadow::Shadow;
 use super::tenure::{Grounds, Kind, Watched};
 use super::token_endpoint::{self, AskedToken};
-use super::trace;
+use super::trace::{self, Traced};
+use super::traced;
 use super::upstream::Turn;
 use crate::config::Limits;
 use crate::issuer::Moment;
@@ -57,6 +58,8 @@ pub(super) struct Context {
     answered: Option<Duration>,
     peer: Peer,
     pub(super) request_id: HeaderValue,
+    /// Its place in its trace, where there are spans.
+    traced: Option<Traced>,
     found: Findings,
     /// Only a permit leads to one, and only one leads to an upstream.
     forward: Option<Forward>,
@@ -88,6 +91,7 @@ impl Context {
             answered: None,
             peer: Peer { address: None, trusted: false, tls: false, local: None },
             request_id: HeaderValue::from_static("-"),
+            traced: None,
             found: Findings::default(),
             forward: None,
             turn: None,
@@ -112,7 +116,11 @@ impl Context {
         if inbound::proof(&session.req_header().headers).is_some() {
             self.peer.local = session.server_addr().and_then(|address| address.as_inet()).copied();
         }
-        self.request_id = trace::request_id(&session.req_header().headers);
+        let headers = &session.req_header().headers;
+        self.request_id = trace::request_id(headers);
+        if let Some(spans) = &self.generation.spans {
+            self.traced = Some(Traced::new(headers, spans.sampling(), self.peer.trusted));
+        }
         Ok(())
     }
 
@@ -150,7 +158,7 @@ impl Context {
 
     fn sending(&self) -> Sending<'_> {
         let identity = self.found.caller.as_deref().map(|caller| &caller.headers);
-        Sending { identity, peer: self.peer, request_id: &self.request_id }
+        Sending { identity, peer: self.peer, request_id: &self.request_id, traced: self.traced.as_ref() }
     }
 
     /// The bounds by which it is served.
@@ -262,6 +270,9 @@ impl Context {
             seen: self.seen(session),
         };
         record(&outcome, &self.generation.labels, self.gateway.audit());
+        if let (Some(spans), Some(traced)) = (&self.generation.spans, &self.traced) {
+            traced::record(spans, traced, &outcome, head, self.peer);
+        }
         if let Some(shadow) = &self.shadow {
             shadow.record(&self.found.compared, &outcome, self.gateway.metrics(), self.gateway.audit());
         }

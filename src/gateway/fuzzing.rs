@@ -58,7 +58,7 @@ fn check_request_id(bytes: &[u8]) -> HeaderValue {
     let id = trace::request_id(&headers);
     assert!((1..=128).contains(&id.len()));
     assert!(id.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte)), "{id:?}");
-    let (parent, _) = trace::traceparent(&headers);
+    let (parent, _) = trace::traceparent(&headers, None);
     let parts: Vec<_> = std::str::from_utf8(&parent).unwrap().split('-').map(str::len).collect();
     assert_eq!(parts, [2, 32, 16, 2], "{parent:?}");
     id

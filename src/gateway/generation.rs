@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -25,6 +25,7 @@ use crate::config::{Configuration, Settings};
 use crate::issuer::{IssuerSet, Issuers};
 use crate::policy::Policy;
 use crate::record::{AuditSink, Labels, Metrics, steady_now};
+use crate::spans::{Exports, Spans};
 
 /// What `DPoP` proofs may be signed with, as challenges and metadata list it.
 const PROOF_ALGORITHMS: &str = "ES256 ES384 EdDSA PS256 PS384 PS512 RS256 RS384 RS512";
@@ -53,6 +54,8 @@ pub struct Generation {
     pub(super) upstreams: Upstreams,
     /// `None`: there are none.
     pub(super) rates: Option<Box<RateLimits>>,
+    /// Where spans of its requests go, if anywhere.
+    pub(super) spans: Option<Arc<Spans>>,
 }
 
 /// The gateway of this process: the generation in force, and what outlives generations.
@@ -71,6 +74,7 @@ pub struct Gateway {
     loads: Loads,
     buckets: Buckets,
     shadows: Shadows,
+    exports: Exports,
 }
 
 /// That a generation was put in force.
@@ -120,9 +124,10 @@ impl Gateway {
     /// blocks as long as that takes.
     #[must_use]
     pub fn new(configuration: Configuration, issuers: Arc<Issuers>, metrics: Arc<Metrics>, audit: AuditSink) -> Self {
-        let loads = Loads::default();
-        let buckets = Buckets::default();
+        let (loads, buckets, exports) = (Loads::default(), Buckets::default(), Exports::default());
+        let spans = exports.adopt(configuration.settings.tracing.as_ref(), metrics.spans());
         let first = Generation::new(1, configuration, &issuers, &metrics, &loads, &buckets, None);
+        let first = Generation { spans, ..first };
         first.announce(&metrics);
         let past = Mutex::new(VecDeque::from([first.put_in_force()]));
         Self {
@@ -136,6 +141,7 @@ impl Gateway {
             loads,
             buckets,
             shadows: Shadows::default(),
+            exports,
         }
     }
 
@@ -173,8 +179,10 @@ impl Gateway {
         }
         self.check(&current, &configuration)?;
         let (number, before) = (current.number + 1, Some(&current.upstreams));
-        let Self { issuers, metrics, loads, buckets, .. } = self;
+        let Self { issuers, metrics, loads, buckets, exports, .. } = self;
+        let spans = exports.adopt(configuration.settings.tracing.as_ref(), metrics.spans());
         let next = Generation::new(number, configuration, issuers, metrics, loads, buckets, before);
+        let next = Generation { spans, ..next };
         next.announce(&self.metrics);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         past.push_back(next.put_in_force());
@@ -219,6 +227,11 @@ impl Gateway {
         self.shadows.tend();
         self.buckets.tend(&self.metrics);
         self.current().upstreams.tend();
+    }
+
+    /// Has the spans that wait sent, for as long as that may take. There are no more after that.
+    pub fn end_spans(&self, patience: Duration) {
+        self.exports.end(patience);
     }
 
     /// Has servers checked and brings back those that were ejected, where it is time. To be called again and
@@ -278,6 +291,7 @@ impl Generation {
             cors: Cors::new(&settings, &policy),
             rates,
             metadata,
+            spans: None,
             policy,
             settings,
         }

@@ -54,7 +54,7 @@ impl Outbound {
         for part in [request.method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
             head.extend_from_slice(part);
         }
-        let (parent, taken_over) = trace::traceparent(&request.headers);
+        let (parent, taken_over) = trace::traceparent(&request.headers, sending.traced);
         let goes_on = |name: &HeaderName| {
             !HOP_BY_HOP.contains(name)
                 && !WRITTEN.contains(name)

@@ -60,6 +60,7 @@ mod tls_files;
 mod token_endpoint;
 mod token_error;
 mod trace;
+mod traced;
 mod upstream;
 
 pub use generation::{Gateway, Generation, NeedsRestart, NotReplaced, PutInForce, Replaced};

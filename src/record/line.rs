@@ -69,7 +69,7 @@ fn seen(seen: &Seen<'_>, line: &mut Vec<u8>) {
 }
 
 /// Whether a decision of this reason allows.
-pub(super) fn decision(reason: Reason) -> &'static str {
+pub(crate) fn decision(reason: Reason) -> &'static str {
     match reason {
         Reason::Preflight | Reason::Public | Reason::Granted | Reason::Reported => "allow",
         Reason::HeadTooLarge

@@ -24,9 +24,11 @@ use super::rates::RateBook;
 use super::register::Register;
 use super::result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 use super::shadow::ShadowSeries;
+use super::spans::SpanSeries;
 use super::upstreams::{UpstreamMetrics, UpstreamSeries};
 use super::usage::{Usage, UsageBook, Used};
 use crate::policy::{ApiName, ClientId, Policy, Reason, ScopeName, UnixTime};
+use crate::version::{COMMIT, VERSION};
 
 /// Every metric of the process.
 pub struct Metrics {
@@ -35,6 +37,7 @@ pub struct Metrics {
     reported: IntCounterVec,
     reporting_apis: IntGauge,
     shadow: ShadowSeries,
+    spans: SpanSeries,
     decision_seconds: Histogram,
     request_seconds: HistogramVec,
     policy_generation: IntGauge,
@@ -87,7 +90,7 @@ const AUDIT_DROPPED: &str = "Audit lines lost because the queue was full or they
 const CONNECTIONS: &str = "Connections of clients that are open.";
 const CONNECTIONS_ENDED: &str = "Connections that ended before a request of theirs was judged, by why.";
 const PANICS: &str = "Faults of the program that ended what a thread or task was doing.";
-const BUILD: &str = "Always 1; the label is the version that runs.";
+const BUILD: &str = "Always 1; the labels are the version that runs and the commit it was built from.";
 
 /// From a cached verdict, a microsecond, to a signature and a remote introspection.
 const DECISION_BUCKETS: [f64; 16] = [
@@ -107,13 +110,14 @@ impl Metrics {
         let register = Register::new();
         let reloads = register.counters("policy_reloads_total", RELOADS, &["result"])?;
         let cache = register.counters("token_cache_total", TOKEN_CACHE, &["result"])?;
-        register.numbers("build_info", BUILD, "version")?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        register.numbers_of("build_info", BUILD, &["version", "commit"])?.with_label_values(&[VERSION, COMMIT]).set(1);
         let ended = register.counters("connections_refused_total", CONNECTIONS_ENDED, &["reason"])?;
         let metrics = Self {
             decisions: register.counters("decisions_total", DECISIONS, &["api", "decision", "reason"])?,
             reported: register.counters("report_only_total", REPORTED, &["api", "reason"])?,
             reporting_apis: register.number("report_only_apis", REPORTING)?,
             shadow: ShadowSeries::new(&register)?,
+            spans: SpanSeries::new(&register)?,
             decision_seconds: register.histogram("decision_seconds", DECISION, &DECISION_BUCKETS)?,
             request_seconds: register.histograms("request_seconds", REQUEST, &REQUEST_BUCKETS, "api")?,
             policy_generation: register.number("policy_generation", GENERATION)?,
@@ -258,6 +262,11 @@ impl Metrics {
     /// The series of candidates.
     pub fn shadow(&self) -> &ShadowSeries {
         &self.shadow
+    }
+
+    /// The series of spans.
+    pub fn spans(&self) -> &SpanSeries {
+        &self.spans
     }
 
     /// A reload has ended.

@@ -9,9 +9,10 @@ use jsonwebtoken::Algorithm;
 use crate::config::entry::Entry;
 use crate::config::finding::Findings;
 use crate::config::{
-    Access, Admin, Audit, Balance, ClientAuthentication, ClientCertificates, Ejection, HealthCheck, Http2Limits,
-    IdentityHeaders, Introspection, Issuer, KeySource, Limits, Listener, ListenerTls, ResourceMetadata, Retries,
-    RevocationList, ServerAddress, Settings, TokenEndpoint, Transport, Upstream, UpstreamServer, reading, yaml,
+    Access, Admin, Audit, Balance, ClientAuthentication, ClientCertificates, Ejection, FollowParents, HealthCheck,
+    Http2Limits, IdentityHeaders, Introspection, Issuer, KeySource, Limits, Listener, ListenerTls, ResourceMetadata,
+    Retries, RevocationList, Sampling, ServerAddress, Settings, Share, TokenEndpoint, Tracing, Transport, Upstream,
+    UpstreamServer, reading, yaml,
 };
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, Marks,
@@ -78,6 +79,17 @@ fn upstreams() -> Vec<Upstream> {
     ]
 }
 
+fn tracing() -> Tracing {
+    Tracing {
+        otlp: "https://collector.example.com/v1/traces".into(),
+        headers_file: Some("/etc/scopegate/secrets/collector-headers".into()),
+        ca_file: Some("/etc/scopegate/tls/collector-ca.pem".into()),
+        service_name: "edge".into(),
+        sampling: Sampling { share: Share::new(0.25).unwrap(), parents: FollowParents::TrustedProxies },
+        timeout: Duration::from_secs(5),
+    }
+}
+
 #[test]
 fn the_settings_are_what_the_file_says() {
     let (_, settings) = complete();
@@ -109,6 +121,7 @@ fn the_settings_are_what_the_file_says() {
         shared_state: None,
         trusted_proxies: ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"].map(|net| net.parse().unwrap()).into(),
         audit: Audit { file: Some("/etc/scopegate/audit.jsonl".into()) },
+        tracing: Some(tracing()),
         removal_guard: false,
         shadow: Some("/etc/scopegate/candidate.yaml".into()),
     };

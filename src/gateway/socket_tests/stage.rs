@@ -131,6 +131,7 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
         audit: Audit { file: None },
         removal_guard: false,
         shadow: None,
+        tracing: None,
     };
     let policy = Policy::compile(PolicySpec { apis: vec![api], ..PolicySpec::default() }).unwrap();
     Configuration { policy, settings, sha256: [version; 32] }

@@ -271,5 +271,6 @@ fn settings(issuers: Vec<config::Issuer>) -> Settings {
         audit: Audit { file: None },
         removal_guard: false,
         shadow: None,
+        tracing: None,
     }
 }

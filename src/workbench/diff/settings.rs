@@ -276,6 +276,7 @@ fn rest(old: &Settings, new: &Settings, changes: &mut Changes) {
     changes.differ("identity_headers", &old.identity_headers, &new.identity_headers, Effect::Neither);
     changes.differ("resource_metadata", &old.resource_metadata, &new.resource_metadata, Effect::Neither);
     changes.differ("admin", &old.admin, &new.admin, Effect::Neither);
+    changes.differ("tracing", &old.tracing, &new.tracing, Effect::Neither);
     changes.differ("shadow", &old.shadow, &new.shadow, Effect::Neither);
     changes.differ("audit", &old.audit, &new.audit, Effect::Neither);
     changes.say("threads".to_owned(), (&old.threads, &new.threads), ToString::to_string, Effect::Neither);
