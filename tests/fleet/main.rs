@@ -216,8 +216,20 @@ fn a_server_that_asks_for_a_password_over_tls_is_signed_in_to_and_no_other_is() 
     let mut redis = Redis::with(|port| {
         let port = port.to_string();
         let arguments = [
-            "--port", "0", "--tls-port", &port, "--tls-cert-file", "own.pem", "--tls-key-file", "own.key",
-            "--tls-ca-cert-file", "root.pem", "--tls-auth-clients", "no", "--requirepass", "open sesame",
+            "--port",
+            "0",
+            "--tls-port",
+            &port,
+            "--tls-cert-file",
+            "own.pem",
+            "--tls-key-file",
+            "own.key",
+            "--tls-ca-cert-file",
+            "root.pem",
+            "--tls-auth-clients",
+            "no",
+            "--requirepass",
+            "open sesame",
         ];
         arguments.map(str::to_owned).into()
     });
@@ -268,7 +280,9 @@ fn rubbish(text: &'static [u8]) -> SocketAddr {
 
 #[test]
 fn rubbish_makes_nothing_weaker_than_the_file_says() {
-    for text in [&b"$999999999999\r\nxx"[..], b"*3\r\n$1\r\nx\r\n:0\r\n*0\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+OK\r\n"] {
+    for text in
+        [&b"$999999999999\r\nxx"[..], b"*3\r\n$1\r\nx\r\n:0\r\n*0\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+OK\r\n"]
+    {
         let url = format!("redis://{}", rubbish(text));
         let local = start(&policy(&url, "local", ""));
         let good = token(&json!({ "jti": "good" }));

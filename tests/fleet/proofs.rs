@@ -45,9 +45,7 @@ fn a_proof_is_taken_once_by_all_together_and_in_an_outage_as_the_file_says() {
     let mut redis = Redis::start();
     let (local, deny) = (start(&policy(&redis.url(), "local", "")), start(&policy(&redis.url(), "deny", "")));
     let holder = Holder::new();
-    wait_for("both to share", || {
-        [&local, &deny].into_iter().all(crate::is_connected).then_some(())
-    });
+    wait_for("both to share", || [&local, &deny].into_iter().all(crate::is_connected).then_some(()));
     for round in 0..20 {
         let proof = holder.proof(&format!("p-{round}"));
         let (first, second) = if round % 2 == 0 { (&local, &deny) } else { (&deny, &local) };
@@ -66,9 +64,7 @@ fn a_proof_is_taken_once_by_all_together_and_in_an_outage_as_the_file_says() {
         assert!(statuses == [200, 401] || statuses == [401, 200], "{statuses:?}");
     }
     redis.end();
-    wait_for("both to notice", || {
-        (!crate::is_connected(&local) && !crate::is_connected(&deny)).then_some(())
-    });
+    wait_for("both to notice", || (!crate::is_connected(&local) && !crate::is_connected(&deny)).then_some(()));
     let proof = holder.proof("away");
     assert_eq!(holder.show(&local, &proof).status, 200);
     assert_eq!(holder.show(&local, &proof).status, 401, "what it knows itself counts");
@@ -76,5 +72,7 @@ fn a_proof_is_taken_once_by_all_together_and_in_an_outage_as_the_file_says() {
     assert_eq!((refused.status, &*refused.reason()), (503, "shared_state_unavailable"));
     assert!(refused.header("retry-after").is_some());
     redis.begin();
-    wait_for("it to go on", || (holder.show(&deny, &holder.proof(&fastrand::u64(..).to_string())).status == 200).then_some(()));
+    wait_for("it to go on", || {
+        (holder.show(&deny, &holder.proof(&fastrand::u64(..).to_string())).status == 200).then_some(())
+    });
 }
