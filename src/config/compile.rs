@@ -9,6 +9,7 @@ mod apis;
 mod balancing;
 mod claims;
 mod clients;
+mod cors;
 mod expectations;
 mod fleet;
 mod headers;
@@ -147,6 +148,7 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
         identity_headers: headers::identity_headers(document.identity_headers, &account_headers, identity, findings),
         forward_authorization: apis.forward_authorization,
         body_bytes: apis.body_bytes,
+        cors: apis.cors,
         resource_metadata: resource_metadata(document.resource_metadata, root.key("resource_metadata"), findings),
         revocations: revocations::revocations(document.revocations, root.key("revocations"), directory, findings),
         shared_state: fleet::shared_state(document.shared_state, root.key("shared_state"), directory, findings),

@@ -5,6 +5,7 @@
 //! show, and of what `schemars` says beside them of the values.
 
 mod balancing;
+mod cors;
 mod fleet;
 mod rates;
 
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use balancing::{Balance, Ejection, Health, Retries, ServerText, WeightedServer};
+pub(super) use cors::Cors;
 
 use super::compile::{
     FASTEST, LARGEST_FORM, LARGEST_HEAD, LEAST_KEYS, MOST_AT_ONCE, MOST_HEADERS, MOST_KEYS, MOST_RESETS, MOST_STREAMS,
@@ -566,6 +568,8 @@ pub(super) struct Api {
     pub(super) forward_authorization: Entry<bool>,
     /// The largest body of a request, in bytes; beyond it the answer is 413.
     pub(super) body_bytes: Entry<u64>,
+    /// Which pages of browsers may call it from other origins; none if left out.
+    pub(super) cors: Entry<Cors>,
     /// How many requests pass in a time; beyond it the answer is 429.
     pub(super) rate_limits: List<RateLimit>,
     /// Services for which no token is asked.

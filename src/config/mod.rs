@@ -6,6 +6,7 @@
 
 mod balancing;
 mod compile;
+mod cors;
 mod document;
 mod entry;
 mod expectation;
@@ -36,6 +37,7 @@ use crate::policy::Policy;
 
 pub use balancing::{Balance, Ejection, HealthCheck, Retries, UpstreamServer};
 pub use compile::{compile, compile_candidate, expectations};
+pub use cors::{Cors, Origins};
 pub use expectation::{Expectation, Expected};
 pub use fleet::{OnOutage, SharedState};
 pub use limits::{Http2Limits, Limits};

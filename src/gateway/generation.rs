@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 
 use super::challenge::Challenges;
+use super::cors::Cors;
 use super::guard::{self, StillCarried};
 use super::load::Loads;
 use super::metadata::Metadata;
@@ -48,6 +49,7 @@ pub struct Generation {
     pub(super) refusals: Refusals,
     pub(super) outbound: Outbound,
     pub(super) metadata: Option<Metadata>,
+    pub(super) cors: Option<Box<Cors>>,
     pub(super) upstreams: Upstreams,
     /// `None`: there are none.
     pub(super) rates: Option<Box<RateLimits>>,
@@ -274,6 +276,7 @@ impl Generation {
             issuers,
             labels: Labels::new(metrics, &policy),
             rates,
+            cors: Cors::new(&settings, &policy),
             metadata,
             policy,
             settings,

@@ -277,8 +277,15 @@ fn token_story(kind: TokenKind, checks: TokenChecks, reason: Reason) -> TokenSto
         },
         detail: check.detail,
     };
-    let was_asked =
-        !matches!(reason, Reason::PathAmbiguous | Reason::HeaderAmbiguous | Reason::FormRejected | Reason::Public);
+    let was_asked = !matches!(
+        reason,
+        Reason::PathAmbiguous
+            | Reason::HeaderAmbiguous
+            | Reason::OriginRejected
+            | Reason::Preflight
+            | Reason::FormRejected
+            | Reason::Public
+    );
     let has_checks = !checks.checks.is_empty();
     let kind = match kind {
         TokenKind::None => TokenKind::None,

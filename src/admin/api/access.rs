@@ -65,6 +65,7 @@ fn refused(denial: &Denial) -> Refusal {
         | Denial::BodyTooLarge { .. }
         | Denial::RateLimited { .. }
         | Denial::Overloaded { .. }
+        | Denial::OriginRejected { .. }
         | Denial::TokenMissing
         | Denial::ClientUnknown
         | Denial::ClientAccountMismatch

@@ -99,6 +99,7 @@ fn the_settings_are_what_the_file_says() {
         },
         forward_authorization: vec![false, true, true],
         body_bytes: vec![None, None, Some(1_048_576)],
+        cors: vec![None, None, None],
         limits: limits(),
         resource_metadata: Some(ResourceMetadata { resource: "https://api.example.com".into() }),
         revocations: Some(RevocationList {

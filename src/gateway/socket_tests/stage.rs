@@ -122,6 +122,7 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
         },
         forward_authorization: vec![true],
         body_bytes: vec![],
+        cors: vec![],
         limits: Limits::default(),
         resource_metadata: Some(ResourceMetadata { resource: "https://api.example/v1".into() }),
         revocations: None,
