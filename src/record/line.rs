@@ -277,7 +277,7 @@ mod tests {
                 r#""client":"acme-integration","subject":"s-1","account":"acme","#,
                 r#""scopes":["orders.read","orders.write"],"granted_by":"orders.read","#,
                 r#""service":"GET /orders/{account}/**","method":"GET","path":"/orders/acme/1","#,
-                r#""status":200,"upstream_error":null,"microseconds":2,"duration_microseconds":4321,"#,
+                r#""status":200,"upstream_error":null,"ended":null,"microseconds":2,"duration_microseconds":4321,"#,
                 r#""api":"orders","account_sources":[],"injected":false,"host":"api.example","browser":false,"#,
                 r#""token_scopes":[],"token_accounts":[],"certificate":null,"rate_limit":null}"#,
                 "\n"
