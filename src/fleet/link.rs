@@ -162,7 +162,11 @@ impl Link {
         asking: impl Future<Output = Result<Value, RedisError>>,
     ) -> Result<Value, Unanswered> {
         let fault = match timeout(self.state.settings.timeout, asking).await {
-            Ok(Ok(value)) => return Ok(value),
+            Ok(Ok(value)) => {
+                // Another's end may have said otherwise.
+                self.state.metrics.shared().connected(true);
+                return Ok(value);
+            }
             Err(_) => SharedFault::Late,
             Ok(Err(error)) => fault(&error),
         };

@@ -30,8 +30,7 @@ async fn serve(mut stream: TcpStream, habit: Habit, asked: Arc<AtomicUsize>) {
         let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
         // Signing in goes as it should.
         if !text.contains("EVAL") && !text.contains("SET") && !text.contains("SCRIPT") {
-            let replies = "+OK\r\n".repeat(text.matches('*').count().max(1));
-            let _ = stream.write_all(replies.as_bytes()).await;
+            let _ = stream.write_all(b"+PONG\r\n").await;
             continue;
         }
         asked.fetch_add(1, Ordering::Relaxed);

@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -35,6 +36,8 @@ pub(super) enum NotConnected {
     Name,
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
+    #[error("what it answers is no answer")]
+    Rubbish,
     #[error("it does not let the gateway in: {0}")]
     Refused(#[from] redis::RedisError),
 }
@@ -52,11 +55,27 @@ pub(super) async fn connect(settings: &SharedState, runtime: &Handle) -> Result<
     if settings.tls {
         let name = ServerName::try_from(settings.host.to_string()).map_err(|_| NotConnected::Name)?;
         let stream = TlsConnector::from(Arc::new(tls(settings)?)).connect(name, stream).await?;
-        let made = MultiplexedConnection::new_with_config(&info, Metered::new(stream), config).await?;
-        return Ok((made.0, runtime.spawn(made.1)));
+        return sign_in(&info, stream, config, runtime).await;
     }
-    let made = MultiplexedConnection::new_with_config(&info, Metered::new(stream), config).await?;
-    Ok((made.0, runtime.spawn(made.1)))
+    sign_in(&info, stream, config, runtime).await
+}
+
+/// Signs in and sees whether it answers: a server that hangs still takes connections.
+async fn sign_in<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    info: &RedisConnectionInfo,
+    stream: S,
+    config: AsyncConnectionConfig,
+    runtime: &Handle,
+) -> Result<Made, NotConnected> {
+    let (mut connection, driver) = MultiplexedConnection::new_with_config(info, Metered::new(stream), config).await?;
+    let driver = runtime.spawn(driver);
+    match redis::cmd("PING").query_async::<String>(&mut connection).await {
+        Ok(answer) if answer == "PONG" => Ok((connection, driver)),
+        answered => {
+            driver.abort();
+            Err(answered.map_or_else(NotConnected::Refused, |_| NotConnected::Rubbish))
+        }
+    }
 }
 
 fn signing_in(settings: &SharedState) -> Result<RedisConnectionInfo, NotConnected> {

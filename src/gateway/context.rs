@@ -27,7 +27,7 @@ use super::known::Known;
 use super::load::Carried;
 use super::outbound::Sending;
 use super::problem::Answer;
-use super::rates::{Exceeded, Fields, Passing};
+use super::rates::{Counting, Fields};
 use super::revocation::{self, is_revocation, revoke};
 use super::shadow::Shadow;
 use super::tenure::{Grounds, Kind, Watched};
@@ -37,7 +37,7 @@ use super::traced;
 use super::upstream::Turn;
 use crate::config::Limits;
 use crate::issuer::Moment;
-use crate::policy::{ClientId, Denial, Mode, Reason, TokenFault, has_browser_headers};
+use crate::policy::{ClientId, Denial, Reason, TokenFault, has_browser_headers};
 use crate::record::{HeldScopes, Outcome, Seen, record};
 
 /// How much of a refused request's body is read and thrown away, and how long that may take, so that
@@ -71,8 +71,6 @@ pub(super) struct Context {
     body: BodyMeter,
     /// Where the exchange goes on after its answer has begun.
     watched: Option<Watched>,
-    /// What its answer tells of rate limits.
-    limits_told: Option<Box<Fields>>,
     /// What went wrong last; nothing once a server was connected to.
     pub(super) failure: Option<Failure>,
 }
@@ -99,7 +97,6 @@ impl Context {
             carried: None,
             body: BodyMeter::default(),
             watched: None,
-            limits_told: None,
             failure: None,
         }
     }
@@ -196,7 +193,7 @@ impl Context {
     /// pingora closes it where the body was not read to its end. Where a request is ambiguous, so is
     /// what comes after it.
     pub(super) async fn answer(&mut self, session: &mut Session, mut answer: Answer) {
-        answer.headers.extend(self.limits_told.iter().flat_map(|told| told.headers()));
+        answer.headers.extend(self.found.limits_told.iter().flat_map(|told| told.headers()));
         if matches!(self.found.reason, Some(Reason::PathAmbiguous | Reason::HeaderAmbiguous)) {
             session.set_keepalive(None);
         }
@@ -258,12 +255,12 @@ impl Context {
             method: head.method.as_str(),
             path: &String::from_utf8_lossy(path),
             status: written(session).map_or(0, |status| status.as_u16()),
-            ended: self.watched.as_ref().and_then(Watched::why),
             rate_limit: self
                 .found
                 .rate_limit
                 .and_then(|id| policy.rate_limit(id))
                 .map(|limit| limit.spec.name.as_str()),
+            ended: self.watched.as_ref().and_then(Watched::why),
             upstream_error: self.failure.and_then(Failure::upstream_error),
             decision_time: self.decided.unwrap_or_default(),
             request_time: self.answered.unwrap_or_else(|| self.started.elapsed()),
@@ -392,7 +389,10 @@ impl Context {
                 return Err(Denial::BodyTooLarge { api });
             }
         }
-        self.limit(&forward, head)?;
+        if let Some(rates) = self.generation.rates.as_deref() {
+            let counting = Counting { rates, generation: &self.generation, forward: &forward, head, peer: self.peer };
+            counting.count(&mut self.found)?;
+        }
         // INVARIANT: an api's upstream is one of its generation.
         let pool = self.generation.upstreams.pool(forward.upstream()).ok_or(Denial::RouteUnknown)?;
         self.carried = Some(pool.carry().ok_or(Denial::Overloaded { api })?);
@@ -400,43 +400,9 @@ impl Context {
         Ok(())
     }
 
-    /// Counts what was permitted, where its api has rate limits. What an api only reports is let through
-    /// beyond them, and what would be refused anyway is not counted.
-    fn limit(&mut self, forward: &Forward, head: &RequestHeader) -> Result<(), Denial> {
-        let Some(rates) = self.generation.rates.as_deref() else { return Ok(()) };
-        if self.found.reported.is_some() {
-            return Ok(());
-        }
-        let passing = Passing {
-            api: forward.api(),
-            granting: self.found.granted_by,
-            service: self.found.service,
-            caller: self.found.caller.as_deref().map(|known| &known.caller),
-            account: forward.account().map(HeaderValue::as_bytes),
-        };
-        let Generation { policy, settings, .. } = &*self.generation;
-        let address = || inbound::client_address(&head.headers, self.peer, &settings.trusted_proxies);
-        let exceeded = match rates.count(&passing, policy, address) {
-            Ok(told) => {
-                self.limits_told = told;
-                return Ok(());
-            }
-            Err(exceeded) => exceeded,
-        };
-        let Exceeded { limit, retry_after, fields } = exceeded;
-        self.limits_told = Some(fields);
-        self.found.rate_limit = Some(limit);
-        let api = forward.api();
-        if policy.api(api).is_some_and(|api| api.mode == Mode::ReportOnly) {
-            (self.found.reason, self.found.reported) = (Some(Reason::Reported), Some(Reason::RateLimited));
-            return Ok(());
-        }
-        Err(Denial::RateLimited { api, limit, retry_after })
-    }
-
     /// What an answer tells of rate limits.
     pub(super) fn limits_told(&self) -> Option<&Fields> {
-        self.limits_told.as_deref()
+        self.found.limits_told.as_deref()
     }
 
     fn refuse(&self, denial: &Denial) -> Answer {

@@ -13,6 +13,7 @@ use super::forward::Forward;
 use super::generation::Generation;
 use super::head_checks::{self, HeadSize};
 use super::inbound::{self, Peer};
+use super::rates::Fields;
 use super::shadow::{Compared, Met, Shadow};
 use crate::config::Limits;
 use crate::issuer::{Authenticated, Moment, Presented};
@@ -53,6 +54,8 @@ pub(super) struct Findings {
     pub(super) service: Option<ServiceId>,
     /// The rate limit that it goes beyond.
     pub(super) rate_limit: Option<RateLimitId>,
+    /// What its answer tells of rate limits.
+    pub(super) limits_told: Option<Box<Fields>>,
     /// Whether the account is written in.
     pub(super) injected: bool,
     /// The certificate that a trusted proxy tells of.

@@ -1,8 +1,10 @@
 //! The rate limits of one generation: which a request falls under, by what it is counted, whether it
 //! passes.
 //!
-//! What has passed is in the `Table`, which outlives generations; what clients are told of it is `fields`'s.
+//! What has passed is in the `Table`, which outlives generations; what a request is counted by is `counting`'s, what
+//! clients are told of it `fields`'s.
 
+mod counting;
 mod fields;
 #[cfg(test)]
 mod tests;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
+pub(super) use self::counting::Counting;
 pub(super) use self::fields::Fields;
 use self::fields::Left;
 use super::admission::network;
@@ -59,23 +62,23 @@ struct Limit {
 
 /// What a request that may pass is counted by.
 #[derive(Debug)]
-pub(super) struct Passing<'r> {
-    pub(super) api: ApiId,
+struct Passing<'r> {
+    api: ApiId,
     /// `None`: it is public.
-    pub(super) granting: Option<ScopeId>,
-    pub(super) service: Option<ServiceId>,
-    pub(super) caller: Option<&'r Caller>,
+    granting: Option<ScopeId>,
+    service: Option<ServiceId>,
+    caller: Option<&'r Caller>,
     /// The account that is touched, or the caller's own.
-    pub(super) account: Option<&'r [u8]>,
+    account: Option<&'r [u8]>,
 }
 
 /// That a limit does not let a request through.
 #[derive(Debug)]
-pub(super) struct Exceeded {
-    pub(super) limit: RateLimitId,
+struct Exceeded {
+    limit: RateLimitId,
     /// In seconds.
-    pub(super) retry_after: u64,
-    pub(super) fields: Box<Fields>,
+    retry_after: u64,
+    fields: Box<Fields>,
 }
 
 impl Buckets {
@@ -155,7 +158,7 @@ impl RateLimits {
     /// # Errors
     /// If a limit does not let it through; then none has counted it, but for those of which another
     /// request has taken the last one meanwhile.
-    pub(super) fn count(
+    fn count(
         &self,
         passing: &Passing<'_>,
         policy: &Policy,

@@ -20,6 +20,7 @@ use super::revoked::{Revoked, over};
 use crate::config::OnOutage;
 use crate::fleet::{Fleet, Link, Script, Unanswered};
 use crate::policy::{Caller, Denial, TokenFault};
+use crate::record::SharedFault;
 use crate::token::{Revocation, Revocations};
 
 /// What others have revoked, as requests see it.
@@ -239,31 +240,35 @@ impl Exchange {
         if is_good { Ok((epoch, after, new)) } else { Err(link.rubbish()) }
     }
 
-    /// Takes what others have revoked; whether all of it could be read.
+    /// Takes what others have revoked; whether all of it could be read. What comes after an entry that
+    /// cannot be read is taken too; but where what is not known is refused, nothing counts as known.
     fn take(&mut self, after: u64, new: Vec<(Vec<u8>, u64)>) -> bool {
         self.last = after;
         if new.is_empty() {
             return true;
         }
         let mut list = Revocations::clone(&self.state.list.load());
-        let mut readable = true;
+        let mut unread = None;
         for (line, number) in new {
             match Revocation::parse(&line) {
-                Ok(_) if list.len() >= MOST => readable = false,
-                Ok(entry) => {
+                Ok(entry) if list.len() < MOST => {
                     self.there.add(entry.clone());
                     list.add(entry);
                 }
-                Err(fault) => {
-                    tracing::error!(%fault, "the shared list of revoked tokens has an entry that cannot be read");
-                    self.fleet.link().rubbish();
-                    readable = false;
+                Ok(_) | Err(_) => {
+                    unread.get_or_insert(number.saturating_sub(1));
                 }
             }
             self.last = self.last.max(number);
         }
+        if let Some(unread) = unread {
+            self.fleet.link().metrics().shared().failed(SharedFault::Rubbish);
+            if self.fleet.on_outage() == OnOutage::Deny {
+                self.last = unread;
+            }
+        }
         self.state.list.store(Arc::new(list.without_expired(over())));
         self.state.version.store(unique(), Ordering::Release);
-        readable
+        unread.is_none()
     }
 }

@@ -127,11 +127,11 @@ impl Table {
     /// After how many nanoseconds there is one; then nothing was taken.
     pub fn take(&self, key: Key, pace: Pace, now: u64) -> Result<u64, u64> {
         // INVARIANT: there is a set for every key.
-        let Some((place, set)) = self.set(key) else { return Err(pace.interval) };
+        let Some((at, set)) = self.set(key) else { return Err(pace.interval) };
         loop {
             let taken = match set.slots.iter().position(|slot| slot.is(key)) {
-                Some(way) => self.take_of(set, (place, way), key, pace, now),
-                None => self.make(set, place, key, pace, now),
+                Some(way) => self.take_of(set, (at, way), key, pace, now),
+                None => self.make(set, at, key, pace, now),
             };
             match taken {
                 Taken::One { left, .. } => return Ok(left),
@@ -141,17 +141,17 @@ impl Table {
         }
     }
 
-    fn take_of(&self, set: &Set, (place, way): (usize, usize), key: Key, pace: Pace, now: u64) -> Taken {
+    fn take_of(&self, set: &Set, (at, way): (usize, usize), key: Key, pace: Pace, now: u64) -> Taken {
         let Some(slot) = set.slots.get(way) else { return Taken::Moved };
         let taken = slot.take(key, pace, now, self.telling.is_some());
         if let Taken::One { first: true, .. } = taken {
-            self.has_to_tell(place, way);
+            self.has_to_tell(at, way);
         }
         taken
     }
 
     /// Makes the key's bucket, unless it was made meanwhile.
-    fn make(&self, set: &Set, place: usize, key: Key, pace: Pace, now: u64) -> Taken {
+    fn make(&self, set: &Set, at: usize, key: Key, pace: Pace, now: u64) -> Taken {
         let _making = set.making.lock();
         if set.slots.iter().any(|slot| slot.is(key)) {
             return Taken::Moved;
@@ -162,7 +162,7 @@ impl Table {
             if slot.give(read, key, pace, now, tells) {
                 self.forgotten.fetch_add(u64::from(fullness > 0), Ordering::Relaxed);
                 if tells {
-                    self.has_to_tell(place, way);
+                    self.has_to_tell(at, way);
                 }
                 return Taken::One { left: pace.left(0, now).saturating_sub(1), first: tells };
             }
@@ -182,16 +182,16 @@ impl Table {
     }
 
     fn set(&self, key: Key) -> Option<(usize, &Set)> {
-        let Key([_, place]) = key;
+        let Key([_, at]) = key;
         // What does not fit is cut off, and then the rest: a number of sets is a power of two.
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a digest will do")]
-        let place = place as usize & (self.sets.len() - 1);
-        self.sets.get(place).map(|set| (place, set))
+        let at = at as usize & (self.sets.len() - 1);
+        self.sets.get(at).map(|set| (at, set))
     }
 
-    fn has_to_tell(&self, place: usize, way: usize) {
+    fn has_to_tell(&self, at: usize, way: usize) {
         if let Some(telling) = &self.telling
-            && telling.queue.push((place, way)).is_err()
+            && telling.queue.push((at, way)).is_err()
         {
             telling.overflowed.store(true, Ordering::Release);
         }
@@ -201,16 +201,16 @@ impl Table {
     pub fn tell(&self, most: usize) -> Vec<Counts> {
         let Some(telling) = &self.telling else { return Vec::new() };
         if telling.queue.is_empty() && telling.overflowed.swap(false, Ordering::AcqRel) {
-            for (place, set) in self.sets.iter().enumerate() {
+            for (at, set) in self.sets.iter().enumerate() {
                 for way in (0..WAYS).filter(|way| set.slots.get(*way).is_some_and(Slot::has_to_tell)) {
-                    self.has_to_tell(place, way);
+                    self.has_to_tell(at, way);
                 }
             }
         }
         let now = self.now();
         let next = || {
-            let (place, way) = telling.queue.pop()?;
-            Some(self.sets.get(place).and_then(|set| set.slots.get(way)).and_then(|slot| slot.tell(now)))
+            let (at, way) = telling.queue.pop()?;
+            Some(self.sets.get(at).and_then(|set| set.slots.get(way)).and_then(|slot| slot.tell(now)))
         };
         let told = std::iter::from_fn(next).take(most).flatten();
         told.map(|told| Counts { key: told.key, taken: told.taken, whole: told.whole }).collect()
@@ -229,11 +229,11 @@ impl Table {
     /// That what was told did not arrive.
     pub fn take_back(&self, counts: &[Counts]) {
         for told in counts {
-            let Some((place, set)) = self.set(told.key) else { continue };
+            let Some((at, set)) = self.set(told.key) else { continue };
             if let Some(way) = set.slots.iter().position(|slot| slot.is(told.key))
                 && set.slots.get(way).is_some_and(|slot| slot.take_back(told.taken))
             {
-                self.has_to_tell(place, way);
+                self.has_to_tell(at, way);
             }
         }
     }

@@ -166,7 +166,7 @@ fn a_rate_limit_holds_for_all_together() {
     let redis = Redis::start();
     let policy = limited(&redis.url(), "{ by: client, requests: 200, per: 24h }");
     let mut fleet: Vec<_> = (0..2).map(|_| start(&policy)).collect();
-    let token = token(&json!({ "client_id": "acme" }));
+    let (token, other) = (token(&json!({ "client_id": "acme" })), token(&json!({ "client_id": "beta" })));
     let mut passed = 0;
     for round in 0..200 {
         for gateway in &fleet {
@@ -186,7 +186,7 @@ fn a_rate_limit_holds_for_all_together() {
     wait_for("the newcomer to know", || (get(&newcomer, &token).status == 429).then_some(()));
     let refused = get(&newcomer, &token);
     assert_eq!(refused.reason(), "rate_limited");
-    assert_eq!(get(&newcomer, &token(&json!({ "client_id": "beta" }))).status, 200);
+    assert_eq!(get(&newcomer, &other).status, 200);
 }
 
 #[test]
@@ -246,8 +246,7 @@ fn a_server_that_asks_for_a_password_over_tls_is_signed_in_to_and_no_other_is() 
             fs::write(folder.join("root.pem"), authority).unwrap();
         });
         wait_for("an end of it", || {
-            let errors = gateway.metric("scopegate_shared_state_errors_total{error=\"unreachable\"}");
-            let failed = errors.is_some_and(|errors| errors > 0.5);
+            let failed = gateway.log().contains("the shared state cannot be connected to");
             if is_connected(&gateway) { Some(true) } else { failed.then_some(false) }
         })
     };
@@ -266,8 +265,9 @@ fn rubbish(text: &'static [u8]) -> SocketAddr {
             thread::spawn(move || {
                 let mut buffer = [0; 65_536];
                 while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
-                    let is_signing_in = !buffer.windows(4).any(|text| text == b"EVAL" || text == b"PING");
-                    let answer: &[u8] = if is_signing_in { b"+OK\r\n" } else { text };
+                    let is_signing_in = buffer.windows(4).any(|text| text == b"PING");
+                    let answer: &[u8] = if is_signing_in { b"+PONG\r\n" } else { text };
+                    buffer.fill(0);
                     if stream.write_all(answer).is_err() {
                         return;
                     }
@@ -281,7 +281,7 @@ fn rubbish(text: &'static [u8]) -> SocketAddr {
 #[test]
 fn rubbish_makes_nothing_weaker_than_the_file_says() {
     for text in
-        [&b"$999999999999\r\nxx"[..], b"*3\r\n$1\r\nx\r\n:0\r\n*0\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+OK\r\n"]
+        [&b"$999999999999\r\nxx"[..], b"*3\r\n$1\r\nx\r\n:5\r\n*0\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+OK\r\n"]
     {
         let url = format!("redis://{}", rubbish(text));
         let local = start(&policy(&url, "local", ""));

@@ -60,10 +60,10 @@ fn print(what: &str, seen: &Seen) {
     println!("{what}: {answers} answers, {} not 200, median {median:?}, p99 {p99:?}", others.len());
 }
 
-/// No cliff: what is added is far less than any time-out of the shared state.
+/// No cliff: whatever a busy machine adds, it is less than the shared state's time-out.
 #[track_caller]
 fn check_no_cliff(with: &Seen, without: &Seen) {
-    let most = with.p99 * 4 + Duration::from_millis(40);
+    let most = with.p99 * 4 + Duration::from_millis(150);
     assert!(without.p99 <= most, "{:?} beside {:?}", without.p99, with.p99);
 }
 

@@ -189,5 +189,6 @@ fn what_did_not_arrive_is_told_again_and_nothing_is_told_twice() {
         std::iter::from_fn(|| Some(table.tell(5000)).filter(|told| !told.is_empty())).flatten().collect();
     let keys: hashbrown::HashSet<_> = told.iter().map(|told| told.key).collect();
     assert_eq!(keys.len(), told.len());
-    assert!(told.len() as u64 > many - 200, "{} of {many}", told.len());
+    // Where nine share eight places, one was forgotten.
+    assert!(told.len() as u64 + table.forgotten() >= many, "{} of {many}", told.len());
 }

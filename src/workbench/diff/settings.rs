@@ -238,7 +238,7 @@ fn effect_of(old: &RateLimitSpec, new: &RateLimitSpec) -> Effect {
     match (old.by == new.by && old.scopes == new.scopes, is_no_slower, is_no_faster) {
         (true, true, false) => Effect::Allows,
         (true, false, true) => Effect::Denies,
-        (true, _, _) | (false, _, _) => Effect::Either,
+        (true | false, _, _) => Effect::Either,
     }
 }
 
