@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::header::{EXPECT, HeaderValue};
 use http::{Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
@@ -196,7 +197,7 @@ impl Context {
         let has_body = session.req_header().method != Method::HEAD && !answer.is_trailers_only();
         // Who does not take the answer has gone: there is nobody to tell.
         if let Ok(head) = answer.head()
-            && session.write_response_header(Box::new(head), !has_body).await.is_ok()
+            && write_head(session, head, !has_body).await.is_ok()
             && has_body
         {
             let _ = session.write_response_body(Some(answer.body), true).await;
@@ -400,6 +401,17 @@ fn raw_head(session: &Session) -> bytes::Bytes {
     match session.as_downstream().as_http1() {
         Some(http1) => http1.get_headers_raw_bytes(),
         None => bytes::Bytes::new(),
+    }
+}
+
+/// Writes a head, which is all of the answer if it is `whole`: pingora itself would end that with an
+/// empty piece of a body, which is not what trailers alone are to gRPC.
+async fn write_head(session: &mut Session, head: ResponseHeader, whole: bool) -> pingora::Result<()> {
+    match &mut *session.downstream_session {
+        ServerSession::H2(http2) if whole => http2.write_response_header(Box::new(head), true),
+        ServerSession::H1(_) | ServerSession::H2(_) | ServerSession::Subrequest(_) | ServerSession::Custom(_) => {
+            session.write_response_header(Box::new(head), whole).await
+        }
     }
 }
 
