@@ -13,6 +13,7 @@ use ipnet::IpNet;
 
 use super::balancing::{Balance, Ejection, HealthCheck, Retries, UpstreamServer};
 use super::cors::Cors;
+use super::fleet::SharedState;
 use super::limits::Limits;
 use crate::policy::ScopeName;
 use crate::token::{AssertionAlgorithm, IssuerRules, ScopeSyntax};
@@ -46,6 +47,8 @@ pub struct Settings {
     pub resource_metadata: Option<ResourceMetadata>,
     /// The list of revoked tokens, if there is one.
     pub revocations: Option<RevocationList>,
+    /// Where gateways share what they know, if they do.
+    pub shared_state: Option<SharedState>,
     /// Peers whose `Client-Cert` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The candidate that live requests are judged by besides, if there is one.

@@ -95,6 +95,7 @@ fn outbound(forward_authorization: bool, policy: &Policy) -> Outbound {
         limits: Limits::default(),
         resource_metadata: None,
         revocations: None,
+        shared_state: None,
         trusted_proxies: vec![],
         audit: Audit { file: None },
         removal_guard: false,

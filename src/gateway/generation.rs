@@ -17,6 +17,7 @@ use super::guard::{self, StillCarried};
 use super::load::Loads;
 use super::metadata::Metadata;
 use super::outbound::Outbound;
+use super::rates::{Buckets, RateLimits};
 use super::refusals::Refusals;
 use super::shadow::Shadows;
 use super::upstream::Upstreams;
@@ -50,6 +51,8 @@ pub struct Generation {
     pub(super) metadata: Option<Metadata>,
     pub(super) cors: Option<Box<Cors>>,
     pub(super) upstreams: Upstreams,
+    /// `None`: there are none.
+    pub(super) rates: Option<Box<RateLimits>>,
 }
 
 /// The gateway of this process: the generation in force, and what outlives generations.
@@ -66,6 +69,7 @@ pub struct Gateway {
     audit: AuditSink,
     in_flight: AtomicUsize,
     loads: Loads,
+    buckets: Buckets,
     shadows: Shadows,
 }
 
@@ -117,7 +121,8 @@ impl Gateway {
     #[must_use]
     pub fn new(configuration: Configuration, issuers: Arc<Issuers>, metrics: Arc<Metrics>, audit: AuditSink) -> Self {
         let loads = Loads::default();
-        let first = Generation::new(1, configuration, &issuers, &metrics, &loads, None);
+        let buckets = Buckets::default();
+        let first = Generation::new(1, configuration, &issuers, &metrics, &loads, &buckets, None);
         first.announce(&metrics);
         let past = Mutex::new(VecDeque::from([first.put_in_force()]));
         Self {
@@ -129,6 +134,7 @@ impl Gateway {
             audit,
             in_flight: AtomicUsize::new(0),
             loads,
+            buckets,
             shadows: Shadows::default(),
         }
     }
@@ -166,10 +172,9 @@ impl Gateway {
             return Ok(Replaced::Unchanged);
         }
         self.check(&current, &configuration)?;
-        let (issuers, metrics, loads) = (&self.issuers, &self.metrics, &self.loads);
-        let next =
-            Generation::new(current.number + 1, configuration, issuers, metrics, loads, Some(&current.upstreams));
-        let number = next.number;
+        let (number, before) = (current.number + 1, Some(&current.upstreams));
+        let Self { issuers, metrics, loads, buckets, .. } = self;
+        let next = Generation::new(number, configuration, issuers, metrics, loads, buckets, before);
         next.announce(&self.metrics);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         past.push_back(next.put_in_force());
@@ -212,6 +217,7 @@ impl Gateway {
     pub fn tend(&self) {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).retain(is_used);
         self.shadows.tend();
+        self.buckets.tend(&self.metrics);
         self.current().upstreams.tend();
     }
 
@@ -250,10 +256,16 @@ impl Generation {
         issuers: &Arc<Issuers>,
         metrics: &Arc<Metrics>,
         loads: &Loads,
+        buckets: &Buckets,
         before: Option<&Upstreams>,
     ) -> Self {
         let Configuration { policy, settings, sha256 } = configuration;
         let (metadata, challenges) = told(&settings, &policy);
+        let rates = RateLimits::new(&policy, &settings, metrics, buckets);
+        let issuers = issuers.adopt(&settings);
+        if let (Some(rates), Some(fleet)) = (&rates, issuers.fleet()) {
+            rates.share(fleet);
+        }
         Self {
             number,
             sha256,
@@ -261,9 +273,10 @@ impl Generation {
             refusals: Refusals::new(challenges, &policy),
             outbound: Outbound::new(&settings, &policy),
             upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics), before),
-            issuers: issuers.adopt(&settings),
+            issuers,
             labels: Labels::new(metrics, &policy),
             cors: Cors::new(&settings, &policy),
+            rates,
             metadata,
             policy,
             settings,

@@ -97,7 +97,7 @@ pub(super) fn say(answer: Answer, reason: Option<Reason>, failure: Option<Failur
 fn of_reason(reason: Reason, status: StatusCode) -> Code {
     match reason {
         Reason::PathAmbiguous | Reason::HeaderAmbiguous | Reason::FormRejected => Code::Internal,
-        Reason::HeadTooLarge | Reason::BodyTooLarge => Code::ResourceExhausted,
+        Reason::HeadTooLarge | Reason::BodyTooLarge | Reason::RateLimited => Code::ResourceExhausted,
         Reason::TokenMissing
         | Reason::TokenMalformed
         | Reason::IssuerUnknown
@@ -125,7 +125,7 @@ fn of_reason(reason: Reason, status: StatusCode) -> Code {
         | Reason::AccountAmbiguous
         | Reason::AccountForbidden => Code::PermissionDenied,
         Reason::RouteUnknown | Reason::MethodNotAllowed => Code::Unimplemented,
-        Reason::IssuerUnavailable | Reason::Overloaded => Code::Unavailable,
+        Reason::IssuerUnavailable | Reason::SharedStateUnavailable | Reason::Overloaded => Code::Unavailable,
         // These refuse nothing.
         Reason::Preflight | Reason::Public | Reason::Reported | Reason::Granted => Code::Unknown,
     }

@@ -17,8 +17,8 @@ use super::shadow::{Compared, Met, Shadow};
 use crate::config::Limits;
 use crate::issuer::{Authenticated, Moment, Presented};
 use crate::policy::{
-    ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Reported, Request,
-    ScopeId, ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault,
+    ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, RateLimitId, Reason,
+    Reported, Request, ScopeId, ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault,
 };
 use crate::token::{Credential, credential};
 
@@ -51,6 +51,8 @@ pub(super) struct Findings {
     /// The scopes for want of which it is refused.
     pub(super) wanted: ScopeIds,
     pub(super) service: Option<ServiceId>,
+    /// The rate limit that it goes beyond.
+    pub(super) rate_limit: Option<RateLimitId>,
     /// Whether the account is written in.
     pub(super) injected: bool,
     /// The certificate that a trusted proxy tells of.

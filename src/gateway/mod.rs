@@ -43,6 +43,7 @@ mod outbound;
 mod patience;
 mod problem;
 mod proxy;
+mod rates;
 mod refusals;
 mod rehearsal;
 mod relay;

@@ -26,6 +26,7 @@ impl Denial {
             | Self::HeaderAmbiguous(_)
             | Self::HeadTooLarge(_)
             | Self::BodyTooLarge { .. }
+            | Self::RateLimited { .. }
             | Self::Overloaded { .. }
             | Self::OriginRejected { .. }
             | Self::TokenRequest { .. }
@@ -33,6 +34,7 @@ impl Denial {
             Self::TokenMissing
             | Self::Token(_)
             | Self::IssuerUnavailable
+            | Self::SharedStateUnavailable
             | Self::ClientUnknown
             | Self::CertificateMismatch
             | Self::ClientAccountMismatch => Reporting::Nobody,

@@ -33,6 +33,7 @@ pub(crate) fn append(outcome: &Outcome<'_>, line: &mut Vec<u8>) {
     number(",\"microseconds\":", microseconds(outcome.decision_time), line);
     number(",\"duration_microseconds\":", microseconds(outcome.request_time), line);
     seen(&outcome.seen, line);
+    optional(",\"rate_limit\":", outcome.rate_limit, line);
     line.extend_from_slice(b"}\n");
 }
 
@@ -87,6 +88,7 @@ pub(super) fn decision(reason: Reason) -> &'static str {
         | Reason::TokenExpired
         | Reason::TokenNotYetValid
         | Reason::IssuerUnavailable
+        | Reason::SharedStateUnavailable
         | Reason::TokenRevoked
         | Reason::BindingMismatch
         | Reason::ClientUnknown
@@ -101,6 +103,7 @@ pub(super) fn decision(reason: Reason) -> &'static str {
         | Reason::AccountAmbiguous
         | Reason::AccountForbidden
         | Reason::BodyTooLarge
+        | Reason::RateLimited
         | Reason::Overloaded => "deny",
     }
 }
@@ -274,9 +277,9 @@ mod tests {
                 r#""client":"acme-integration","subject":"s-1","account":"acme","#,
                 r#""scopes":["orders.read","orders.write"],"granted_by":"orders.read","#,
                 r#""service":"GET /orders/{account}/**","method":"GET","path":"/orders/acme/1","#,
-                r#""status":200,"upstream_error":null,"microseconds":2,"duration_microseconds":4321,"#,
+                r#""status":200,"upstream_error":null,"ended":null,"microseconds":2,"duration_microseconds":4321,"#,
                 r#""api":"orders","account_sources":[],"injected":false,"host":"api.example","browser":false,"#,
-                r#""token_scopes":[],"token_accounts":[],"certificate":null}"#,
+                r#""token_scopes":[],"token_accounts":[],"certificate":null,"rate_limit":null}"#,
                 "\n"
             )
         );

@@ -281,7 +281,10 @@ fn events_over_http2_end_with_the_next_one() {
         while let Some(piece) = body.data().await {
             match piece {
                 Ok(piece) => body.flow_control().release_capacity(piece.len()).unwrap(),
-                Err(error) => end = Some(error),
+                Err(error) => {
+                    end = Some(error);
+                    break;
+                }
             }
         }
         (first, end)

@@ -51,6 +51,7 @@ mod http2;
 mod http2_client;
 mod importing;
 mod lasting;
+mod limiting;
 mod load;
 mod proxying;
 mod random_policies;

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 /// The modules from the bottom up: each may import itself and what stands before it.
 const LAYERS: &[(&str, &[&str])] = &[
     ("policy", &[]),
+    ("rates", &["policy"]),
     ("record", &["policy"]),
     ("token", &["policy"]),
     ("config", &["policy", "token"]),
     ("workbench", &["policy", "token", "config", "record"]),
-    ("issuer", &["policy", "token", "config", "record"]),
-    ("gateway", &["policy", "token", "config", "workbench", "record", "issuer"]),
+    ("fleet", &["policy", "rates", "config", "record"]),
+    ("issuer", &["policy", "token", "config", "record", "fleet"]),
+    ("gateway", &["policy", "rates", "token", "config", "workbench", "record", "fleet", "issuer"]),
     ("reload", &["policy", "config", "record", "issuer", "gateway"]),
     ("registry", &["policy", "config", "workbench", "record", "issuer", "gateway"]),
     ("console", &["policy", "token", "config", "workbench", "record", "issuer", "gateway", "registry", "reload"]),
