@@ -23,6 +23,7 @@ use super::head_checks;
 use super::known::Known;
 use super::outbound;
 use super::relay::{prepare, relay};
+use super::upstream::upgrading;
 use crate::config::Limits;
 
 /// The gateway as pingora runs it.
@@ -68,9 +69,10 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
         let turn = context.turn().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
-        turn.next().map(|server| server.peer()).ok_or_else(|| Error::new_up(ErrorType::ConnectError))
+        let peer = turn.next().map(|server| server.peer()).ok_or_else(|| Error::new_up(ErrorType::ConnectError))?;
+        Ok(if session.is_upgrade_req() { upgrading(peer) } else { peer })
     }
 
     fn fail_to_connect(

@@ -72,6 +72,7 @@ mod servers;
 mod shadowing;
 mod signer;
 mod sources;
+mod streaming;
 mod testing;
 mod tls;
 mod tls_client;
