@@ -130,10 +130,7 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
         apis::Context { upstreams: &upstreams, issuers: &issuers, forward_authorization: forward.unwrap_or(true) };
     let asks_for_tokens = apis::have_scopes(&document.apis);
     let apis = apis::apis(document.apis, root.key("apis"), context, findings);
-    if !issuers.any && asks_for_tokens {
-        let finding = Finding::new(root.key("issuers"), "`issuers` is missing, so no token could be verified");
-        findings.add(finding.help("write who signs the tokens: `issuers: [{ issuer: …, audiences: […], keys: … }]`"));
-    }
+    check_issuers(issuers.any || !asks_for_tokens, root.key("issuers"), findings);
     let scope_names = scope_names(document.scope_names, root.key("scope_names"), findings);
     let clients = clients::clients(document.clients, root.key("clients"), &apis.names, scope_names, findings);
     let account_headers: Vec<_> = apis.specs.iter().flat_map(|api| accounts::headers(&api.account)).cloned().collect();
@@ -169,6 +166,13 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
         scope_names,
     };
     (spec, settings)
+}
+
+fn check_issuers(are_enough: bool, at: At<'_>, findings: &mut Findings) {
+    if !are_enough {
+        let finding = Finding::new(at, "`issuers` is missing, so no token could be verified");
+        findings.add(finding.help("write who signs the tokens: `issuers: [{ issuer: …, audiences: […], keys: … }]`"));
+    }
 }
 
 fn scope_names(entry: Entry<document::ScopeNames>, at: At<'_>, findings: &mut Findings) -> ScopeNames {
