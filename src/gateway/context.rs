@@ -21,13 +21,14 @@ use super::inbound::{self, Peer};
 use super::judge::{Asked, Findings, Judged, judge};
 use super::known::Known;
 use super::load::Carried;
+use super::onward::Way;
 use super::outbound::Sending;
 use super::problem::Answer;
 use super::revocation::{self, is_revocation, revoke};
 use super::shadow::Shadow;
 use super::token_endpoint::{self, AskedToken};
 use super::trace;
-use super::upstream::Turn;
+use super::upstream::{Pool, Turn};
 use crate::config::Limits;
 use crate::issuer::Moment;
 use crate::policy::{ClientId, Denial, Reason, TokenFault, has_browser_headers};
@@ -126,6 +127,17 @@ impl Context {
     pub(super) fn turn(&mut self) -> Option<&mut Turn> {
         let pool = self.generation.upstreams.pool(self.forward.as_ref()?.upstream())?;
         Some(self.turn.get_or_insert_with(|| pool.turn()))
+    }
+
+    /// Which way the request goes to its upstream.
+    pub(super) fn way(&self) -> Way {
+        let pool = self.forward.as_ref().and_then(|forward| self.generation.upstreams.pool(forward.upstream()));
+        pool.map_or(Way::Usual, Pool::way)
+    }
+
+    /// Whether a form is sent in the place of the body that came.
+    pub(super) fn has_form(&self) -> bool {
+        self.forward.as_ref().is_some_and(|forward| forward.form().is_some())
     }
 
     /// Makes of the request that came the one to send.
@@ -348,7 +360,8 @@ fn written(session: &Session) -> Option<StatusCode> {
     (!status.is_informational() || session.was_upgraded()).then_some(status)
 }
 
-async fn linger(session: &mut Session) {
+/// Reads the rest of a body, or some of it, and throws it away.
+pub(super) async fn linger(session: &mut Session) {
     let waits_to_send = session.req_header().headers.contains_key(EXPECT);
     if waits_to_send || session.is_body_done() {
         return;

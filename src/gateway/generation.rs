@@ -15,6 +15,7 @@ use super::challenge::Challenges;
 use super::guard::{self, StillCarried};
 use super::load::Loads;
 use super::metadata::Metadata;
+use super::onward::AllTls;
 use super::outbound::Outbound;
 use super::refusals::Refusals;
 use super::shadow::Shadows;
@@ -64,7 +65,17 @@ pub struct Gateway {
     audit: AuditSink,
     in_flight: AtomicUsize,
     loads: Loads,
+    server_tls: AllTls,
     shadows: Shadows,
+}
+
+/// What outlives generations, as one is made of it.
+#[derive(Clone, Copy)]
+struct Lasting<'g> {
+    issuers: &'g Arc<Issuers>,
+    metrics: &'g Arc<Metrics>,
+    loads: &'g Loads,
+    server_tls: &'g AllTls,
 }
 
 /// That a generation was put in force.
@@ -114,8 +125,9 @@ impl Gateway {
     /// blocks as long as that takes.
     #[must_use]
     pub fn new(configuration: Configuration, issuers: Arc<Issuers>, metrics: Arc<Metrics>, audit: AuditSink) -> Self {
-        let loads = Loads::default();
-        let first = Generation::new(1, configuration, &issuers, &metrics, &loads, None);
+        let (loads, server_tls) = (Loads::default(), AllTls::default());
+        let lasting = Lasting { issuers: &issuers, metrics: &metrics, loads: &loads, server_tls: &server_tls };
+        let first = Generation::new(1, configuration, lasting, None);
         first.announce(&metrics);
         let past = Mutex::new(VecDeque::from([first.put_in_force()]));
         Self {
@@ -127,6 +139,7 @@ impl Gateway {
             audit,
             in_flight: AtomicUsize::new(0),
             loads,
+            server_tls,
             shadows: Shadows::default(),
         }
     }
@@ -164,9 +177,9 @@ impl Gateway {
             return Ok(Replaced::Unchanged);
         }
         self.check(&current, &configuration)?;
-        let (issuers, metrics, loads) = (&self.issuers, &self.metrics, &self.loads);
-        let next =
-            Generation::new(current.number + 1, configuration, issuers, metrics, loads, Some(&current.upstreams));
+        let Self { issuers, metrics, loads, server_tls, .. } = self;
+        let lasting = Lasting { issuers, metrics, loads, server_tls };
+        let next = Generation::new(current.number + 1, configuration, lasting, Some(&current.upstreams));
         let number = next.number;
         next.announce(&self.metrics);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
@@ -205,12 +218,22 @@ impl Gateway {
         Ok(())
     }
 
-    /// What is to be done now and then: drops generations that no request has any more, resolves the
-    /// names of servers again and lets idle connections go. It blocks as long as that takes.
+    /// What is to be done now and then: drops generations that no request has any more, and resolves the
+    /// names of servers again. It blocks as long as that takes.
     pub fn tend(&self) {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).retain(is_used);
         self.shadows.tend();
         self.current().upstreams.tend();
+    }
+
+    /// Lets idle connections to servers go.
+    pub(super) fn tend_connections(&self) {
+        self.current().upstreams.tend_connections();
+    }
+
+    /// The TLS towards all servers.
+    pub(super) fn server_tls(&self) -> &AllTls {
+        &self.server_tls
     }
 
     /// How many requests are between their head and the end of their answer.
@@ -236,15 +259,9 @@ impl Generation {
         PutInForce { generation: self.number, sha256: self.sha256, at: self.loaded_at }
     }
 
-    fn new(
-        number: u64,
-        configuration: Configuration,
-        issuers: &Arc<Issuers>,
-        metrics: &Arc<Metrics>,
-        loads: &Loads,
-        before: Option<&Upstreams>,
-    ) -> Self {
+    fn new(number: u64, configuration: Configuration, lasting: Lasting<'_>, before: Option<&Upstreams>) -> Self {
         let Configuration { policy, settings, sha256 } = configuration;
+        let Lasting { issuers, metrics, loads, server_tls } = lasting;
         let (metadata, challenges) = told(&settings, &policy);
         Self {
             number,
@@ -252,7 +269,7 @@ impl Generation {
             loaded_at: SystemTime::now(),
             refusals: Refusals::new(challenges, &policy),
             outbound: Outbound::new(&settings, &policy),
-            upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics), before),
+            upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics), server_tls, before),
             issuers: issuers.adopt(&settings),
             labels: Labels::new(metrics, &policy),
             metadata,

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use crate::config::Upstream;
-use crate::record::{Metrics, UpstreamSeries};
+use crate::record::{Handshake, Metrics, UpstreamSeries};
 
 /// The loads of all upstreams.
 #[derive(Debug, Default)]
@@ -50,6 +50,11 @@ impl Loads {
 }
 
 impl Load {
+    /// A handshake with one of its servers has failed.
+    pub(super) fn handshake_failed(&self, handshake: Handshake) {
+        self.series.handshake_failed(handshake);
+    }
+
     /// One more, if there are fewer than `most`.
     pub(super) fn carry(self: &Arc<Self>, most: usize) -> Option<Carried> {
         if self.requests.fetch_add(1, Ordering::AcqRel) < most {

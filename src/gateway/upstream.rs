@@ -15,6 +15,7 @@ pub(super) use server::Server;
 pub(super) use turn::Turn;
 
 use super::load::Load;
+use super::onward::AllTls;
 use crate::config::Settings;
 use crate::policy::UpstreamId;
 
@@ -24,11 +25,11 @@ pub(super) struct Upstreams(Box<[Pool]>);
 
 impl Upstreams {
     /// Resolves names, and blocks as long as that takes. `loads` are theirs, in the same order. Servers of
-    /// upstreams in `before` that stay as they were stay, with their connections.
-    pub(super) fn new(settings: &Settings, loads: Vec<Arc<Load>>, before: Option<&Self>) -> Self {
+    /// upstreams in `before` that stay as they were stay, with their connections. Files of TLS are read.
+    pub(super) fn new(settings: &Settings, loads: Vec<Arc<Load>>, all_tls: &AllTls, before: Option<&Self>) -> Self {
         let pool = |(upstream, load): (&crate::config::Upstream, _)| {
             let before = before.and_then(|before| before.0.iter().find(|pool| pool.is_of(upstream)));
-            Pool::new(upstream, load, before)
+            Pool::new(upstream, load, all_tls.of(upstream), before)
         };
         Self(settings.upstreams.iter().zip(loads).map(pool).collect())
     }
@@ -38,8 +39,13 @@ impl Upstreams {
         self.0.get(id.0 as usize)
     }
 
-    /// Resolves names again and lets idle connections go; blocks as long as that takes.
+    /// Resolves names again; blocks as long as that takes.
     pub(super) fn tend(&self) {
         self.0.iter().for_each(Pool::tend);
+    }
+
+    /// Lets idle connections go.
+    pub(super) fn tend_connections(&self) {
+        self.0.iter().for_each(Pool::tend_connections);
     }
 }

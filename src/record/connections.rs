@@ -2,6 +2,15 @@
 
 use prometheus::{IntCounter, IntGauge};
 
+/// What is shaken hands about with a server of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handshake {
+    /// TLS: whose the server is.
+    Tls,
+    /// HTTP/2: that it speaks it.
+    Http2,
+}
+
 /// Why a connection ended before a request of it was judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionEnd {
@@ -22,6 +31,20 @@ pub enum ConnectionEnd {
 pub struct UpstreamSeries {
     pub(super) requests: IntGauge,
     pub(super) shed: IntCounter,
+    pub(super) tls_failed: IntCounter,
+    pub(super) http2_failed: IntCounter,
+}
+
+impl Handshake {
+    pub(super) const ALL: [Self; 2] = [Self::Tls, Self::Http2];
+
+    /// What it is called in labels and messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Http2 => "http2",
+        }
+    }
 }
 
 impl ConnectionEnd {
@@ -48,6 +71,14 @@ impl UpstreamSeries {
     /// It is no more.
     pub fn ended(&self) {
         self.requests.dec();
+    }
+
+    /// A handshake with one of its servers has failed.
+    pub fn handshake_failed(&self, handshake: Handshake) {
+        match handshake {
+            Handshake::Tls => self.tls_failed.inc(),
+            Handshake::Http2 => self.http2_failed.inc(),
+        }
     }
 
     /// A request was refused because there were as many as may be.

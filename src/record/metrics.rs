@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::Outcome;
 use super::audit::Dropped;
-use super::connections::{ConnectionEnd, UpstreamSeries};
+use super::connections::{ConnectionEnd, Handshake, UpstreamSeries};
 use super::denials::{Denials, Denied};
 use super::labels::{Names, Series};
 use super::line::decision;
@@ -47,6 +47,7 @@ pub struct Metrics {
     connections_ended: [IntCounter; 5],
     upstream_requests: IntGaugeVec,
     upstream_shed: IntCounterVec,
+    upstream_handshakes: IntCounterVec,
     panics: IntCounter,
     state: Mutex<State>,
     usage: UsageBook,
@@ -83,6 +84,7 @@ const AUDIT_DROPPED: &str = "Audit lines lost because the queue was full or they
 const CONNECTIONS: &str = "Connections of clients that are open.";
 const CONNECTIONS_ENDED: &str = "Connections that ended before a request of theirs was judged, by why.";
 const UPSTREAM_REQUESTS: &str = "Requests that are under way, by upstream.";
+const UPSTREAM_HANDSHAKES: &str = "Handshakes with servers that failed, by upstream and protocol.";
 const UPSTREAM_SHED: &str = "Requests refused because their upstream had as many under way as it may, by upstream.";
 const PANICS: &str = "Faults of the program that ended what a thread or task was doing.";
 const BUILD: &str = "Always 1; the label is the version that runs.";
@@ -125,6 +127,11 @@ impl Metrics {
             connections: register.number("connections", CONNECTIONS)?,
             connections_ended: ConnectionEnd::ALL.map(|end| ended.with_label_values(&[end.as_str()])),
             upstream_requests: register.numbers("upstream_requests", UPSTREAM_REQUESTS, "upstream")?,
+            upstream_handshakes: register.counters(
+                "upstream_handshakes_failed_total",
+                UPSTREAM_HANDSHAKES,
+                &["upstream", "protocol"],
+            )?,
             upstream_shed: register.counters("upstream_requests_shed_total", UPSTREAM_SHED, &["upstream"])?,
             panics: register.counter("panics_total", PANICS)?,
             deprecated_uses: register.counters("deprecated_scope_uses_total", DEPRECATED_USES, &["scope"])?,
@@ -212,8 +219,11 @@ impl Metrics {
 
     /// The series of the upstream of this name.
     pub fn upstream(&self, name: &str) -> UpstreamSeries {
+        let failed = |handshake: Handshake| self.upstream_handshakes.with_label_values(&[name, handshake.as_str()]);
         UpstreamSeries {
             requests: self.upstream_requests.with_label_values(&[name]),
+            tls_failed: failed(Handshake::Tls),
+            http2_failed: failed(Handshake::Http2),
             shed: self.upstream_shed.with_label_values(&[name]),
         }
     }
@@ -223,6 +233,9 @@ impl Metrics {
         // That there was no such series is as good.
         let _ = self.upstream_requests.remove_label_values(&[name]);
         let _ = self.upstream_shed.remove_label_values(&[name]);
+        for handshake in Handshake::ALL {
+            let _ = self.upstream_handshakes.remove_label_values(&[name, handshake.as_str()]);
+        }
     }
 
     /// A fault of the program has ended what a thread or task was doing.

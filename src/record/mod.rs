@@ -27,7 +27,7 @@ pub(crate) use line::append as audit_line;
 
 pub use audit::{AuditGuard, AuditSink};
 pub use change_line::RegistryChange;
-pub use connections::{ConnectionEnd, UpstreamSeries};
+pub use connections::{ConnectionEnd, Handshake, UpstreamSeries};
 pub use denials::Denied;
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};

@@ -1,21 +1,25 @@
 //! The servers of one upstream, and whose turn it is.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
 use super::names::{Resolved, is_named};
-use super::server::Server;
+use super::server::{Common, Server};
 use super::turn::{Servers, Turn};
 use crate::config::{ServerAddress, Upstream};
 use crate::gateway::load::{Carried, Load};
+use crate::gateway::onward::{ServerTls, Way};
 
 /// The servers of one upstream.
 #[derive(Debug)]
 pub(in crate::gateway) struct Pool {
     upstream: Upstream,
     load: Arc<Load>,
+    tls: Option<Arc<ServerTls>>,
+    way: Way,
     /// What each server's name stands for, in the order of the file.
     resolved: Mutex<Vec<Resolved>>,
     /// All of it, ready to connect to.
@@ -25,12 +29,19 @@ pub(in crate::gateway) struct Pool {
 
 impl Pool {
     /// Resolves names, and blocks as long as that takes. Servers that `before` has too stay.
-    pub(super) fn new(upstream: &Upstream, load: Arc<Load>, before: Option<&Self>) -> Self {
+    pub(super) fn new(
+        upstream: &Upstream,
+        load: Arc<Load>,
+        tls: Option<Arc<ServerTls>>,
+        before: Option<&Self>,
+    ) -> Self {
         let resolved = |server| before.and_then(|before| before.resolved(server)).unwrap_or_default();
         let pool = Self {
             resolved: Mutex::new(upstream.servers.iter().map(resolved).collect()),
             upstream: upstream.clone(),
             load,
+            tls,
+            way: Way::of(&upstream.transport),
             servers: ArcSwap::default(),
             next: AtomicUsize::new(0),
         };
@@ -62,12 +73,21 @@ impl Pool {
         Turn::new(self.servers.load_full(), self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Resolves names again and lets idle connections go.
+    /// Which way its requests go.
+    pub(in crate::gateway) fn way(&self) -> Way {
+        self.way
+    }
+
+    /// Resolves names again.
     pub(super) fn tend(&self) {
         if self.upstream.servers.iter().any(is_named) {
             self.resolve();
         }
-        self.servers.load().list.iter().for_each(|server| server.idle.tend());
+    }
+
+    /// Lets idle connections go.
+    pub(super) fn tend_connections(&self) {
+        self.servers.load().list.iter().for_each(|server| server.tend());
     }
 
     fn resolve(&self) {
@@ -76,12 +96,23 @@ impl Pool {
             resolved.renew(&self.upstream.name, server);
         }
         let known = self.servers.load();
-        // One that is known stays, with its connections.
-        let server = |address| match known.list.iter().find(|server| server.address == address) {
-            Some(server) => Arc::clone(server),
-            None => Arc::new(Server::new(address, &self.upstream.transport)),
+        let common = Common {
+            upstream: self.upstream.name.clone(),
+            transport: self.upstream.transport.clone(),
+            tls: self.tls.clone(),
+            load: Arc::clone(&self.load),
         };
-        let addresses = resolved.iter().flat_map(|resolved| &resolved.addresses).copied();
+        // One that is known stays, with its connections. What it is called is what its certificate is for.
+        let server = |(host, address): (&str, SocketAddr)| {
+            let mut known = known.list.iter();
+            match known.find(|server| server.address == address && *server.host == *host) {
+                Some(server) => Arc::clone(server),
+                None => Arc::new(Server::new(address, host, &common)),
+            }
+        };
+        let named = self.upstream.servers.iter().zip(resolved.iter());
+        let addresses =
+            named.flat_map(|(server, resolved)| resolved.addresses.iter().map(|address| (&*server.host, *address)));
         self.servers.store(Arc::new(Servers::new(addresses.map(server).collect())));
     }
 }
@@ -102,6 +133,7 @@ mod tests {
                 connect_timeout: Duration::from_millis(1),
                 read_timeout: Duration::from_millis(2),
                 write_timeout: Duration::from_millis(3),
+                ..Transport::default()
             },
             max_requests: 2,
         }
@@ -110,7 +142,7 @@ mod tests {
     fn pool_of(upstream: &Upstream, before: Option<&Pool>) -> Pool {
         let metrics = crate::record::Metrics::new().unwrap();
         let load = Loads::default().adopt(std::slice::from_ref(upstream), &metrics).remove(0);
-        Pool::new(upstream, load, before)
+        Pool::new(upstream, load, None, before)
     }
 
     fn pool(servers: &[(&str, u16)]) -> Pool {
