@@ -6,6 +6,7 @@
 mod access;
 mod accounts;
 mod apis;
+mod balancing;
 mod claims;
 mod clients;
 mod expectations;
@@ -33,6 +34,7 @@ use std::path::Path;
 
 use aws_lc_rs::digest;
 
+pub(super) use balancing::{HEAVIEST, LONGEST_RUN, MOST_RETRIES};
 pub use expectations::expectations;
 pub(super) use expectations::is_of_a_token;
 pub(super) use issuers::algorithm_names;

@@ -2,6 +2,7 @@
 //!
 //! Parsed and typed; nothing here opens a socket or reads a file.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use http::header::HeaderName;
 use ipnet::IpNet;
 
+use super::balancing::{Balance, Ejection, HealthCheck, Retries, UpstreamServer};
 use super::limits::Limits;
 use super::transport::Transport;
 use crate::policy::ScopeName;
@@ -129,9 +131,17 @@ pub struct Upstream {
     /// Unique in the file.
     pub name: Box<str>,
     /// At least one.
-    pub servers: Vec<ServerAddress>,
+    pub servers: Vec<UpstreamServer>,
+    /// Which of them gets a request.
+    pub balance: Balance,
     /// How each of them is spoken to.
     pub transport: Transport,
+    /// How they are checked, if they are.
+    pub health: Option<HealthCheck>,
+    /// When one that fails requests gets none, if ever.
+    pub ejection: Option<Ejection>,
+    /// How requests are sent again, if they are.
+    pub retries: Option<Retries>,
     /// Requests that are under way at once, to all of its servers; at least one.
     pub max_requests: usize,
 }
@@ -143,6 +153,15 @@ pub struct ServerAddress {
     pub host: Box<str>,
     /// Its TCP port.
     pub port: u16,
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            return write!(f, "[{}]:{}", self.host, self.port);
+        }
+        write!(f, "{}:{}", self.host, self.port)
+    }
 }
 
 /// Who signs or vouches for tokens.

@@ -2,6 +2,8 @@
 //!
 //! The phases of `proxy` call it in their order.
 
+mod tries;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -56,6 +58,8 @@ pub(super) struct Context {
     /// Only a permit leads to one, and only one leads to an upstream.
     forward: Option<Forward>,
     turn: Option<Turn>,
+    /// How often it was sent again.
+    retried: u8,
     /// Its place among the requests of its upstream.
     carried: Option<Carried>,
     body: BodyMeter,
@@ -80,6 +84,7 @@ impl Context {
             found: Findings::default(),
             forward: None,
             turn: None,
+            retried: 0,
             carried: None,
             body: BodyMeter::default(),
             failure: None,
@@ -121,12 +126,6 @@ impl Context {
         };
         self.decided = Some(self.started.elapsed());
         answer
-    }
-
-    /// The request's turn among the servers that the permit leads to.
-    pub(super) fn turn(&mut self) -> Option<&mut Turn> {
-        let pool = self.generation.upstreams.pool(self.forward.as_ref()?.upstream())?;
-        Some(self.turn.get_or_insert_with(|| pool.turn()))
     }
 
     /// Which way the request goes to its upstream.

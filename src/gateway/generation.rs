@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -234,6 +234,12 @@ impl Gateway {
     /// The TLS towards all servers.
     pub(super) fn server_tls(&self) -> &AllTls {
         &self.server_tls
+    }
+
+    /// Has servers checked and brings back those that were ejected, where it is time. To be called again and
+    /// again, within a runtime.
+    pub(super) fn watch_upstreams(&self, now: Instant) {
+        self.current().upstreams.watch(now);
     }
 
     /// How many requests are between their head and the end of their answer.

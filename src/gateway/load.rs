@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use crate::config::Upstream;
-use crate::record::{Handshake, Metrics, UpstreamSeries};
+use crate::record::{Metrics, UpstreamSeries};
 
 /// The loads of all upstreams.
 #[derive(Debug, Default)]
@@ -50,9 +50,9 @@ impl Loads {
 }
 
 impl Load {
-    /// A handshake with one of its servers has failed.
-    pub(super) fn handshake_failed(&self, handshake: Handshake) {
-        self.series.handshake_failed(handshake);
+    /// The series of its upstream.
+    pub(super) fn series(&self) -> &UpstreamSeries {
+        &self.series
     }
 
     /// One more, if there are fewer than `most`.

@@ -80,9 +80,28 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        context.failure = Some(Failure::UpstreamUnavailable);
-        // Nothing was sent yet, so that another server may be tried whatever the method.
-        error.set_retry(context.turn().is_some_and(|turn| turn.has_more()));
+        error.set_retry(context.unreached());
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        let is_whole = !session.as_ref().retry_buffer_truncated();
+        let may_be_twice = session.req_header().method.is_idempotent() && is_whole;
+        error.retry.decide_reuse(reused);
+        if may_be_twice && error.retry() {
+            context.outdated();
+            return error;
+        }
+        context.broken_off(&error);
+        let retry = may_be_twice && context.failure.is_none() && Failure::is_cut_off(&error) && context.retry(session);
+        error.set_retry(retry);
         error
     }
 
@@ -129,6 +148,7 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
+        context.answered();
         prepare(response, session, context)
     }
 

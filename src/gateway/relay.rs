@@ -23,7 +23,6 @@ use tokio::net::TcpStream;
 
 use super::connection::Connection;
 use super::context::Context;
-use super::failure::Failure;
 use super::head::is_usual;
 use super::hygiene;
 use super::onward::dial_plain;
@@ -60,10 +59,8 @@ pub(super) async fn relay(session: &mut Session, context: &mut Context) -> Resul
         None => match dial_plain(&server).await {
             Ok(connection) => (connection, false),
             Err(error) => {
-                context.failure = Some(Failure::UpstreamUnavailable);
                 // Another server may be reached.
-                let more = context.turn().is_some_and(|turn| turn.has_more());
-                return if more { Ok(false) } else { Err(error) };
+                return if context.unreached() { Ok(false) } else { Err(error) };
             }
         },
     };
@@ -73,18 +70,20 @@ pub(super) async fn relay(session: &mut Session, context: &mut Context) -> Resul
         Ok(reply) => reply,
         // The server has closed it meanwhile, and has not begun to answer.
         Err(error) if reused && error.retry() => {
-            if let Some(turn) = exchange.context.turn() {
-                turn.again();
-            }
+            exchange.context.outdated();
             return Ok(false);
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            context.broken_off(&error);
+            return if error.retry() && context.retry(session) { Ok(false) } else { Err(error) };
+        }
     };
-    match reply {
-        Ok(plain) => exchange.tell(plain).await?,
-        Err(read) => exchange.tell_odd(read).await?,
-    }
-    Ok(true)
+    exchange.context.answered();
+    let told = match reply {
+        Ok(plain) => exchange.tell(plain).await,
+        Err(read) => exchange.tell_odd(read).await,
+    };
+    told.inspect_err(|error| context.broken_off(error)).map(|()| true)
 }
 
 /// Makes of an upstream's answer the one to tell on.

@@ -26,6 +26,8 @@ use crate::config;
 
 /// How often [`Gateway::tend`] is called.
 const TENDING: Duration = Duration::from_secs(10);
+/// How often servers are looked after.
+const WATCHING: Duration = Duration::from_millis(100);
 /// How often TLS files are looked at; what has changed is in use after two looks.
 const FILES: Duration = Duration::from_millis(250);
 /// How often idle connections to servers are looked through.
@@ -114,6 +116,7 @@ impl Server {
         let connections = app.connections.clone();
         let listening = runtime.spawn(listen(listeners, app, ends));
         runtime.spawn(tend(Arc::clone(&gateway)));
+        runtime.spawn(watch(Arc::clone(&gateway)));
         let tls: Vec<_> = tls.into_iter().flatten().collect();
         runtime.spawn(follow(tls.into(), Arc::clone(&gateway)));
         runtime.spawn(tend_connections(Arc::clone(&gateway)));
@@ -218,6 +221,14 @@ async fn tend_connections(gateway: Arc<Gateway>) {
     loop {
         tokio::time::sleep(CONNECTIONS).await;
         gateway.tend_connections();
+    }
+}
+
+/// Looks after the servers of upstreams again and again.
+async fn watch(gateway: Arc<Gateway>) {
+    loop {
+        gateway.watch_upstreams(Instant::now());
+        tokio::time::sleep(WATCHING).await;
     }
 }
 

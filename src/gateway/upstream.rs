@@ -1,14 +1,19 @@
 //! The servers behind: which of them gets a request, and the next where one cannot be reached.
 //!
-//! Connections and their reuse are pingora's, but for those that `relay` keeps here. Names are resolved
+//! Connections and their reuse are pingora's, but for those that `relay` and `onward` keep here. Names are resolved
 //! when a generation is taken into use and again every now and then, never while a request waits.
 
+mod budget;
+mod choice;
+mod condition;
+mod health;
 mod names;
 mod pool;
 mod server;
 mod turn;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 pub(super) use pool::Pool;
 pub(super) use server::Server;
@@ -47,5 +52,10 @@ impl Upstreams {
     /// Lets idle connections go.
     pub(super) fn tend_connections(&self) {
         self.0.iter().for_each(Pool::tend_connections);
+    }
+
+    /// Has servers checked and brings back those that were ejected, where it is time. Within a runtime.
+    pub(super) fn watch(&self, now: Instant) {
+        self.0.iter().for_each(|pool| pool.watch(now));
     }
 }

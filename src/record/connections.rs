@@ -1,6 +1,4 @@
-//! What can become of a connection before a request of it is judged, and the series of one upstream.
-
-use prometheus::{IntCounter, IntGauge};
+//! What can become of a connection before a request of it is judged.
 
 /// What is shaken hands about with a server of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,18 +24,7 @@ pub enum ConnectionEnd {
     HeadTooLarge,
 }
 
-/// The series of one upstream.
-#[derive(Debug, Clone)]
-pub struct UpstreamSeries {
-    pub(super) requests: IntGauge,
-    pub(super) shed: IntCounter,
-    pub(super) tls_failed: IntCounter,
-    pub(super) http2_failed: IntCounter,
-}
-
 impl Handshake {
-    pub(super) const ALL: [Self; 2] = [Self::Tls, Self::Http2];
-
     /// What it is called in labels and messages.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -59,30 +46,5 @@ impl ConnectionEnd {
             Self::HeadTimeout => "head_timeout",
             Self::HeadTooLarge => "head_too_large",
         }
-    }
-}
-
-impl UpstreamSeries {
-    /// A request to it is under way.
-    pub fn begun(&self) {
-        self.requests.inc();
-    }
-
-    /// It is no more.
-    pub fn ended(&self) {
-        self.requests.dec();
-    }
-
-    /// A handshake with one of its servers has failed.
-    pub fn handshake_failed(&self, handshake: Handshake) {
-        match handshake {
-            Handshake::Tls => self.tls_failed.inc(),
-            Handshake::Http2 => self.http2_failed.inc(),
-        }
-    }
-
-    /// A request was refused because there were as many as may be.
-    pub fn shed(&self) {
-        self.shed.inc();
     }
 }

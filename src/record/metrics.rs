@@ -15,13 +15,14 @@ use thiserror::Error;
 
 use super::Outcome;
 use super::audit::Dropped;
-use super::connections::{ConnectionEnd, Handshake, UpstreamSeries};
+use super::connections::ConnectionEnd;
 use super::denials::{Denials, Denied};
 use super::labels::{Names, Series};
 use super::line::decision;
 use super::register::Register;
 use super::result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 use super::shadow::ShadowSeries;
+use super::upstreams::{UpstreamMetrics, UpstreamSeries};
 use super::usage::{Usage, UsageBook, Used};
 use crate::policy::{ApiName, ClientId, Policy, Reason, ScopeName, UnixTime};
 
@@ -45,9 +46,7 @@ pub struct Metrics {
     audit_dropped: IntCounter,
     connections: IntGauge,
     connections_ended: [IntCounter; 5],
-    upstream_requests: IntGaugeVec,
-    upstream_shed: IntCounterVec,
-    upstream_handshakes: IntCounterVec,
+    upstreams: UpstreamMetrics,
     panics: IntCounter,
     state: Mutex<State>,
     usage: UsageBook,
@@ -83,9 +82,6 @@ const DEPRECATED_USES: &str = "Requests that a deprecated scope let through.";
 const AUDIT_DROPPED: &str = "Audit lines lost because the queue was full or they could not be written.";
 const CONNECTIONS: &str = "Connections of clients that are open.";
 const CONNECTIONS_ENDED: &str = "Connections that ended before a request of theirs was judged, by why.";
-const UPSTREAM_REQUESTS: &str = "Requests that are under way, by upstream.";
-const UPSTREAM_HANDSHAKES: &str = "Handshakes with servers that failed, by upstream and protocol.";
-const UPSTREAM_SHED: &str = "Requests refused because their upstream had as many under way as it may, by upstream.";
 const PANICS: &str = "Faults of the program that ended what a thread or task was doing.";
 const BUILD: &str = "Always 1; the label is the version that runs.";
 
@@ -126,13 +122,7 @@ impl Metrics {
             audit_dropped: register.counter("audit_dropped_total", AUDIT_DROPPED)?,
             connections: register.number("connections", CONNECTIONS)?,
             connections_ended: ConnectionEnd::ALL.map(|end| ended.with_label_values(&[end.as_str()])),
-            upstream_requests: register.numbers("upstream_requests", UPSTREAM_REQUESTS, "upstream")?,
-            upstream_handshakes: register.counters(
-                "upstream_handshakes_failed_total",
-                UPSTREAM_HANDSHAKES,
-                &["upstream", "protocol"],
-            )?,
-            upstream_shed: register.counters("upstream_requests_shed_total", UPSTREAM_SHED, &["upstream"])?,
+            upstreams: UpstreamMetrics::new(&register)?,
             panics: register.counter("panics_total", PANICS)?,
             deprecated_uses: register.counters("deprecated_scope_uses_total", DEPRECATED_USES, &["scope"])?,
             state: Mutex::default(),
@@ -219,23 +209,12 @@ impl Metrics {
 
     /// The series of the upstream of this name.
     pub fn upstream(&self, name: &str) -> UpstreamSeries {
-        let failed = |handshake: Handshake| self.upstream_handshakes.with_label_values(&[name, handshake.as_str()]);
-        UpstreamSeries {
-            requests: self.upstream_requests.with_label_values(&[name]),
-            tls_failed: failed(Handshake::Tls),
-            http2_failed: failed(Handshake::Http2),
-            shed: self.upstream_shed.with_label_values(&[name]),
-        }
+        self.upstreams.series(name)
     }
 
     /// The upstream is in no policy any more.
     pub fn upstream_forgotten(&self, name: &str) {
-        // That there was no such series is as good.
-        let _ = self.upstream_requests.remove_label_values(&[name]);
-        let _ = self.upstream_shed.remove_label_values(&[name]);
-        for handshake in Handshake::ALL {
-            let _ = self.upstream_handshakes.remove_label_values(&[name, handshake.as_str()]);
-        }
+        self.upstreams.forget(name);
     }
 
     /// A fault of the program has ended what a thread or task was doing.

@@ -378,7 +378,7 @@ fn forward_story(settings: &Settings, sent: &Sent) -> ForwardStory {
     let servers = upstream.map(|upstream| &*upstream.servers).unwrap_or_default().iter();
     ForwardStory {
         upstream: upstream.map_or(String::new(), |upstream| upstream.name.to_string()),
-        servers: servers.map(|server| format!("{}:{}", server.host, server.port)).collect(),
+        servers: servers.map(|server| server.address.to_string()).collect(),
         target: sent.target.clone(),
         headers: sent.headers.iter().map(header).collect(),
         form: sent.form.clone(),

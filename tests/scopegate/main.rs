@@ -65,6 +65,7 @@ mod reporting;
 mod revoking;
 mod schema;
 mod scopes;
+mod secured_servers;
 mod servers;
 mod shadowing;
 mod signer;

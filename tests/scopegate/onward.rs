@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::authority::Authority;
 use crate::harness::{Connection, Gateway, Recorded, Signer, Upstream};
 use crate::http2_client::{Http2, head, read};
-use crate::servers::{Server, tls};
+use crate::secured_servers::{Server, tls};
 
 const POLICY: &str = r#"
 identity_headers: { subject: X-Auth-Subject, account: X-Auth-Account }

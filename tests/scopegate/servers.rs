@@ -1,286 +1,313 @@
-//! Servers behind a gateway that have TLS or speak HTTP/2, and remember what they got.
+//! Which servers of an upstream get requests: shares, accounts, checks, ejection, retries.
 
-use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Request, Response};
-use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Runtime;
-use tokio_rustls::TlsAcceptor;
+use crate::harness::{Connection, Gateway, Signer, Upstream, free_address, wait_for};
 
-use crate::authority::{Authority, Issued};
-use crate::harness::Recorded;
+const API: &str = "
+apis:
+  - name: data
+    base_path: /data
+    upstream: backend
+    account: { path: account }
+    public: [\"/data/open/**\"]
+    scopes:
+      - { name: all, accounts: any, services: [\"/data/accounts/{account}/**\"] }
+";
 
-/// What it takes to be spoken to over TLS.
-pub(crate) fn tls(certificate: &Issued, clients: Option<&Authority>, protocols: &[&str]) -> Arc<ServerConfig> {
-    let provider = Arc::new(default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-    let builder = match clients {
-        None => builder.unwrap().with_no_client_auth(),
-        Some(authority) => {
-            let mut roots = RootCertStore::empty();
-            roots.add(authority.certificate.clone()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-            builder.unwrap().with_client_cert_verifier(verifier)
+/// A policy whose one upstream is this.
+fn policy(upstream: &str) -> String {
+    format!("\nupstreams:\n  backend: {{ connect_timeout: 500ms, read_timeout: 500ms, {upstream} }}{API}")
+}
+
+fn ask(gateway: &Gateway, method: &str) -> u16 {
+    gateway.ask(method, "/data/open/x", &[]).status
+}
+
+fn answer(status: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+}
+
+/// A server whose checks are answered like this as long as `is_well` says otherwise.
+fn checked(is_well: &Arc<AtomicBool>, ill: &'static [u8]) -> Upstream {
+    let is_well = Arc::clone(is_well);
+    Upstream::answering(move |request| {
+        if request.line.contains(" /healthz ") && !is_well.load(Ordering::Relaxed) {
+            return ill.to_vec();
         }
-    };
-    let mut configuration = builder.with_single_cert(vec![certificate.certificate.clone()], certificate.key()).unwrap();
-    configuration.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-    Arc::new(configuration)
+        answer("200 OK")
+    })
 }
 
-/// What is remembered.
-#[derive(Clone)]
-struct Shared {
-    seen: Arc<Mutex<VecDeque<Recorded>>>,
-    connections: Arc<AtomicUsize>,
+/// Requests that are none of its checks.
+fn requests(upstream: &Upstream) -> usize {
+    upstream.seen().iter().filter(|request| !request.line.contains(" /healthz ")).count()
 }
 
-/// A server on threads of its own. What it does with a request whose path begins with `/data/` the rest of the
-/// path says; it answers others with their path.
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    shared: Shared,
-    _runtime: Runtime,
+#[track_caller]
+fn wait_for_state(gateway: &Gateway, state: &str, count: f64) {
+    let series = format!("scopegate_upstream_servers{{state=\"{state}\",upstream=\"backend\"}}");
+    wait_for(&format!("{count} servers {state}"), || (gateway.metric(&series) == Some(count)).then_some(()));
 }
 
-impl Server {
-    /// HTTP/1.1 over TLS. Each request is answered with its path.
-    pub(crate) fn http1(tls: Arc<ServerConfig>) -> Self {
-        Self::start(Some(tls), false)
-    }
-
-    /// HTTP/2, with TLS or with prior knowledge.
-    pub(crate) fn http2(tls: Option<Arc<ServerConfig>>) -> Self {
-        Self::start(tls, true)
-    }
-
-    fn start(tls: Option<Arc<ServerConfig>>, http2: bool) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
-        let shared = Shared { seen: Arc::default(), connections: Arc::default() };
-        let given = shared.clone();
-        runtime.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                stream.set_nodelay(true).unwrap();
-                given.connections.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(take(stream, tls.clone(), http2, given.clone()));
-            }
-        });
-        Self { address, shared, _runtime: runtime }
-    }
-
-    /// How many connections were made to it.
-    pub(crate) fn connections(&self) -> usize {
-        self.shared.connections.load(Ordering::SeqCst)
-    }
-
-    /// How many requests reached it.
-    pub(crate) fn count(&self) -> usize {
-        self.shared.seen.lock().unwrap().len()
-    }
-
-    #[track_caller]
-    pub(crate) fn last(&self) -> Recorded {
-        self.shared.seen.lock().unwrap().back().cloned().expect("nothing reached the server")
-    }
+fn retried(gateway: &Gateway, result: &str) -> Option<f64> {
+    gateway.metric(&format!("scopegate_upstream_retries_total{{result=\"{result}\",upstream=\"backend\"}}"))
 }
 
-async fn take(stream: TcpStream, tls: Option<Arc<ServerConfig>>, http2: bool, shared: Shared) {
-    match tls {
-        None => serve(stream, http2, shared).await,
-        Some(tls) => {
-            if let Ok(stream) = TlsAcceptor::from(tls).accept(stream).await {
-                serve(stream, http2, shared).await;
+#[test]
+fn weights_are_shares() {
+    let (heavy, light) = (Upstream::start(), Upstream::start());
+    let servers = format!("servers: [{{ address: \"{}\", weight: 3 }}, \"{}\"]", heavy.address, light.address);
+    let gateway = Gateway::start(&policy(&servers));
+    for _ in 0..40 {
+        assert_eq!(ask(&gateway, "GET"), 200);
+    }
+    assert_eq!((heavy.count(), light.count()), (30, 10));
+}
+
+#[test]
+fn an_account_has_one_server_whoever_asks() {
+    let servers = [(); 4].map(|()| Upstream::start());
+    let [a, b, c, d] = servers.each_ref().map(|server| server.address);
+    let gateway = Gateway::start(&policy(&format!("servers: [\"{a}\", \"{b}\", \"{c}\", \"{d}\"], balance: account")));
+    let callers = ["one", "two"].map(|sub| Signer::shared().token(serde_json::json!({ "scope": "all", "sub": sub })));
+    for _ in 0..3 {
+        for caller in &callers {
+            for account in 0..24 {
+                assert_eq!(gateway.get(&format!("/data/accounts/a{account}/x"), caller).status, 200);
             }
         }
     }
+    let mut counts = Vec::new();
+    for account in 0..24 {
+        let path = format!(" /data/accounts/a{account}/x ");
+        let seen = |server: &Upstream| server.seen().iter().filter(|request| request.line.contains(&path)).count();
+        let seen = servers.each_ref().map(seen);
+        assert_eq!((seen.iter().max(), seen.iter().sum::<usize>()), (Some(&6), 6), "{account}: {seen:?}");
+        counts.push(seen.iter().position(|count| *count > 0));
+    }
+    counts.dedup();
+    assert!(counts.len() > 4, "accounts are spread: {counts:?}");
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, http2: bool, shared: Shared) {
-    if http2 { serve_http2(stream, shared).await } else { serve_http1(stream, shared).await }
+#[test]
+fn a_busy_server_gets_fewer_requests_where_the_least_busy_is_chosen() {
+    let slow = Upstream::answering(|_| {
+        thread::sleep(Duration::from_millis(200));
+        answer("200 OK")
+    });
+    let quick = Upstream::start();
+    let servers = format!("servers: [\"{}\", \"{}\"], balance: least_requests", slow.address, quick.address);
+    let gateway = Gateway::start(&policy(&servers));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..25).for_each(|_| assert_eq!(ask(&gateway, "GET"), 200)));
+        }
+    });
+    // Taking turns it would be half.
+    assert!(slow.count() < 35, "{} of 100", slow.count());
 }
 
-/// Enough of HTTP/1.1 for the gateway's requests.
-async fn serve_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared) {
-    let mut read = Vec::new();
-    loop {
-        let end = loop {
-            match read.windows(4).position(|four| four == b"\r\n\r\n") {
-                Some(end) => break end + 4,
-                None if stream.read_buf(&mut read).await.is_ok_and(|length| length > 0) => {}
-                None => return,
+#[test]
+fn a_server_that_fails_its_checks_gets_no_requests_until_it_passes_them() {
+    for ill in [
+        &b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"[..],
+        b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nnot yet",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        b"200 fine, thanks\r\n\r\n",
+        b"",
+    ] {
+        let is_well = Arc::new(AtomicBool::new(true));
+        let (ailing, other) = (checked(&is_well, ill), Upstream::start());
+        let gateway = Gateway::start(&policy(&format!(
+            "servers: [\"{}\", \"{}\"], health: {{ path: /healthz, interval: 100ms, timeout: 100ms, unhealthy_after: 2 }}",
+            ailing.address, other.address
+        )));
+        wait_for_state(&gateway, "usable", 2.0);
+        is_well.store(false, Ordering::Relaxed);
+        wait_for_state(&gateway, "unhealthy", 1.0);
+        let before = requests(&ailing);
+        for _ in 0..10 {
+            assert_eq!(ask(&gateway, "GET"), 200);
+        }
+        assert_eq!(requests(&ailing), before, "{}", String::from_utf8_lossy(ill));
+        is_well.store(true, Ordering::Relaxed);
+        wait_for_state(&gateway, "usable", 2.0);
+        for _ in 0..10 {
+            assert_eq!(ask(&gateway, "GET"), 200);
+        }
+        assert!(requests(&ailing) > before);
+    }
+}
+
+#[test]
+fn a_server_that_takes_no_connection_fails_its_checks_at_once_and_where_all_do_the_answer_is_503() {
+    let address = free_address();
+    let gateway =
+        Gateway::start(&policy(&format!("servers: [\"{address}\"], health: {{ interval: 100ms, timeout: 100ms }}")));
+    wait_for_state(&gateway, "unhealthy", 1.0);
+    let response = gateway.ask("GET", "/data/open/x", &[]);
+    assert_eq!((response.status, response.reason().as_str()), (503, "upstream_unavailable"));
+    assert_eq!(response.header("retry-after"), Some("1"));
+    let _listener = std::net::TcpListener::bind(address).unwrap();
+    wait_for_state(&gateway, "usable", 1.0);
+    assert!(gateway.log().contains("the server fails its checks and gets no requests"));
+}
+
+#[test]
+fn a_server_that_fails_requests_gets_none_for_a_while() {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&is_well);
+    let failing =
+        Upstream::answering(move |_| if flag.load(Ordering::Relaxed) { answer("200 OK") } else { Vec::new() });
+    let good = Upstream::start();
+    let gateway = Gateway::start(&policy(&format!(
+        "servers: [\"{}\", \"{}\"], ejection: {{ failures: 3, for: 1s }}",
+        failing.address, good.address
+    )));
+    let statuses: Vec<_> = (0..20).map(|_| ask(&gateway, "GET")).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 502).count(), 3, "{statuses:?}");
+    assert_eq!((failing.count(), good.count()), (3, 17));
+    assert_eq!(gateway.metric("scopegate_upstream_ejections_total{upstream=\"backend\"}"), Some(1.0));
+    wait_for_state(&gateway, "ejected", 1.0);
+    wait_for_state(&gateway, "usable", 2.0);
+    // Its time is over, and one more failure ends it.
+    let statuses: Vec<_> = (0..10).map(|_| ask(&gateway, "GET")).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 502).count(), 1, "{statuses:?}");
+    wait_for_state(&gateway, "ejected", 1.0);
+    is_well.store(true, Ordering::Relaxed);
+    wait_for_state(&gateway, "usable", 2.0);
+    let before = failing.count();
+    assert!((0..10).all(|_| ask(&gateway, "GET") == 200));
+    assert_eq!(failing.count(), before + 5);
+}
+
+#[test]
+fn a_status_is_an_answer_and_the_last_server_is_never_ejected() {
+    let ill = Upstream::answering(|_| answer("503 Service Unavailable"));
+    let only = format!("servers: [\"{}\"], ejection: {{ failures: 1 }}, retries: {{ attempts: 3 }}", ill.address);
+    let gateway = Gateway::start(&policy(&only));
+    assert!((0..5).all(|_| ask(&gateway, "GET") == 503));
+    assert_eq!(ill.count(), 5);
+    assert_eq!(gateway.metric("scopegate_upstream_ejections_total{upstream=\"backend\"}"), Some(0.0));
+}
+
+#[test]
+fn a_request_that_was_not_answered_is_sent_again_if_it_may_be_done_twice() {
+    for (method, body, again) in [
+        ("GET", "", true),
+        ("HEAD", "", true),
+        ("OPTIONS", "", true),
+        ("PUT", "a body", true),
+        ("DELETE", "", true),
+        ("POST", "a body", false),
+        ("PATCH", "a body", false),
+    ] {
+        let (failing, good) = (Upstream::answering(|_| Vec::new()), Upstream::start());
+        let servers = format!("servers: [\"{}\", \"{}\"], retries: {{}}", failing.address, good.address);
+        let gateway = Gateway::start(&policy(&servers));
+        let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        let mut connection = Connection::open(gateway.address);
+        connection.write(format!("{method} /data/open/x HTTP/1.1\r\nHost: a\r\n{length}\r\n{body}").as_bytes());
+        let head = connection.read_head().unwrap();
+        assert_eq!(head.contains(" 200 "), again, "{method}: {head}");
+        assert_eq!(head.contains(" 502 "), !again, "{method}: {head}");
+        assert_eq!((failing.count(), good.count()), (1, usize::from(again)), "{method}");
+        assert_eq!(failing.last().body, body.as_bytes(), "{method}");
+        if again {
+            assert_eq!(good.last().body, body.as_bytes(), "{method}");
+        }
+        assert_eq!(retried(&gateway, "retried"), Some(f64::from(u8::from(again))), "{method}");
+    }
+}
+
+#[test]
+fn without_retries_in_the_file_no_request_is_sent_twice() {
+    let (failing, good) = (Upstream::answering(|_| Vec::new()), Upstream::start());
+    let gateway = Gateway::start(&policy(&format!("servers: [\"{}\", \"{}\"]", failing.address, good.address)));
+    let statuses: Vec<_> = (0..10).map(|_| ask(&gateway, "GET")).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 502).count(), 5, "{statuses:?}");
+    assert_eq!(failing.count() + good.count(), 10);
+}
+
+#[test]
+fn an_answer_that_has_begun_or_is_late_is_not_asked_for_again() {
+    let half = Upstream::answering(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it".to_vec());
+    let begun = Upstream::answering(|request| {
+        let half: &[u8] = b"HTTP/1.1 200 OK\r\nX-Half: ";
+        if request.line.contains("late") { half.to_vec() } else { answer("200 OK") }
+    });
+    for (server, target) in [(&half, "/data/open/x"), (&begun, "/data/open/late")] {
+        let servers = format!("servers: [\"{}\"], retries: {{ attempts: 3, budget_percent: 100 }}", server.address);
+        let gateway = Gateway::start(&policy(&servers));
+        let mut connection = Connection::open(gateway.address);
+        connection.write(format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes());
+        let whole = connection.read_response().is_some_and(|response| response.status == 200);
+        assert!(!whole);
+        assert_eq!((server.count(), retried(&gateway, "retried")), (1, Some(0.0)), "{target}");
+    }
+}
+
+#[test]
+fn an_upstream_that_fails_altogether_gets_little_more_than_its_requests() {
+    let failing = [(); 2].map(|()| Upstream::answering(|_| Vec::new()));
+    let [a, b] = failing.each_ref().map(|server| server.address);
+    let retries = "retries: { attempts: 3, budget_percent: 10 }";
+    let gateway = Gateway::start(&policy(&format!("servers: [\"{a}\", \"{b}\"], {retries}")));
+    for _ in 0..200 {
+        assert_eq!(ask(&gateway, "GET"), 502);
+    }
+    let sent: usize = failing.iter().map(Upstream::count).sum();
+    // Ten at once and a tenth of the requests, of which the first found nothing to save for.
+    assert!((228..=230).contains(&sent), "{sent}");
+    assert_eq!(retried(&gateway, "retried"), Some((sent - 200) as f64));
+    assert!(retried(&gateway, "over_budget") > Some(100.0));
+}
+
+#[test]
+fn servers_that_die_and_return_fail_no_request_that_may_be_sent_again() {
+    let dies = Arc::new(AtomicUsize::new(0));
+    let servers = [0, 1, 2].map(|place| {
+        let dies = Arc::clone(&dies);
+        Upstream::answering(
+            move |_| if dies.load(Ordering::Relaxed) % 4 == place { Vec::new() } else { answer("200 OK") },
+        )
+    });
+    let [a, b, c] = servers.each_ref().map(|server| server.address);
+    let upstream = format!("servers: [\"{a}\", \"{b}\", \"{c}\"], retries: {{ attempts: 2, budget_percent: 100 }}");
+    let ways = [
+        "balance: round_robin",
+        "balance: least_requests",
+        "ejection: { failures: 2, for: 200ms }",
+        "balance: account",
+    ];
+    let gateway = Gateway::start(&policy(&format!("{upstream}, {}", ways[0])));
+    let end = Instant::now() + Duration::from_secs(2);
+    let answered: usize = thread::scope(|scope| {
+        let client = || {
+            let mut connection = Connection::open(gateway.address);
+            let mut answered = 0;
+            while Instant::now() < end {
+                connection.write(b"GET /data/open/x HTTP/1.1\r\nHost: a\r\n\r\n");
+                assert_eq!(connection.read_response().unwrap().status, 200);
+                answered += 1;
             }
+            answered
         };
-        let head = String::from_utf8(read.drain(..end).collect()).unwrap();
-        let mut lines = head.trim_end().split("\r\n");
-        let line = lines.next().unwrap().to_owned();
-        let headers: Vec<_> =
-            lines.filter_map(|line| line.split_once(": ")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
-        let says = |name: &str| headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone());
-        if says("upgrade").is_some() {
-            stream.write_all(b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await.unwrap();
-            shared.seen.lock().unwrap().push_back(Recorded { line, headers, body: vec![] });
-            let mut bytes = [0; 1024];
-            while let Ok(length @ 1..) = stream.read(&mut bytes).await {
-                stream.write_all(&bytes[..length]).await.unwrap();
-                stream.flush().await.unwrap();
-            }
-            return;
+        let clients = [(); 4].map(|()| scope.spawn(client));
+        for (flip, way) in (1..).zip(ways.iter().cycle()).take_while(|_| Instant::now() < end) {
+            dies.fetch_add(1, Ordering::Relaxed);
+            gateway.rewrite(&policy(&format!("{upstream}, {way}")));
+            gateway.wait_for_policy("the next generation", |policy| {
+                policy["generation"] == flip || policy["generation"] == flip + 1
+            });
         }
-        let mut body = Vec::new();
-        let chunked = says("transfer-encoding").is_some();
-        let length = says("content-length").map_or(0, |length| length.parse().unwrap());
-        let is_whole = |read: &[u8]| if chunked { read.ends_with(b"0\r\n\r\n") } else { read.len() >= length };
-        while !is_whole(&read) {
-            if stream.read_buf(&mut read).await.is_ok_and(|length| length == 0) {
-                return;
-            }
-        }
-        body.extend(read.drain(..if chunked { read.len() } else { length }));
-        let path = line.split(' ').nth(1).unwrap().to_owned();
-        shared.seen.lock().unwrap().push_back(Recorded { line, headers, body });
-        let answer = match path.strip_prefix("/data/").unwrap_or_default() {
-            "slow" => {
-                tokio::time::sleep(Duration::from_secs(5)).await;
-                "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow".to_owned()
-            }
-            "half" => {
-                stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n").await.unwrap();
-                stream.flush().await.unwrap();
-                tokio::time::sleep(Duration::from_secs(5)).await;
-                return;
-            }
-            "last" => "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlast".to_owned(),
-            "chunks" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nchunks\r\n0\r\n\r\n".to_owned(),
-            _ => format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len()),
-        };
-        let _ = stream.write_all(answer.as_bytes()).await;
-        let _ = stream.flush().await;
-        if path.ends_with("/last") {
-            return;
-        }
-    }
-}
-
-async fn serve_http2(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, shared: Shared) {
-    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
-    while let Some(Ok((request, respond))) = connection.accept().await {
-        if request.uri().path() == "/data/goaway" && request.headers().get("x-first").is_none() {
-            connection.graceful_shutdown();
-        }
-        tokio::spawn(answer(request, respond, shared.clone()));
-    }
-}
-
-async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, shared: Shared) {
-    let (head, mut body) = request.into_parts();
-    let act = head.uri.path().strip_prefix("/data/").unwrap_or_default().to_owned();
-    let mut read = Vec::new();
-    if act == "early" {
-        // Answers before it has read, and wants no more.
-        respond.send_response(response(413), true).unwrap();
-        return;
-    }
-    if act == "echo" {
-        let mut send = respond.send_response(response(200), false).unwrap();
-        while let Some(Ok(bytes)) = body.data().await {
-            let _ = body.flow_control().release_capacity(bytes.len());
-            write(&mut send, bytes).await;
-        }
-        let _ = send.send_data(Bytes::new(), true);
-        return;
-    }
-    while let Some(Ok(bytes)) = body.data().await {
-        let _ = body.flow_control().release_capacity(bytes.len());
-        read.extend_from_slice(&bytes);
-    }
-    let line = format!("{} {} {}", head.method, head.uri, "HTTP/2");
-    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-    shared.seen.lock().unwrap().push_back(Recorded { line, headers, body: read });
-    let refuses =
-        shared.seen.lock().unwrap().iter().filter(|seen| seen.line.contains("/data/refuse-once")).count() == 1;
-    match &*act {
-        "trailers" => {
-            let mut send = respond.send_response(response(200), false).unwrap();
-            write(&mut send, "body".into()).await;
-            send.send_trailers(trailers()).unwrap();
-        }
-        "trailers-only" => {
-            let mut head = response(200);
-            head.headers_mut().insert("grpc-status", "7".parse().unwrap());
-            respond.send_response(head, true).unwrap();
-        }
-        "refuse-once" if refuses => respond.send_reset(Reason::REFUSED_STREAM),
-        "cancel" => respond.send_reset(Reason::CANCEL),
-        "half" => {
-            let mut send = respond.send_response(response(200), false).unwrap();
-            write(&mut send, "half".into()).await;
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            send.send_reset(Reason::INTERNAL_ERROR);
-        }
-        "stall" => {
-            let mut send = respond.send_response(response(200), false).unwrap();
-            write(&mut send, "half".into()).await;
-            tokio::time::sleep(Duration::from_secs(5)).await;
-        }
-        "slow" => {
-            tokio::time::sleep(Duration::from_secs(5)).await;
-            let _ = respond.send_response(response(200), true);
-        }
-        "large" => {
-            let mut send = respond.send_response(response(200), false).unwrap();
-            for _ in 0..64 {
-                write(&mut send, vec![b'x'; 64 * 1024].into()).await;
-            }
-            let _ = send.send_data(Bytes::new(), true);
-        }
-        "head" => {
-            let mut head = response(200);
-            head.headers_mut().insert("x-large", "y".repeat(100_000).parse().unwrap());
-            let _ = respond.send_response(head, true);
-        }
-        "empty" => drop(respond.send_response(response(204), true)),
-        _ => {
-            let target = head.uri.path_and_query().unwrap().to_string();
-            let mut answer = response(200);
-            answer.headers_mut().insert("content-length", target.len().into());
-            let mut send = respond.send_response(answer, false).unwrap();
-            write(&mut send, target.into()).await;
-            let _ = send.send_data(Bytes::new(), true);
-        }
-    }
-}
-
-fn response(status: u16) -> Response<()> {
-    Response::builder().status(status).header("x-answer", "yes").header("te", "trailers").body(()).unwrap()
-}
-
-fn trailers() -> HeaderMap {
-    let fields = [("grpc-status", "0"), ("x-request-id", "forged"), ("content-length", "9"), ("x_mine", "kept")];
-    fields.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
-}
-
-async fn write(send: &mut SendStream<Bytes>, mut bytes: Bytes) {
-    while !bytes.is_empty() {
-        send.reserve_capacity(bytes.len());
-        let Some(Ok(room)) = poll_fn(|context| send.poll_capacity(context)).await else { return };
-        let part = bytes.split_to(room.min(bytes.len()));
-        if send.send_data(part, false).is_err() {
-            return;
-        }
-    }
+        clients.into_iter().map(|client| client.join().unwrap()).sum()
+    });
+    assert!(answered > 100, "{answered}");
+    assert!(retried(&gateway, "retried") > Some(0.0));
 }

@@ -9,9 +9,10 @@ use jsonwebtoken::Algorithm;
 use crate::config::entry::Entry;
 use crate::config::finding::Findings;
 use crate::config::{
-    Access, Admin, Audit, ClientAuthentication, ClientCertificates, ClientIdentity, Http2Limits, IdentityHeaders,
-    Introspection, Issuer, KeySource, Limits, Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress,
-    Settings, TokenEndpoint, Transport, Upstream, UpstreamTls, reading, yaml,
+    Access, Admin, Audit, Balance, ClientAuthentication, ClientCertificates, ClientIdentity, Ejection, HealthCheck,
+    Http2Limits, IdentityHeaders, Introspection, Issuer, KeySource, Limits, Listener, ListenerTls, ResourceMetadata,
+    Retries, RevocationList, ServerAddress, Settings, TokenEndpoint, Transport, Upstream, UpstreamServer, UpstreamTls,
+    reading, yaml,
 };
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, Marks,
@@ -38,8 +39,8 @@ fn claim(names: &[&str]) -> ClaimPath {
     ClaimPath(names.iter().map(|name| (*name).into()).collect())
 }
 
-fn server(host: &str, port: u16) -> ServerAddress {
-    ServerAddress { host: host.into(), port }
+fn server(host: &str, port: u16, weight: u16) -> UpstreamServer {
+    UpstreamServer { address: ServerAddress { host: host.into(), port }, weight }
 }
 
 fn upstreams() -> Vec<Upstream> {
@@ -47,7 +48,8 @@ fn upstreams() -> Vec<Upstream> {
     vec![
         Upstream {
             name: "integration".into(),
-            servers: vec![server("127.0.0.1", 9000), server("backend.internal", 9000)],
+            servers: vec![server("127.0.0.1", 9000, 1), server("backend.internal", 9000, 1)],
+            balance: Balance::RoundRobin,
             transport: Transport {
                 connect_timeout: Duration::from_millis(500),
                 first_byte_timeout: Duration::from_secs(60),
@@ -55,11 +57,15 @@ fn upstreams() -> Vec<Upstream> {
                 write_timeout: Duration::from_secs(10),
                 ..Transport::default()
             },
+            health: None,
+            ejection: None,
+            retries: None,
             max_requests: 1_024,
         },
         Upstream {
             name: "plain".into(),
-            servers: vec![server("::1", 9001)],
+            servers: vec![server("::1", 9001, 3), server("::1", 9002, 1)],
+            balance: Balance::Account,
             transport: Transport {
                 first_byte_timeout: Duration::from_secs(5),
                 total_timeout: Some(Duration::from_secs(60)),
@@ -73,6 +79,15 @@ fn upstreams() -> Vec<Upstream> {
                 }),
                 ..Transport::default()
             },
+            health: Some(HealthCheck {
+                path: Some("/health".into()),
+                interval: Duration::from_secs(2),
+                timeout: Duration::from_secs(1),
+                healthy_after: 2,
+                unhealthy_after: 4,
+            }),
+            ejection: Some(Ejection { failures: 7, time: Duration::from_secs(10) }),
+            retries: Some(Retries { attempts: 2, budget_percent: 20 }),
             max_requests: 300,
         },
     ]

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use hashbrown::HashMap;
 
+use super::balancing;
 use super::limits::{MOST_AT_ONCE, number};
-use super::take::{at_least_one, parsed, required};
+use super::take::required;
 use super::transport::{Said, transport};
-use super::values;
 use crate::config::Upstream;
 use crate::config::document;
 use crate::config::entry::{Entry, Named};
@@ -61,13 +61,8 @@ fn upstream(
     directory: &Path,
     findings: &mut Findings,
 ) -> Option<Upstream> {
-    let help = "write `servers: [\"127.0.0.1:9000\"]`";
-    let document = required(entry, at, help, findings)?;
-    let list = at.key("servers");
-    let servers = at_least_one(document.servers, list, help, findings);
-    let servers =
-        servers.into_iter().filter_map(|(place, text)| parsed(Some(text), list.nth(place), findings, values::server));
-    let servers = servers.collect();
+    let document = required(entry, at, "write `servers: [\"127.0.0.1:9000\"]`", findings)?;
+    let servers = balancing::servers(document.servers, at.key("servers"), findings);
     let requests = at.key("max_requests");
     let max_requests = number(document.max_requests, requests, 1..=MOST_AT_ONCE, USUAL_REQUESTS, findings);
     let said = Said {
@@ -81,6 +76,14 @@ fn upstream(
         http2: document.http2,
         tls: document.tls,
     };
-    let transport = transport(said, at, directory, findings);
-    Some(Upstream { name: name.into(), servers, transport, max_requests })
+    Some(Upstream {
+        name: name.into(),
+        servers,
+        balance: balancing::balance(document.balance, at.key("balance"), findings),
+        transport: transport(said, at, directory, findings),
+        health: balancing::health(document.health, at.key("health"), findings),
+        ejection: balancing::ejection(document.ejection, at.key("ejection"), findings),
+        retries: balancing::retries(document.retries, at.key("retries"), findings),
+        max_requests,
+    })
 }

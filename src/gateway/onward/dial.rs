@@ -3,7 +3,6 @@
 //! Why no handshake comes about is said once for each reason, not for each request.
 
 use std::io;
-use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pingora::time::timeout;
@@ -12,15 +11,14 @@ use tokio::net::TcpStream;
 
 use super::streams::{Place, Streams};
 use crate::gateway::connection::Connection;
-use crate::gateway::load::Load;
 use crate::gateway::upstream::Server;
-use crate::record::Handshake;
+use crate::record::{Handshake, UpstreamSeries};
 
 /// What is shaken hands about with a server, and what was last said of it.
 #[derive(Debug)]
 pub(in crate::gateway) struct Handshakes {
     upstream: Box<str>,
-    load: Arc<Load>,
+    series: UpstreamSeries,
     /// Why the last one failed, without what differs from one to the next.
     said: Mutex<Option<String>>,
 }
@@ -110,12 +108,12 @@ async fn within<T>(server: &Server, what: impl Future<Output = Result<T>>) -> Re
 }
 
 impl Handshakes {
-    pub(in crate::gateway) fn new(upstream: Box<str>, load: Arc<Load>) -> Self {
-        Self { upstream, load, said: Mutex::new(None) }
+    pub(in crate::gateway) fn new(upstream: Box<str>, series: UpstreamSeries) -> Self {
+        Self { upstream, series, said: Mutex::new(None) }
     }
 
     fn failed<T, E: std::error::Error>(&self, server: &Server, what: Handshake, error: &E) -> Result<T> {
-        self.load.handshake_failed(what);
+        self.series.handshake_failed(what);
         let text = error.to_string();
         // Times in it differ from one to the next.
         let gist: String = text.chars().filter(|letter| !letter.is_ascii_digit()).collect();

@@ -10,6 +10,7 @@ mod exchange;
 mod head;
 mod http1;
 mod http2;
+mod probe;
 mod pump;
 mod streams;
 mod tls;
@@ -34,6 +35,7 @@ use super::upstream::{Server, Turn};
 use crate::config::Transport;
 
 pub(super) use self::dial::{Handshakes, plain as dial_plain};
+pub(super) use self::probe::probe;
 pub(super) use self::streams::Streams;
 pub(super) use self::tls::{Age, AllTls, ServerTls};
 
@@ -101,7 +103,7 @@ async fn go(session: &mut Session, context: &mut Context, plain: bool, total: Op
     if upgraded.load(Ordering::Relaxed) { exchanged.await } else { Err(Error::new_up(ErrorType::ReadTimedout)) }
 }
 
-/// Tries one server after another, as far as nothing was processed by the one before.
+/// Tries one server after another, as far as `tries` lets it.
 async fn exchange(session: &mut Session, context: &mut Context, upgraded: &AtomicBool) -> Result<()> {
     session.enable_retry_buffering();
     let mut new = false;
@@ -111,23 +113,30 @@ async fn exchange(session: &mut Session, context: &mut Context, upgraded: &Atomi
             return Err(Error::new_up(ErrorType::ConnectError));
         };
         let Err(failed) = exchange_with(&server, session, context, upgraded, new).await else { return Ok(()) };
-        let Failed { error, may_repeat, was_used } = failed;
-        // What was not processed may be sent again whatever the method; what an old connection has swallowed
-        // only if that does no harm.
-        let is_due = match error.retry {
-            RetryType::Decided(retry) => retry,
-            RetryType::ReusedOnly => was_used && session.req_header().method.is_idempotent(),
-        };
-        if !(may_repeat && is_due) {
-            return Err(error);
+        new = failed.was_used;
+        if !goes_on(&failed, session, context) {
+            return Err(failed.error);
         }
-        new = was_used;
-        let Some(turn) = context.turn() else { return Err(error) };
-        if was_used {
-            turn.again();
-        } else if !turn.has_more() {
-            context.failure = Some(Failure::UpstreamUnavailable);
-            return Err(error);
+    }
+}
+
+/// Whether the request is to be sent again. What was not processed is, whatever the method; what an old
+/// connection has swallowed only if that does no harm; else it is a retry.
+fn goes_on(failed: &Failed, session: &Session, context: &mut Context) -> bool {
+    let Failed { error, may_repeat, was_used } = failed;
+    let is_unprocessed = match error.retry {
+        RetryType::Decided(is_unprocessed) => is_unprocessed,
+        RetryType::ReusedOnly => *was_used && session.req_header().method.is_idempotent(),
+    };
+    match (is_unprocessed && *may_repeat, *was_used) {
+        (true, true) => {
+            context.outdated();
+            true
+        }
+        (true, false) => context.unreached(),
+        (false, _) => {
+            context.broken_off(error);
+            *may_repeat && context.failure.is_none() && Failure::is_cut_off(error) && context.retry(session)
         }
     }
 }
@@ -145,7 +154,6 @@ async fn exchange_with(
         None => dial::http1(server, new).await.map(|(connection, used)| (Line::Http1(connection), used)),
     };
     let (line, was_used) = connected.map_err(|mut error| {
-        context.failure = Some(Failure::UpstreamUnavailable);
         error.retry = RetryType::Decided(true);
         Failed { error, may_repeat: true, was_used: false }
     })?;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use http::header::HeaderName;
 
 use crate::config::{
-    Audit, Configuration, IdentityHeaders, Limits, Listener, ResourceMetadata, ServerAddress, Settings, Transport,
-    Upstream,
+    Audit, Balance, Configuration, IdentityHeaders, Limits, Listener, ResourceMetadata, ServerAddress, Settings,
+    Transport, Upstream, UpstreamServer,
 };
 use crate::gateway::{Gateway, Server, Sockets};
 use crate::issuer::Issuers;
@@ -96,7 +96,12 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
         servers: upstreams
             .iter()
             .map(|address| ServerAddress { host: address.ip().to_string().into(), port: address.port() })
+            .map(|address| UpstreamServer { address, weight: 1 })
             .collect(),
+        balance: Balance::RoundRobin,
+        health: None,
+        ejection: None,
+        retries: None,
         transport: Transport {
             connect_timeout: Duration::from_secs(1),
             read_timeout: Duration::from_millis(300),

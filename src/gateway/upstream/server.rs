@@ -2,14 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use pingora::upstreams::peer::HttpPeer;
 
-use crate::config::Transport;
+use super::condition::Condition;
+use super::health::Check;
+use crate::config::{ServerAddress, Transport, Upstream};
 use crate::gateway::idle::Idle;
-use crate::gateway::load::Load;
 use crate::gateway::onward::{Age, Handshakes, ServerTls, Streams};
-use crate::record::Handshake;
+use crate::record::{Handshake, UpstreamSeries};
 
 /// One address of a server.
 #[derive(Debug)]
@@ -25,35 +27,38 @@ pub(in crate::gateway) struct Server {
     /// TLS, if it has any.
     pub(in crate::gateway) tls: Option<Arc<ServerTls>>,
     pub(in crate::gateway) handshakes: Handshakes,
+    pub(super) condition: Condition,
+    check: Option<Arc<Check>>,
     peer: HttpPeer,
 }
 
-/// What the servers of one upstream have in common.
-#[derive(Debug, Clone)]
-pub(super) struct Common {
-    pub(super) upstream: Box<str>,
-    pub(super) transport: Transport,
-    pub(super) tls: Option<Arc<ServerTls>>,
-    pub(super) load: Arc<Load>,
-}
-
 impl Server {
-    pub(super) fn new(address: SocketAddr, host: &str, common: &Common) -> Self {
+    /// One of the addresses that `name` stands for.
+    pub(super) fn new(
+        address: SocketAddr,
+        name: &ServerAddress,
+        upstream: &Upstream,
+        tls: Option<Arc<ServerTls>>,
+        series: UpstreamSeries,
+    ) -> Self {
+        let transport = &upstream.transport;
         let mut peer = HttpPeer::new(address, false, String::new());
-        let Common { upstream, transport, tls, load } = common.clone();
         peer.options.connection_timeout = Some(transport.connect_timeout);
         peer.options.total_connection_timeout = Some(transport.connect_timeout);
         peer.options.read_timeout = Some(transport.read_timeout);
         peer.options.write_timeout = Some(transport.write_timeout);
         peer.options.idle_timeout = Some(transport.idle_timeout);
+        let check = upstream.health.as_ref().map(|health| Check::new(health, name, &peer));
         Self {
             address,
-            host: host.into(),
-            idle: Idle::new(transport.idle_connections, kept(&transport)),
+            host: name.host.clone(),
+            idle: Idle::new(transport.idle_connections, kept(transport)),
             streams: transport.http2.then(Streams::default),
             tls,
-            handshakes: Handshakes::new(upstream, load),
-            transport,
+            handshakes: Handshakes::new(upstream.name.clone(), series),
+            transport: transport.clone(),
+            condition: Condition::default(),
+            check: check.map(Arc::new),
             peer,
         }
     }
@@ -80,6 +85,15 @@ impl Server {
         }
     }
 
+    /// Begins a check if it is time for one.
+    pub(super) fn check_when_due(self: &Arc<Self>, now: Instant, upstream: &str, series: &UpstreamSeries) {
+        if let Some(check) = &self.check
+            && check.begins(now)
+        {
+            tokio::spawn(Arc::clone(check).run(Arc::clone(self), upstream.into(), series.clone()));
+        }
+    }
+
     /// The same, as pingora takes it.
     pub(in crate::gateway) fn peer(&self) -> Box<HttpPeer> {
         Box::new(self.peer.clone())
@@ -89,32 +103,4 @@ impl Server {
 /// For how many seconds an idle connection is kept, at least one.
 fn kept(transport: &Transport) -> u32 {
     u32::try_from(transport.idle_timeout.as_secs()).unwrap_or(u32::MAX).max(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Upstream;
-    use crate::gateway::load::Loads;
-    use std::time::Duration;
-
-    #[test]
-    fn timeouts_are_those_of_the_file() {
-        let transport = Transport {
-            connect_timeout: Duration::from_millis(1),
-            read_timeout: Duration::from_millis(2),
-            write_timeout: Duration::from_millis(3),
-            idle_timeout: Duration::from_millis(4),
-            ..Transport::default()
-        };
-        let metrics = crate::record::Metrics::new().unwrap();
-        let upstream = Upstream { name: "u".into(), servers: vec![], transport: transport.clone(), max_requests: 1 };
-        let load = Loads::default().adopt(&[upstream], &metrics).remove(0);
-        let common = Common { upstream: "u".into(), transport, tls: None, load };
-        let options = Server::new("127.0.0.1:1".parse().unwrap(), "127.0.0.1", &common).peer().options;
-        assert_eq!(options.connection_timeout, Some(Duration::from_millis(1)));
-        assert_eq!(options.read_timeout, Some(Duration::from_millis(2)));
-        assert_eq!(options.write_timeout, Some(Duration::from_millis(3)));
-        assert_eq!(options.idle_timeout, Some(Duration::from_millis(4)));
-    }
 }

@@ -1,21 +1,16 @@
-//! One request's turn among the servers of an upstream.
+//! One request's turn among the servers of an upstream: who is first, and who is next.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use smallvec::SmallVec;
 
+use super::choice::Servers;
+use super::condition::State;
 use super::server::Server;
 
 /// More servers than these are not tried for one request.
 const MOST_TRIES: usize = 4;
-
-/// The servers of an upstream at one moment.
-#[derive(Debug, Default)]
-pub(super) struct Servers {
-    pub(super) list: Box<[Arc<Server>]>,
-    /// Who comes after whom, as places in the list.
-    pub(super) order: Box<[u16]>,
-}
 
 /// One request's turn among the servers.
 #[derive(Debug)]
@@ -25,27 +20,27 @@ pub(in crate::gateway) struct Turn {
     first: usize,
     /// The places of those that were chosen, the last one last.
     tried: SmallVec<[u16; MOST_TRIES]>,
-}
-
-impl Servers {
-    /// They take turns.
-    pub(super) fn new(list: Box<[Arc<Server>]>) -> Self {
-        // More than that are not of use.
-        let order = (0..u16::MAX).take(list.len()).collect();
-        Self { list, order }
-    }
+    /// The one that has the request, where requests are counted.
+    counted: Option<Arc<Server>>,
 }
 
 impl Turn {
     pub(super) fn new(servers: Arc<Servers>, first: usize) -> Self {
-        Self { servers, first, tried: SmallVec::new() }
+        Self { servers, first, tried: SmallVec::new(), counted: None }
     }
 
     /// The server to try next; `None` if there is none.
     pub(in crate::gateway) fn next(&mut self) -> Option<Arc<Server>> {
         let place = self.find()?;
         self.tried.push(place);
-        self.servers.list.get(usize::from(place)).cloned()
+        let server = self.servers.list.get(usize::from(place))?;
+        if self.servers.counts {
+            server.condition.begun();
+            if let Some(before) = self.counted.replace(Arc::clone(server)) {
+                before.condition.ended();
+            }
+        }
+        Some(Arc::clone(server))
     }
 
     /// Whether there is a server that was not tried.
@@ -58,13 +53,53 @@ impl Turn {
         self.tried.pop();
     }
 
+    /// The request is to be sent again: to a server that was not tried, if there is one.
+    pub(in crate::gateway) fn retry(&mut self) {
+        if !self.has_more() {
+            self.tried.clear();
+        }
+    }
+
+    /// The server that was tried last has answered.
+    pub(in crate::gateway) fn succeeded(&self) {
+        if self.servers.ejection.is_some()
+            && let Some(server) = self.last()
+        {
+            server.condition.succeeded();
+        }
+    }
+
+    /// The server that was tried last has failed the request.
+    pub(in crate::gateway) fn failed(&self) {
+        if let Some(ejection) = self.servers.ejection
+            && let Some(server) = self.last()
+            && server.condition.failed(ejection.failures)
+        {
+            self.servers.eject(server, Instant::now() + ejection.time);
+        }
+    }
+
+    fn last(&self) -> Option<&Arc<Server>> {
+        self.servers.list.get(usize::from(*self.tried.last()?))
+    }
+
     fn find(&self) -> Option<u16> {
-        let Servers { order, .. } = &*self.servers;
         if self.tried.len() >= MOST_TRIES {
             return None;
         }
-        let first = self.first.checked_rem(order.len())?;
-        let (before, after) = order.split_at_checked(first)?;
-        after.iter().chain(before).copied().find(|place| !self.tried.contains(place))
+        let is_new = |place: &u16| !self.tried.contains(place);
+        let is = |place: &u16, state| self.servers.state(*place) == Some(state);
+        let mut places = self.servers.from(self.first)?.filter(is_new);
+        let usable = places.find(|place| is(place, State::Usable));
+        // Better one that has failed requests than none; one that fails its checks is none.
+        usable.or_else(|| self.servers.from(self.first)?.filter(is_new).find(|place| is(place, State::Ejected)))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(server) = &self.counted {
+            server.condition.ended();
+        }
     }
 }
