@@ -106,6 +106,7 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
             connect_timeout: Duration::from_secs(1),
             read_timeout: Duration::from_millis(300),
             write_timeout: Duration::from_secs(5),
+            ..Transport::default()
         },
         max_requests: 1_024,
     };
