@@ -23,12 +23,14 @@ pub mod cli;
 pub mod config;
 pub mod console;
 pub mod demo;
+pub mod fleet;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gateway;
 pub mod issuer;
 pub mod policy;
+pub mod rates;
 pub mod record;
 pub mod registry;
 pub mod reload;

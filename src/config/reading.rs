@@ -151,19 +151,17 @@ impl<'de> Deserializer<'de> for Reading<'_> {
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         let number = match &self.node {
-            Node::Number(text) => text.parse::<f64>().ok(),
-            Node::Whole(value) => value.to_string().parse().ok(),
+            Node::Whole(value) => value.to_string().parse(),
+            Node::Number(text) => text.parse(),
             Node::Null
             | Node::Bool(_)
             | Node::Text(_)
             | Node::List(_)
             | Node::Mapping(_)
             | Node::Tagged(_)
-            | Node::Reported => None,
+            | Node::Reported => return Err(self.unexpected("a number", None)),
         };
-        let Some(number) = number else {
-            return Err(self.unexpected("a number", Some("write digits such as `0.1`, without quotes")));
-        };
+        let Ok(number) = number else { return Err(self.unexpected("a number", None)) };
         Self::settle(self.at, self.findings, visitor.visit_f64(number))
     }
 

@@ -109,7 +109,7 @@ fn is_line(name: &HeaderName, value: &HeaderValue) -> bool {
 }
 
 /// Of an audit line.
-const MEMBERS: usize = 27;
+const MEMBERS: usize = 29;
 
 /// One line, which reads back as what it was given.
 fn check_audit_line(texts: &[Cow<'_, str>]) {
@@ -136,6 +136,8 @@ fn check_audit_line(texts: &[Cow<'_, str>]) {
         method: text(7),
         path: text(8),
         status: 401,
+        ended: None,
+        rate_limit: None,
         upstream_error: None,
         decision_time: Duration::ZERO,
         request_time: Duration::ZERO,

@@ -12,10 +12,12 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 
 use super::challenge::Challenges;
+use super::cors::Cors;
 use super::guard::{self, StillCarried};
 use super::load::Loads;
 use super::metadata::Metadata;
 use super::outbound::Outbound;
+use super::rates::{Buckets, RateLimits};
 use super::refusals::Refusals;
 use super::shadow::Shadows;
 use super::upstream::Upstreams;
@@ -48,7 +50,10 @@ pub struct Generation {
     pub(super) refusals: Refusals,
     pub(super) outbound: Outbound,
     pub(super) metadata: Option<Metadata>,
+    pub(super) cors: Option<Box<Cors>>,
     pub(super) upstreams: Upstreams,
+    /// `None`: there are none.
+    pub(super) rates: Option<Box<RateLimits>>,
     /// Where spans of its requests go, if anywhere.
     pub(super) spans: Option<Arc<Spans>>,
 }
@@ -67,6 +72,7 @@ pub struct Gateway {
     audit: AuditSink,
     in_flight: AtomicUsize,
     loads: Loads,
+    buckets: Buckets,
     shadows: Shadows,
     exports: Exports,
 }
@@ -118,9 +124,10 @@ impl Gateway {
     /// blocks as long as that takes.
     #[must_use]
     pub fn new(configuration: Configuration, issuers: Arc<Issuers>, metrics: Arc<Metrics>, audit: AuditSink) -> Self {
-        let (loads, exports) = (Loads::default(), Exports::default());
+        let (loads, buckets, exports) = (Loads::default(), Buckets::default(), Exports::default());
         let spans = exports.adopt(configuration.settings.tracing.as_ref(), metrics.spans());
-        let first = Generation { spans, ..Generation::new(1, configuration, &issuers, &metrics, &loads, None) };
+        let first = Generation::new(1, configuration, &issuers, &metrics, &loads, &buckets, None);
+        let first = Generation { spans, ..first };
         first.announce(&metrics);
         let past = Mutex::new(VecDeque::from([first.put_in_force()]));
         Self {
@@ -132,6 +139,7 @@ impl Gateway {
             audit,
             in_flight: AtomicUsize::new(0),
             loads,
+            buckets,
             shadows: Shadows::default(),
             exports,
         }
@@ -170,10 +178,10 @@ impl Gateway {
             return Ok(Replaced::Unchanged);
         }
         self.check(&current, &configuration)?;
-        let (issuers, metrics, loads) = (&self.issuers, &self.metrics, &self.loads);
-        let spans = self.exports.adopt(configuration.settings.tracing.as_ref(), metrics.spans());
-        let number = current.number + 1;
-        let next = Generation::new(number, configuration, issuers, metrics, loads, Some(&current.upstreams));
+        let (number, before) = (current.number + 1, Some(&current.upstreams));
+        let Self { issuers, metrics, loads, buckets, exports, .. } = self;
+        let spans = exports.adopt(configuration.settings.tracing.as_ref(), metrics.spans());
+        let next = Generation::new(number, configuration, issuers, metrics, loads, buckets, before);
         let next = Generation { spans, ..next };
         next.announce(&self.metrics);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
@@ -217,6 +225,7 @@ impl Gateway {
     pub fn tend(&self) {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).retain(is_used);
         self.shadows.tend();
+        self.buckets.tend(&self.metrics);
         self.current().upstreams.tend();
     }
 
@@ -260,10 +269,16 @@ impl Generation {
         issuers: &Arc<Issuers>,
         metrics: &Arc<Metrics>,
         loads: &Loads,
+        buckets: &Buckets,
         before: Option<&Upstreams>,
     ) -> Self {
         let Configuration { policy, settings, sha256 } = configuration;
         let (metadata, challenges) = told(&settings, &policy);
+        let rates = RateLimits::new(&policy, &settings, metrics, buckets);
+        let issuers = issuers.adopt(&settings);
+        if let (Some(rates), Some(fleet)) = (&rates, issuers.fleet()) {
+            rates.share(fleet);
+        }
         Self {
             number,
             sha256,
@@ -271,8 +286,10 @@ impl Generation {
             refusals: Refusals::new(challenges, &policy),
             outbound: Outbound::new(&settings, &policy),
             upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics), before),
-            issuers: issuers.adopt(&settings),
+            issuers,
             labels: Labels::new(metrics, &policy),
+            cors: Cors::new(&settings, &policy),
+            rates,
             metadata,
             spans: None,
             policy,

@@ -9,7 +9,9 @@ mod body;
 mod challenge;
 mod connection;
 mod context;
+mod cors;
 mod failure;
+mod farewell;
 mod form;
 mod forward;
 #[cfg(test)]
@@ -25,6 +27,7 @@ mod framing;
 )]
 pub(crate) mod fuzzing;
 mod generation;
+mod grpc;
 mod guard;
 mod head;
 mod head_checks;
@@ -40,6 +43,7 @@ mod outbound;
 mod patience;
 mod problem;
 mod proxy;
+mod rates;
 mod refusals;
 mod rehearsal;
 mod relay;
@@ -50,6 +54,7 @@ mod shadow;
 #[cfg(test)]
 mod socket_tests;
 mod sockets;
+mod tenure;
 mod tls;
 mod tls_files;
 mod token_endpoint;

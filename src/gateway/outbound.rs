@@ -12,7 +12,7 @@ use pingora::http::RequestHeader;
 
 use super::forward::Forward;
 use super::hygiene::Hygiene;
-use super::inbound::{self, Peer};
+use super::inbound::{self, Peer, X_FORWARDED_FOR};
 use super::trace::{self, TRACESTATE, Traced};
 use crate::config::{IdentityHeaders, Settings};
 use crate::issuer::IdentityValues;
@@ -46,7 +46,6 @@ struct IdentityNames {
     scopes: Option<Bytes>,
 }
 
-pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// RFC 9530, and what was there before it.
 const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),

@@ -4,6 +4,7 @@
 //! Nothing is decided here. What a phase does is in the module that it calls.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -149,6 +150,16 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         context.answered();
         prepare(response, session, context)
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        context.check_watched().map(|()| None)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {

@@ -17,8 +17,10 @@ use super::Outcome;
 use super::audit::Dropped;
 use super::connections::ConnectionEnd;
 use super::denials::{Denials, Denied};
+use super::fleet::SharedSeries;
 use super::labels::{Names, Series};
 use super::line::decision;
+use super::rates::RateBook;
 use super::register::Register;
 use super::result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 use super::shadow::ShadowSeries;
@@ -51,6 +53,8 @@ pub struct Metrics {
     connections_ended: [IntCounter; 5],
     upstreams: UpstreamMetrics,
     panics: IntCounter,
+    rates: RateBook,
+    shared: SharedSeries,
     state: Mutex<State>,
     usage: UsageBook,
     denials: Denials,
@@ -128,6 +132,8 @@ impl Metrics {
             connections_ended: ConnectionEnd::ALL.map(|end| ended.with_label_values(&[end.as_str()])),
             upstreams: UpstreamMetrics::new(&register)?,
             panics: register.counter("panics_total", PANICS)?,
+            rates: RateBook::new(&register)?,
+            shared: SharedSeries::new(&register)?,
             deprecated_uses: register.counters("deprecated_scope_uses_total", DEPRECATED_USES, &["scope"])?,
             state: Mutex::default(),
             usage: UsageBook::default(),
@@ -154,6 +160,7 @@ impl Metrics {
             let counter = self.deprecated_uses.with_label_values(&[scope.as_str()]);
             counter.inc_by(uses.saturating_sub(counter.get()));
         }
+        self.shared.refresh();
         if let Some(dropped) = &state.dropped {
             self.audit_dropped.inc_by(dropped.count().saturating_sub(self.audit_dropped.get()));
         }
@@ -242,6 +249,16 @@ impl Metrics {
         self.reporting_apis.set(i64::try_from(reporting_apis).unwrap_or(i64::MAX));
     }
 
+    /// What rate limits have come to.
+    pub fn rates(&self) -> &RateBook {
+        &self.rates
+    }
+
+    /// The series of the state that gateways share.
+    pub fn shared(&self) -> &SharedSeries {
+        &self.shared
+    }
+
     /// The series of candidates.
     pub fn shadow(&self) -> &ShadowSeries {
         &self.shadow
@@ -271,6 +288,11 @@ impl Metrics {
         expires_at: UnixTime,
     ) {
         self.usage.token_seen(scopes, client, expires_at);
+    }
+
+    /// Every scope of the policies in use, and until when one of its tokens that were seen is good.
+    pub fn scopes_carried(&self) -> Vec<(ScopeName, Option<UnixTime>)> {
+        self.usage.scopes_carried()
     }
 
     /// What a scope or privilege was used for; `None` if no policy in use has it.

@@ -23,7 +23,7 @@ use crate::token::{
 };
 
 #[track_caller]
-fn meaning(text: &str) -> (PolicySpec, Settings) {
+pub(super) fn meaning(text: &str) -> (PolicySpec, Settings) {
     let mut findings = Findings::default();
     let document = reading::document(yaml::parse(text).unwrap(), &mut findings).unwrap();
     let meaning = super::meaning(document, Path::new("/etc/scopegate"), &mut findings);
@@ -111,12 +111,14 @@ fn the_settings_are_what_the_file_says() {
         },
         forward_authorization: vec![false, true, true],
         body_bytes: vec![None, None, Some(1_048_576)],
+        cors: vec![None, None, None],
         limits: limits(),
         resource_metadata: Some(ResourceMetadata { resource: "https://api.example.com".into() }),
         revocations: Some(RevocationList {
             file: "/etc/scopegate/revoked.jsonl".into(),
             endpoint: Some("/oauth/revoke".into()),
         }),
+        shared_state: None,
         trusted_proxies: ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"].map(|net| net.parse().unwrap()).into(),
         audit: Audit { file: Some("/etc/scopegate/audit.jsonl".into()) },
         tracing: Some(tracing()),
@@ -141,6 +143,7 @@ fn limits() -> Limits {
         drain_timeout: Duration::from_secs(15),
         connections: 5000,
         connections_per_address: 100,
+        rate_limit_keys: 100_000,
         http2: Http2Limits { streams: 50, resets: 10, errors: 500 },
     }
 }
@@ -289,7 +292,7 @@ fn the_apis_are_what_the_file_says() {
     assert_eq!(data.name.as_str(), "default-data");
     assert_eq!(data.display_name.as_deref(), Some("Default Data"));
     assert_eq!(data.base_path.to_string(), "/integration/default-data");
-    assert_eq!(data.hosts, ["api.example.com".into(), "api.example.com:8443".into()]);
+    assert_eq!(data.hosts, ["api.example.com", "api.example.com:8443"].map(Box::<str>::from));
     assert_eq!([data.upstream, certificates.upstream], [UpstreamId(0), UpstreamId(1)]);
     let sources = [
         AccountSource::Path("account".into()),
