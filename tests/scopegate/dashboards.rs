@@ -31,6 +31,7 @@ apis:
   - name: data
     base_path: /data
     upstream: backend
+    rate_limits: [{ by: client, requests: 100, per: 1m }]
     scopes:
       - { name: data-read, deprecated: true, services: [/data/**] }
 "#;
