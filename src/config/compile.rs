@@ -30,6 +30,7 @@ mod tests;
 mod tls;
 mod token_endpoints;
 mod tracing;
+mod transport;
 mod upstreams;
 mod values;
 
@@ -119,7 +120,7 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
     let root = At::ROOT;
     server::check_version(document.version, root.key("version"), findings);
     let has_revocations = document.revocations.is_there();
-    let upstreams = upstreams::upstreams(document.upstreams, root.key("upstreams"), findings);
+    let upstreams = upstreams::upstreams(document.upstreams, root.key("upstreams"), directory, findings);
     let limits = limits::limits(document.limits, root.key("limits"), findings);
     let issuers = issuers::issuers(document.issuers, limits.token, root.key("issuers"), directory, findings);
     let known = server::Known { directory, issuers: &issuers };

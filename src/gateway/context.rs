@@ -15,6 +15,7 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
+pub(super) use self::answering::linger;
 use super::body::{BodyMeter, Excess};
 use super::cors::Cors;
 use super::failure::Failure;
@@ -25,6 +26,7 @@ use super::inbound::{self, Peer};
 use super::judge::{Asked, Findings, Judged, judge};
 use super::known::Known;
 use super::load::Carried;
+use super::onward::Way;
 use super::outbound::Sending;
 use super::problem::Answer;
 use super::rates::{Counting, Fields};
@@ -34,7 +36,7 @@ use super::tenure::Watched;
 use super::token_endpoint::{self, AskedToken};
 use super::trace::{self, Traced};
 use super::traced;
-use super::upstream::Turn;
+use super::upstream::{Pool, Turn};
 use crate::config::Limits;
 use crate::issuer::Moment;
 use crate::policy::{ClientId, Denial, TokenFault, has_browser_headers};
@@ -135,6 +137,17 @@ impl Context {
         };
         self.decided = Some(self.started.elapsed());
         answer
+    }
+
+    /// Which way the request goes to its upstream.
+    pub(super) fn way(&self) -> Way {
+        let pool = self.forward.as_ref().and_then(|forward| self.generation.upstreams.pool(forward.upstream()));
+        pool.map_or(Way::Usual, Pool::way)
+    }
+
+    /// Whether a form is sent in the place of the body that came.
+    pub(super) fn has_form(&self) -> bool {
+        self.forward.as_ref().is_some_and(|forward| forward.form().is_some())
     }
 
     /// Makes of the request that came the one to send.

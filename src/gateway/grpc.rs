@@ -137,6 +137,8 @@ fn of_failure(failure: Failure) -> Code {
     match failure {
         Failure::UpstreamUnavailable | Failure::UpstreamFailed => Code::Unavailable,
         Failure::UpstreamTimeout | Failure::RequestTimeout => Code::DeadlineExceeded,
+        // No gRPC call asks for one.
+        Failure::UpgradeImpossible => Code::Unimplemented,
         Failure::BodyTooLarge => Code::ResourceExhausted,
         Failure::RequestInvalid | Failure::Internal => Code::Internal,
         Failure::ClientGone => Code::Cancelled,

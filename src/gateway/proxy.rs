@@ -21,8 +21,9 @@ use super::failure::Failure;
 use super::generation::Gateway;
 use super::head_checks;
 use super::known::Known;
+use super::onward::forward;
 use super::outbound;
-use super::relay::{prepare, relay};
+use super::relay::prepare;
 use super::upstream::upgrading;
 use crate::config::Limits;
 
@@ -65,7 +66,7 @@ impl ProxyHttp for Proxy {
                 context.answer(session, answer).await;
                 Ok(true)
             }
-            None => relay(session, context).await,
+            None => forward(session, context).await,
         }
     }
 

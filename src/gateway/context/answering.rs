@@ -122,7 +122,8 @@ fn shared(request: &RequestHeader) -> Shared<'_> {
     Shared { method: &request.method, target: request.raw_path(), headers: &request.headers }
 }
 
-async fn linger(session: &mut Session) {
+/// Reads the rest of a body, or some of it, and throws it away.
+pub(in crate::gateway) async fn linger(session: &mut Session) {
     let waits_to_send = session.req_header().headers.contains_key(EXPECT);
     if waits_to_send || session.is_body_done() {
         return;
