@@ -110,6 +110,7 @@ impl Known {
             path: "/integration/default-data/acme/packets/42",
             status: 200,
             ended: None,
+            rate_limit: None,
             upstream_error: None,
             decision_time: Duration::from_micros(3),
             request_time: Duration::from_micros(345),

@@ -21,20 +21,17 @@ const AGENT: &str = "scopegate";
 /// If it cannot, or does not.
 pub(in crate::gateway) async fn probe(server: &Server, host: &str, path: Option<&str>) -> Result<()> {
     let times = Times::of(&server.transport, false);
-    let mut exchange = match &server.streams {
-        Some(streams) => {
-            let (place, _) = dial::http2(server, streams).await?;
-            let Some(path) = path else { return Ok(()) };
-            Exchange::Http2(Box::new(http2::Exchange::begin(place, asking(server, host, path)?, true).await?))
-        }
-        None => {
-            let (connection, _) = dial::http1(server, true).await?;
-            let Some(path) = path else { return Ok(()) };
-            let mut head = RequestHeader::build(Method::GET, path.as_bytes(), None)?;
-            head.insert_header(HOST, host)?;
-            head.insert_header(USER_AGENT, AGENT)?;
-            Exchange::Http1(Box::new(http1::Exchange::begin(connection, head, true, times).await?))
-        }
+    let mut exchange = if let Some(streams) = &server.streams {
+        let (place, _) = dial::http2(server, streams).await?;
+        let Some(path) = path else { return Ok(()) };
+        Exchange::Http2(Box::new(http2::Exchange::begin(place, asking(server, host, path)?, true).await?))
+    } else {
+        let (connection, _) = dial::http1(server, true).await?;
+        let Some(path) = path else { return Ok(()) };
+        let mut head = RequestHeader::build(Method::GET, path.as_bytes(), None)?;
+        head.insert_header(HOST, host)?;
+        head.insert_header(USER_AGENT, AGENT)?;
+        Exchange::Http1(Box::new(http1::Exchange::begin(connection, head, true, times).await?))
     };
     match status(&mut exchange, times).await? {
         status if status.is_success() => Ok(()),
@@ -42,12 +39,23 @@ pub(in crate::gateway) async fn probe(server: &Server, host: &str, path: Option<
     }
 }
 
+/// Of an answer that was read to its end.
 async fn status(exchange: &mut Exchange, times: Times) -> Result<StatusCode> {
+    let mut status = None;
     loop {
-        if let Event::Answered(HttpTask::Header(head, _)) = exchange.step(&mut None, times).await?
-            && !head.status.is_informational()
-        {
-            return Ok(head.status);
+        let Event::Answered(task) = exchange.step(&mut None, times).await? else { continue };
+        let is_end = task.is_end();
+        match task {
+            HttpTask::Header(head, _) if !head.status.is_informational() => status = Some(head.status),
+            HttpTask::Failed(error) => return Err(error.into_up()),
+            HttpTask::Header(..)
+            | HttpTask::Body(..)
+            | HttpTask::UpgradedBody(..)
+            | HttpTask::Trailer(_)
+            | HttpTask::Done => {}
+        }
+        if let (true, Some(status)) = (is_end, status) {
+            return Ok(status);
         }
     }
 }

@@ -132,12 +132,10 @@ impl Pool {
             resolved.renew(&self.upstream.name, &server.address);
             let name = &server.address;
             let series = self.load.series();
-            servers.extend(resolved.addresses.iter().map(|address| match known.get(&(*address, &*name.host)) {
-                Some(known) => (Arc::clone(known), server.weight),
-                None => {
-                    let new = Server::new(*address, name, &self.upstream, self.tls.clone(), series.clone());
-                    (Arc::new(new), server.weight)
-                }
+            let new = |address| Arc::new(Server::new(address, name, &self.upstream, self.tls.clone(), series.clone()));
+            servers.extend(resolved.addresses.iter().map(|address| {
+                let known = known.get(&(*address, &*name.host));
+                (known.map_or_else(|| new(*address), |known| Arc::clone(known)), server.weight)
             }));
         }
         self.servers.store(Arc::new(Servers::new(servers, &self.upstream, self.load.series())));
