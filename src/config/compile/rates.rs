@@ -119,14 +119,13 @@ fn scopes(list: List<String>, at: At<'_>, spec: Option<&ApiSpec>, findings: &mut
     let mut names = Vec::new();
     for (place, text) in items(list, at, findings) {
         let Some(spec) = spec else { continue };
-        match spec.scopes.iter().find(|scope| scope.name.as_str() == text) {
-            Some(scope) => names.push(scope.name.clone()),
-            None => {
-                let message = format!("the api {} has no scope {}", Quoted(spec.name.as_str()), Quoted(&text));
-                let near = suggest::nearest(&text, spec.scopes.iter().map(|scope| scope.name.as_str()));
-                let help = near.map_or_else(|| "name a scope of this api".to_owned(), suggest::perhaps);
-                findings.add(Finding::new(at.nth(place), message).help(help));
-            }
+        if let Some(scope) = spec.scopes.iter().find(|scope| scope.name.as_str() == text) {
+            names.push(scope.name.clone());
+        } else {
+            let message = format!("the api {} has no scope {}", Quoted(spec.name.as_str()), Quoted(&text));
+            let near = suggest::nearest(&text, spec.scopes.iter().map(|scope| scope.name.as_str()));
+            let help = near.map_or_else(|| "name a scope of this api".to_owned(), suggest::perhaps);
+            findings.add(Finding::new(at.nth(place), message).help(help));
         }
     }
     names
