@@ -9,6 +9,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::format_push_string,
+    clippy::too_many_lines,
     reason = "a test that meets what it does not expect fails, and what it measures it prints"
 )]
 
