@@ -6,10 +6,12 @@
 
 mod balancing;
 mod compile;
+mod cors;
 mod document;
 mod entry;
 mod expectation;
 mod finding;
+mod fleet;
 mod limits;
 mod locate;
 mod mapping;
@@ -27,6 +29,7 @@ mod suggest;
 mod test_document;
 #[cfg(test)]
 mod tests;
+mod tracing;
 mod transport;
 mod yaml;
 
@@ -36,7 +39,9 @@ use crate::policy::Policy;
 
 pub use balancing::{Balance, Ejection, HealthCheck, Retries, UpstreamServer};
 pub use compile::{compile, compile_candidate, expectations};
+pub use cors::{Cors, Origins};
 pub use expectation::{Expectation, Expected};
+pub use fleet::{OnOutage, SharedState};
 pub use limits::{Http2Limits, Limits};
 pub use narrow::{Narrowing, narrowed};
 pub use problem::{INVALID, Problem, Problems, Severity, remarked, rendered};
@@ -48,6 +53,7 @@ pub use settings::{
     Upstream,
 };
 pub use source::{SourceFile, Unreadable};
+pub use tracing::{FollowParents, Sampling, Share, Tracing};
 pub use transport::{ClientIdentity, Transport, UpstreamTls};
 
 /// A file's text, and what to call it.

@@ -12,7 +12,10 @@ use http::header::HeaderName;
 use ipnet::IpNet;
 
 use super::balancing::{Balance, Ejection, HealthCheck, Retries, UpstreamServer};
+use super::cors::Cors;
+use super::fleet::SharedState;
 use super::limits::Limits;
+use super::tracing::Tracing;
 use super::transport::Transport;
 use crate::policy::ScopeName;
 use crate::token::{AssertionAlgorithm, IssuerRules, ScopeSyntax};
@@ -40,16 +43,22 @@ pub struct Settings {
     pub forward_authorization: Vec<bool>,
     /// The largest body of a request in bytes, where it is bounded, for each api by its place in the file.
     pub body_bytes: Vec<Option<u64>>,
+    /// What pages of other origins are told, for each api by its place in the file.
+    pub cors: Vec<Option<Cors>>,
     /// RFC 9728, if served.
     pub resource_metadata: Option<ResourceMetadata>,
     /// The list of revoked tokens, if there is one.
     pub revocations: Option<RevocationList>,
+    /// Where gateways share what they know, if they do.
+    pub shared_state: Option<SharedState>,
     /// Peers whose `Client-Cert` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The candidate that live requests are judged by besides, if there is one.
     pub shadow: Option<PathBuf>,
     /// Where audit lines go. Fixed at start.
     pub audit: Audit,
+    /// Where spans of requests go, if anywhere.
+    pub tracing: Option<Tracing>,
     /// Whether a configuration that lacks a scope in use is refused.
     pub removal_guard: bool,
 }

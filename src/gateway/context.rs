@@ -2,19 +2,22 @@
 //!
 //! The phases of `proxy` call it in their order.
 
+mod answering;
 mod tries;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{EXPECT, HeaderValue};
-use http::{Method, StatusCode};
+use http::StatusCode;
+use http::header::HeaderValue;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
+pub(super) use self::answering::linger;
 use super::body::{BodyMeter, Excess};
+use super::cors::Cors;
 use super::failure::Failure;
 use super::forward::Forward;
 use super::generation::{Gateway, Generation};
@@ -26,20 +29,18 @@ use super::load::Carried;
 use super::onward::Way;
 use super::outbound::Sending;
 use super::problem::Answer;
+use super::rates::{Counting, Fields};
 use super::revocation::{self, is_revocation, revoke};
 use super::shadow::Shadow;
+use super::tenure::Watched;
 use super::token_endpoint::{self, AskedToken};
-use super::trace;
+use super::trace::{self, Traced};
+use super::traced;
 use super::upstream::{Pool, Turn};
 use crate::config::Limits;
 use crate::issuer::Moment;
-use crate::policy::{ClientId, Denial, Reason, TokenFault, has_browser_headers};
+use crate::policy::{ClientId, Denial, TokenFault, has_browser_headers};
 use crate::record::{HeldScopes, Outcome, Seen, record};
-
-/// How much of a refused request's body is read and thrown away, and how long that may take, so that
-/// a client that is still sending gets to read its answer (RFC 9112 section 9.6).
-const LINGER_BYTES: usize = 256 * 1024;
-const LINGER_TIME: Duration = Duration::from_secs(1);
 
 /// One request, from its head to its record.
 pub(super) struct Context {
@@ -54,6 +55,8 @@ pub(super) struct Context {
     answered: Option<Duration>,
     peer: Peer,
     pub(super) request_id: HeaderValue,
+    /// Its place in its trace, where there are spans.
+    traced: Option<Traced>,
     found: Findings,
     /// Only a permit leads to one, and only one leads to an upstream.
     forward: Option<Forward>,
@@ -63,6 +66,8 @@ pub(super) struct Context {
     /// Its place among the requests of its upstream.
     carried: Option<Carried>,
     body: BodyMeter,
+    /// Where the exchange goes on after its answer has begun.
+    watched: Option<Watched>,
     /// What went wrong last; nothing once a server was connected to.
     pub(super) failure: Option<Failure>,
 }
@@ -81,12 +86,14 @@ impl Context {
             answered: None,
             peer: Peer { address: None, trusted: false, tls: false, local: None },
             request_id: HeaderValue::from_static("-"),
+            traced: None,
             found: Findings::default(),
             forward: None,
             turn: None,
             retried: 0,
             carried: None,
             body: BodyMeter::default(),
+            watched: None,
             failure: None,
         }
     }
@@ -103,7 +110,11 @@ impl Context {
         if inbound::proof(&session.req_header().headers).is_some() {
             self.peer.local = session.server_addr().and_then(|address| address.as_inet()).copied();
         }
-        self.request_id = trace::request_id(&session.req_header().headers);
+        let headers = &session.req_header().headers;
+        self.request_id = trace::request_id(headers);
+        if let Some(spans) = &self.generation.spans {
+            self.traced = Some(Traced::new(headers, spans.sampling(), self.peer.trusted));
+        }
         Ok(())
     }
 
@@ -122,7 +133,7 @@ impl Context {
                 // On the heap, so that what every request carries along stays small.
                 Some(Box::pin(revoke(session, &asked, &mut self.found)).await)
             }
-            None => self.decide(session).await.err().map(|denial| self.refuse(&denial)),
+            None => self.decide(session).await.unwrap_or_else(|denial| Some(self.refuse(&denial))),
         };
         self.decided = Some(self.started.elapsed());
         answer
@@ -152,7 +163,7 @@ impl Context {
 
     fn sending(&self) -> Sending<'_> {
         let identity = self.found.caller.as_deref().map(|caller| &caller.headers);
-        Sending { identity, peer: self.peer, request_id: &self.request_id }
+        Sending { identity, peer: self.peer, request_id: &self.request_id, traced: self.traced.as_ref() }
     }
 
     /// The bounds by which it is served.
@@ -186,35 +197,6 @@ impl Context {
         }
     }
 
-    /// Answers, and leaves the connection so that nothing of this request is read as the next one:
-    /// pingora closes it where the body was not read to its end. Where a request is ambiguous, so is
-    /// what comes after it.
-    pub(super) async fn answer(&mut self, session: &mut Session, answer: Answer) {
-        if matches!(self.found.reason, Some(Reason::PathAmbiguous | Reason::HeaderAmbiguous)) {
-            session.set_keepalive(None);
-        }
-        let has_body = session.req_header().method != Method::HEAD;
-        // Who does not take the answer has gone: there is nobody to tell.
-        if let Ok(head) = answer.head()
-            && session.write_response_header(Box::new(head), !has_body).await.is_ok()
-            && has_body
-        {
-            let _ = session.write_response_body(Some(answer.body), true).await;
-        }
-        self.answered = Some(self.started.elapsed());
-        linger(session).await;
-    }
-
-    /// Answers a request that was allowed and could not be served, if that can still be done; the
-    /// status, 0 if not.
-    pub(super) async fn fail(&mut self, session: &mut Session, error: &Error) -> u16 {
-        let failure = *self.failure.get_or_insert_with(|| Failure::of(error));
-        let Some(answer) = failure.answer(&self.request_id).filter(|_| written(session).is_none()) else { return 0 };
-        let status = answer.status.as_u16();
-        self.answer(session, answer).await;
-        status
-    }
-
     /// Records what became of the request.
     pub(super) fn record(&self, session: &Session) {
         let Some(reason) = self.found.reason else { return };
@@ -245,12 +227,21 @@ impl Context {
             method: head.method.as_str(),
             path: &String::from_utf8_lossy(path),
             status: written(session).map_or(0, |status| status.as_u16()),
+            rate_limit: self
+                .found
+                .rate_limit
+                .and_then(|id| policy.rate_limit(id))
+                .map(|limit| limit.spec.name.as_str()),
+            ended: self.watched.as_ref().and_then(Watched::why),
             upstream_error: self.failure.and_then(Failure::upstream_error),
             decision_time: self.decided.unwrap_or_default(),
             request_time: self.answered.unwrap_or_else(|| self.started.elapsed()),
             seen: self.seen(session),
         };
         record(&outcome, &self.generation.labels, self.gateway.audit());
+        if let (Some(spans), Some(traced)) = (&self.generation.spans, &self.traced) {
+            traced::record(spans, traced, &outcome, head, self.peer);
+        }
         if let Some(shadow) = &self.shadow {
             shadow.record(&self.found.compared, &outcome, self.gateway.metrics(), self.gateway.audit());
         }
@@ -284,12 +275,16 @@ impl Context {
         {
             return None;
         }
-        let (answer, reason) = metadata.answer(path, &head.method, &self.request_id);
+        let (mut answer, reason) = metadata.answer(path, &head.method, &self.request_id);
+        if self.generation.cors.is_some() {
+            Cors::share_public(&mut answer);
+        }
         self.found.reason = Some(reason);
         Some(answer)
     }
 
-    async fn decide(&mut self, session: &mut Session) -> Result<(), Denial> {
+    /// The answer, if the request goes no further.
+    async fn decide(&mut self, session: &mut Session) -> Result<Option<Answer>, Denial> {
         let raw_head = raw_head(session);
         let asked = Asked {
             generation: &self.generation,
@@ -299,16 +294,22 @@ impl Context {
             certificate: Known::certificate(session.digest()),
             now: self.now(),
             shadow: self.shadow.as_deref(),
+            is_under_way: false,
         };
         let forward = match judge(&asked, &mut self.found).await? {
             Judged::Permitted(forward) => forward,
+            Judged::Preflight(api) => {
+                let cors = self.generation.cors.as_ref();
+                return Ok(cors.map(|cors| cors.answer(api, &self.request_id)));
+            }
             Judged::AsksForToken(endpoint) => {
                 let asked = AskedToken { generation: &self.generation, endpoint, peer: self.peer };
                 // On the heap, as above.
                 Box::pin(token_endpoint::judge(session, &asked, &mut self.found)).await?
             }
         };
-        self.take(forward, session.req_header()).inspect_err(|denial| self.found.refuse(denial))
+        self.take(forward, session.req_header()).inspect_err(|denial| self.found.refuse(denial))?;
+        Ok(None)
     }
 
     /// Takes what was permitted into work, within the bounds of its api and its upstream.
@@ -321,11 +322,20 @@ impl Context {
                 return Err(Denial::BodyTooLarge { api });
             }
         }
+        if let Some(rates) = self.generation.rates.as_deref() {
+            let counting = Counting { rates, generation: &self.generation, forward: &forward, head, peer: self.peer };
+            counting.count(&mut self.found)?;
+        }
         // INVARIANT: an api's upstream is one of its generation.
         let pool = self.generation.upstreams.pool(forward.upstream()).ok_or(Denial::RouteUnknown)?;
         self.carried = Some(pool.carry().ok_or(Denial::Overloaded { api })?);
         self.forward = Some(forward);
         Ok(())
+    }
+
+    /// What an answer tells of rate limits.
+    pub(super) fn limits_told(&self) -> Option<&Fields> {
+        self.found.limits_told.as_deref()
     }
 
     fn refuse(&self, denial: &Denial) -> Answer {
@@ -357,20 +367,4 @@ fn raw_head(session: &Session) -> bytes::Bytes {
 fn written(session: &Session) -> Option<StatusCode> {
     let status = session.response_written()?.status;
     (!status.is_informational() || session.was_upgraded()).then_some(status)
-}
-
-/// Reads the rest of a body, or some of it, and throws it away.
-pub(super) async fn linger(session: &mut Session) {
-    let waits_to_send = session.req_header().headers.contains_key(EXPECT);
-    if waits_to_send || session.is_body_done() {
-        return;
-    }
-    let read = async {
-        let mut left = LINGER_BYTES;
-        while let (Ok(Some(bytes)), true) = (session.read_request_body().await, left > 0) {
-            left = left.saturating_sub(bytes.len());
-        }
-    };
-    // Whatever comes of it, the connection is closed.
-    let _ = tokio::time::timeout(LINGER_TIME, read).await;
 }

@@ -6,17 +6,19 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
 
 use super::challenge::Challenges;
+use super::cors::Cors;
 use super::guard::{self, StillCarried};
 use super::load::Loads;
 use super::metadata::Metadata;
 use super::onward::AllTls;
 use super::outbound::Outbound;
+use super::rates::{Buckets, RateLimits};
 use super::refusals::Refusals;
 use super::shadow::Shadows;
 use super::upstream::Upstreams;
@@ -24,6 +26,7 @@ use crate::config::{Configuration, Settings};
 use crate::issuer::{IssuerSet, Issuers};
 use crate::policy::Policy;
 use crate::record::{AuditSink, Labels, Metrics, steady_now};
+use crate::spans::{Exports, Spans};
 
 /// What `DPoP` proofs may be signed with, as challenges and metadata list it.
 const PROOF_ALGORITHMS: &str = "ES256 ES384 EdDSA PS256 PS384 PS512 RS256 RS384 RS512";
@@ -48,7 +51,12 @@ pub struct Generation {
     pub(super) refusals: Refusals,
     pub(super) outbound: Outbound,
     pub(super) metadata: Option<Metadata>,
+    pub(super) cors: Option<Box<Cors>>,
     pub(super) upstreams: Upstreams,
+    /// `None`: there are none.
+    pub(super) rates: Option<Box<RateLimits>>,
+    /// Where spans of its requests go, if anywhere.
+    pub(super) spans: Option<Arc<Spans>>,
 }
 
 /// The gateway of this process: the generation in force, and what outlives generations.
@@ -66,7 +74,9 @@ pub struct Gateway {
     in_flight: AtomicUsize,
     loads: Loads,
     server_tls: AllTls,
+    buckets: Buckets,
     shadows: Shadows,
+    exports: Exports,
 }
 
 /// What outlives generations, as one is made of it.
@@ -76,6 +86,7 @@ struct Lasting<'g> {
     metrics: &'g Arc<Metrics>,
     loads: &'g Loads,
     server_tls: &'g AllTls,
+    buckets: &'g Buckets,
 }
 
 /// That a generation was put in force.
@@ -125,9 +136,13 @@ impl Gateway {
     /// blocks as long as that takes.
     #[must_use]
     pub fn new(configuration: Configuration, issuers: Arc<Issuers>, metrics: Arc<Metrics>, audit: AuditSink) -> Self {
-        let (loads, server_tls) = (Loads::default(), AllTls::default());
-        let lasting = Lasting { issuers: &issuers, metrics: &metrics, loads: &loads, server_tls: &server_tls };
+        let (loads, server_tls, buckets, exports) =
+            (Loads::default(), AllTls::default(), Buckets::default(), Exports::default());
+        let spans = exports.adopt(configuration.settings.tracing.as_ref(), metrics.spans());
+        let lasting =
+            Lasting { issuers: &issuers, metrics: &metrics, loads: &loads, server_tls: &server_tls, buckets: &buckets };
         let first = Generation::new(1, configuration, lasting, None);
+        let first = Generation { spans, ..first };
         first.announce(&metrics);
         let past = Mutex::new(VecDeque::from([first.put_in_force()]));
         Self {
@@ -140,7 +155,9 @@ impl Gateway {
             in_flight: AtomicUsize::new(0),
             loads,
             server_tls,
+            buckets,
             shadows: Shadows::default(),
+            exports,
         }
     }
 
@@ -177,10 +194,12 @@ impl Gateway {
             return Ok(Replaced::Unchanged);
         }
         self.check(&current, &configuration)?;
-        let Self { issuers, metrics, loads, server_tls, .. } = self;
-        let lasting = Lasting { issuers, metrics, loads, server_tls };
-        let next = Generation::new(current.number + 1, configuration, lasting, Some(&current.upstreams));
-        let number = next.number;
+        let (number, before) = (current.number + 1, Some(&current.upstreams));
+        let Self { issuers, metrics, loads, server_tls, buckets, exports, .. } = self;
+        let spans = exports.adopt(configuration.settings.tracing.as_ref(), metrics.spans());
+        let lasting = Lasting { issuers, metrics, loads, server_tls, buckets };
+        let next = Generation::new(number, configuration, lasting, before);
+        let next = Generation { spans, ..next };
         next.announce(&self.metrics);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         past.push_back(next.put_in_force());
@@ -223,6 +242,7 @@ impl Gateway {
     pub fn tend(&self) {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).retain(is_used);
         self.shadows.tend();
+        self.buckets.tend(&self.metrics);
         self.current().upstreams.tend();
     }
 
@@ -234,6 +254,11 @@ impl Gateway {
     /// The TLS towards all servers.
     pub(super) fn server_tls(&self) -> &AllTls {
         &self.server_tls
+    }
+
+    /// Has the spans that wait sent, for as long as that may take. There are no more after that.
+    pub fn end_spans(&self, patience: Duration) {
+        self.exports.end(patience);
     }
 
     /// Has servers checked and brings back those that were ejected, where it is time. To be called again and
@@ -267,8 +292,13 @@ impl Generation {
 
     fn new(number: u64, configuration: Configuration, lasting: Lasting<'_>, before: Option<&Upstreams>) -> Self {
         let Configuration { policy, settings, sha256 } = configuration;
-        let Lasting { issuers, metrics, loads, server_tls } = lasting;
+        let Lasting { issuers, metrics, loads, server_tls, buckets } = lasting;
         let (metadata, challenges) = told(&settings, &policy);
+        let rates = RateLimits::new(&policy, &settings, metrics, buckets);
+        let issuers = issuers.adopt(&settings);
+        if let (Some(rates), Some(fleet)) = (&rates, issuers.fleet()) {
+            rates.share(fleet);
+        }
         Self {
             number,
             sha256,
@@ -276,9 +306,12 @@ impl Generation {
             refusals: Refusals::new(challenges, &policy),
             outbound: Outbound::new(&settings, &policy),
             upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics), server_tls, before),
-            issuers: issuers.adopt(&settings),
+            issuers,
             labels: Labels::new(metrics, &policy),
+            cors: Cors::new(&settings, &policy),
+            rates,
             metadata,
+            spans: None,
             policy,
             settings,
         }

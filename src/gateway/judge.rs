@@ -13,12 +13,13 @@ use super::forward::Forward;
 use super::generation::Generation;
 use super::head_checks::{self, HeadSize};
 use super::inbound::{self, Peer};
+use super::rates::Fields;
 use super::shadow::{Compared, Met, Shadow};
 use crate::config::Limits;
 use crate::issuer::{Authenticated, Moment, Presented};
 use crate::policy::{
-    ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Reported, Request,
-    ScopeId, ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault,
+    ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, RateLimitId, Reason,
+    Reported, Request, ScopeId, ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault,
 };
 use crate::token::{Credential, credential};
 
@@ -34,6 +35,8 @@ pub(super) struct Asked<'r> {
     pub(super) now: Moment,
     /// The candidate that it is judged by besides.
     pub(super) shadow: Option<&'r Shadow>,
+    /// Whether it was let through before and goes on: what binds its token was shown then.
+    pub(super) is_under_way: bool,
 }
 
 /// What was found of a request, for its record.
@@ -49,6 +52,10 @@ pub(super) struct Findings {
     /// The scopes for want of which it is refused.
     pub(super) wanted: ScopeIds,
     pub(super) service: Option<ServiceId>,
+    /// The rate limit that it goes beyond.
+    pub(super) rate_limit: Option<RateLimitId>,
+    /// What its answer tells of rate limits.
+    pub(super) limits_told: Option<Box<Fields>>,
     /// Whether the account is written in.
     pub(super) injected: bool,
     /// The certificate that a trusted proxy tells of.
@@ -65,6 +72,8 @@ pub(super) struct Findings {
 pub(super) enum Judged {
     /// It may pass.
     Permitted(Forward),
+    /// A browser asks whether a page may call the api: it is to be told.
+    Preflight(ApiId),
     /// It asks for a token: its form is to be judged.
     AsksForToken(TokenEndpointId),
 }
@@ -88,10 +97,8 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denia
     let host = inbound::host(&head.headers)?;
     let method = MethodSet::of_request(head.method.as_str());
     let request = Request { method, target: &target, host, headers: &head.headers };
-    if let Some(endpoint) = policy.find_token_endpoint(&request) {
-        found.api = policy.token_endpoint(endpoint).map(|endpoint| endpoint.api);
-        policy.check_token_request(endpoint, &request)?;
-        return Ok(Judged::AsksForToken(endpoint));
+    if let Some(judged) = judge_unrouted(asked, &request, found)? {
+        return Ok(judged);
     }
     let route = policy.find(request)?;
     found.api = route.nearest_api();
@@ -124,6 +131,21 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denia
     Ok(Judged::Permitted(forward))
 }
 
+/// What is judged before any service is looked at: preflights, and requests for tokens.
+fn judge_unrouted(asked: &Asked<'_>, request: &Request<'_>, found: &mut Findings) -> Result<Option<Judged>, Denial> {
+    let policy = &asked.generation.policy;
+    if let Some(cors) = &asked.generation.cors
+        && let Some(api) = cors.preflight(&asked.head.method, request, policy)?
+    {
+        (found.api, found.reason) = (Some(api), Some(Reason::Preflight));
+        return Ok(Some(Judged::Preflight(api)));
+    }
+    let Some(endpoint) = policy.find_token_endpoint(request) else { return Ok(None) };
+    found.api = policy.token_endpoint(endpoint).map(|endpoint| endpoint.api);
+    policy.check_token_request(endpoint, request)?;
+    Ok(Some(Judged::AsksForToken(endpoint)))
+}
+
 fn identity<'c>(
     caller: &'c Result<Option<Arc<Authenticated>>, Denial>,
     certificate: Option<&'c Certificate>,
@@ -144,6 +166,9 @@ async fn authenticate(
 ) -> Result<Option<Arc<Authenticated>>, Denial> {
     let Asked { generation, head, peer, now, .. } = *asked;
     let Some(credential) = credential(&head.headers)? else { return Ok(None) };
+    if asked.is_under_way {
+        return generation.issuers.know(credential.token, &generation.policy, generation.number, now).await.map(Some);
+    }
     let proof = inbound::proof(&head.headers);
     check_shown(&credential, proof, &generation.settings.limits, || {
         let asked = inbound::asked_host(&head.headers, peer, host);

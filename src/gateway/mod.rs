@@ -9,7 +9,9 @@ mod body;
 mod challenge;
 mod connection;
 mod context;
+mod cors;
 mod failure;
+mod farewell;
 mod form;
 mod forward;
 #[cfg(test)]
@@ -25,6 +27,7 @@ mod framing;
 )]
 pub(crate) mod fuzzing;
 mod generation;
+mod grpc;
 mod guard;
 mod head;
 mod head_checks;
@@ -41,6 +44,7 @@ mod outbound;
 mod patience;
 mod problem;
 mod proxy;
+mod rates;
 mod refusals;
 mod rehearsal;
 mod relay;
@@ -51,12 +55,14 @@ mod shadow;
 #[cfg(test)]
 mod socket_tests;
 mod sockets;
+mod tenure;
 mod tls;
 mod tls_changes;
 mod tls_files;
 mod token_endpoint;
 mod token_error;
 mod trace;
+mod traced;
 mod upstream;
 
 pub use generation::{Gateway, Generation, NeedsRestart, NotReplaced, PutInForce, Replaced};

@@ -4,6 +4,7 @@
 //! Nothing is decided here. What a phase does is in the module that it calls.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,6 +24,7 @@ use super::known::Known;
 use super::onward::forward;
 use super::outbound;
 use super::relay::prepare;
+use super::upstream::upgrading;
 use crate::config::Limits;
 
 /// The gateway as pingora runs it.
@@ -68,9 +70,10 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
         let turn = context.turn().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
-        turn.next().map(|server| server.peer()).ok_or_else(|| Error::new_up(ErrorType::ConnectError))
+        let peer = turn.next().map(|server| server.peer()).ok_or_else(|| Error::new_up(ErrorType::ConnectError))?;
+        Ok(if session.is_upgrade_req() { upgrading(peer) } else { peer })
     }
 
     fn fail_to_connect(
@@ -150,6 +153,16 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         context.answered();
         prepare(response, session, context)
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        context.check_watched().map(|()| None)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {

@@ -68,12 +68,14 @@ fn usual() -> Vec<Denial> {
         Denial::AccountAmbiguous { api },
         Denial::ClientTypeRejected { api },
         Denial::IssuerUnavailable,
+        Denial::SharedStateUnavailable,
         Denial::Overloaded { api },
         Denial::ClientUnknown,
         Denial::CertificateMismatch,
         Denial::ClientAccountMismatch,
         Denial::ScopeUndefined,
         Denial::BodyTooLarge { api },
+        Denial::OriginRejected { api },
     ];
     [Denial::TokenMissing].into_iter().chain(faults.map(Denial::Token)).chain(others).collect()
 }

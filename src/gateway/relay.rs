@@ -90,16 +90,23 @@ pub(super) async fn relay(session: &mut Session, context: &mut Context) -> Resul
 ///
 /// # Errors
 /// If it must not be told on.
-pub(super) fn prepare(response: &mut ResponseHeader, session: &Session, context: &Context) -> Result<()> {
+pub(super) fn prepare(response: &mut ResponseHeader, session: &Session, context: &mut Context) -> Result<()> {
     let switches = response.status == StatusCode::SWITCHING_PROTOCOLS;
     if switches && !(session.is_upgrade_req() && hygiene::is_to_websocket(response)) {
         return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
     }
     hygiene::clean_response(response);
+    if let Some(told) = context.limits_told().filter(|_| !response.status.is_informational()) {
+        // Beside those of the upstream, if it has some: they are lists.
+        for (name, value) in told.headers() {
+            response.append_header(name, value)?;
+        }
+    }
     if !response.status.is_informational() && !response.headers.contains_key(&REQUEST_ID) {
         response.insert_header("X-Request-Id", context.request_id.clone())?;
     }
-    Ok(())
+    context.watch(session, response);
+    context.share(session.req_header(), response)
 }
 
 impl Exchange<'_> {

@@ -11,6 +11,7 @@ mod names;
 mod pool;
 mod server;
 mod turn;
+mod upgrading;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,6 +19,7 @@ use std::time::Instant;
 pub(super) use pool::Pool;
 pub(super) use server::Server;
 pub(super) use turn::Turn;
+pub(super) use upgrading::upgrading;
 
 use super::load::Load;
 use super::onward::AllTls;

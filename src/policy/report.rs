@@ -26,12 +26,15 @@ impl Denial {
             | Self::HeaderAmbiguous(_)
             | Self::HeadTooLarge(_)
             | Self::BodyTooLarge { .. }
+            | Self::RateLimited { .. }
             | Self::Overloaded { .. }
+            | Self::OriginRejected { .. }
             | Self::TokenRequest { .. }
             | Self::Token(TokenFault::Revoked) => Reporting::Never,
             Self::TokenMissing
             | Self::Token(_)
             | Self::IssuerUnavailable
+            | Self::SharedStateUnavailable
             | Self::ClientUnknown
             | Self::CertificateMismatch
             | Self::ClientAccountMismatch => Reporting::Nobody,

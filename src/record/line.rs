@@ -29,9 +29,11 @@ pub(crate) fn append(outcome: &Outcome<'_>, line: &mut Vec<u8>) {
     text(",\"path\":", outcome.path, line);
     number(",\"status\":", outcome.status.into(), line);
     optional(",\"upstream_error\":", outcome.upstream_error, line);
+    optional(",\"ended\":", outcome.ended.map(Reason::as_str), line);
     number(",\"microseconds\":", microseconds(outcome.decision_time), line);
     number(",\"duration_microseconds\":", microseconds(outcome.request_time), line);
     seen(&outcome.seen, line);
+    optional(",\"rate_limit\":", outcome.rate_limit, line);
     line.extend_from_slice(b"}\n");
 }
 
@@ -67,12 +69,13 @@ fn seen(seen: &Seen<'_>, line: &mut Vec<u8>) {
 }
 
 /// Whether a decision of this reason allows.
-pub(super) fn decision(reason: Reason) -> &'static str {
+pub(crate) fn decision(reason: Reason) -> &'static str {
     match reason {
-        Reason::Public | Reason::Granted | Reason::Reported => "allow",
+        Reason::Preflight | Reason::Public | Reason::Granted | Reason::Reported => "allow",
         Reason::HeadTooLarge
         | Reason::PathAmbiguous
         | Reason::HeaderAmbiguous
+        | Reason::OriginRejected
         | Reason::FormRejected
         | Reason::TokenMissing
         | Reason::TokenMalformed
@@ -85,6 +88,7 @@ pub(super) fn decision(reason: Reason) -> &'static str {
         | Reason::TokenExpired
         | Reason::TokenNotYetValid
         | Reason::IssuerUnavailable
+        | Reason::SharedStateUnavailable
         | Reason::TokenRevoked
         | Reason::BindingMismatch
         | Reason::ClientUnknown
@@ -99,6 +103,7 @@ pub(super) fn decision(reason: Reason) -> &'static str {
         | Reason::AccountAmbiguous
         | Reason::AccountForbidden
         | Reason::BodyTooLarge
+        | Reason::RateLimited
         | Reason::Overloaded => "deny",
     }
 }
@@ -272,9 +277,9 @@ mod tests {
                 r#""client":"acme-integration","subject":"s-1","account":"acme","#,
                 r#""scopes":["orders.read","orders.write"],"granted_by":"orders.read","#,
                 r#""service":"GET /orders/{account}/**","method":"GET","path":"/orders/acme/1","#,
-                r#""status":200,"upstream_error":null,"microseconds":2,"duration_microseconds":4321,"#,
+                r#""status":200,"upstream_error":null,"ended":null,"microseconds":2,"duration_microseconds":4321,"#,
                 r#""api":"orders","account_sources":[],"injected":false,"host":"api.example","browser":false,"#,
-                r#""token_scopes":[],"token_accounts":[],"certificate":null}"#,
+                r#""token_scopes":[],"token_accounts":[],"certificate":null,"rate_limit":null}"#,
                 "\n"
             )
         );

@@ -25,6 +25,10 @@ pub(super) fn why(facts: &Facts<'_>) -> String {
             "the gateway itself answers at this path: whoever has a token revokes it here, which is not tried"
                 .to_owned()
         }
+        Ending::Answered(Own::Preflight, _) => {
+            "a browser asks whether a page of another origin may call, and the api's `cors` lists that origin"
+                .to_owned()
+        }
         Ending::Forwarded(sent) => {
             let service = sent.service.and_then(|id| facts.policy.service(id)).map_or("", |service| service.as_str());
             match sent.basis {
@@ -109,6 +113,10 @@ impl Facts<'_> {
             }
             Denial::HeaderAmbiguous(fault) => fault.to_string(),
             Denial::HeadTooLarge(fault) => format!("{fault}; `limits` has how much that is"),
+            Denial::OriginRejected { api } => format!(
+                "a browser asks whether a page of another origin may call, and the api `{}` does not list that origin",
+                self.api(*api)
+            ),
             Denial::TokenMissing if self.rehearsed.considered.is_empty() => {
                 "no token was sent, and nothing public has this path".to_owned()
             }
@@ -117,6 +125,7 @@ impl Facts<'_> {
             Denial::IssuerUnavailable => {
                 self.failed_check().unwrap_or_else(|| "the token could not be checked".to_owned())
             }
+            Denial::SharedStateUnavailable => "what other gateways have revoked or seen was not at hand".to_owned(),
             Denial::ClientUnknown => match self.client() {
                 Some(id) => format!("the file lists its clients, and `{id}` is not one of them"),
                 None => "the file lists its clients, and the token names none".to_owned(),
@@ -141,6 +150,7 @@ impl Facts<'_> {
             | Denial::AccountAmbiguous { .. }
             | Denial::AccountForbidden { .. } => self.short_of_first(denial),
             Denial::BodyTooLarge { .. } => "the body is larger than the api's `body_bytes`".to_owned(),
+            Denial::RateLimited { .. } => "more requests came than its rate limits let through".to_owned(),
             Denial::Overloaded { .. } => "as many requests are under way as the upstream's `max_requests`".to_owned(),
             Denial::TokenRequest { fault, .. } => self.token_request(fault),
         }
@@ -174,28 +184,18 @@ impl Facts<'_> {
                 format!("the request names no account; it is read from {}", places.join(", "))
             }
             Denial::AccountAmbiguous { .. } => format!("the request names different accounts: {}", quoted(&named)),
-            Denial::AccountForbidden { .. } => {
-                let own: Vec<_> = match &self.rehearsed.caller {
-                    Some((_, standing)) => standing.accounts().iter().map(Account::as_str).collect(),
-                    None => Vec::new(),
-                };
-                let named = named.first().map_or("another".to_owned(), |account| format!("`{account}`"));
-                match &*own {
-                    [] => format!("the request names the account {named}, and the caller has none of its own"),
-                    [one] => format!("the request names the account {named}, and the caller's own is `{one}`"),
-                    several => {
-                        format!("the request names the account {named}, and the caller's own are {}", quoted(several))
-                    }
-                }
-            }
+            Denial::AccountForbidden { .. } => self.forbidden(&named),
             Denial::PathAmbiguous(_)
             | Denial::HeaderAmbiguous(_)
             | Denial::HeadTooLarge(_)
             | Denial::BodyTooLarge { .. }
+            | Denial::RateLimited { .. }
             | Denial::Overloaded { .. }
+            | Denial::OriginRejected { .. }
             | Denial::TokenMissing
             | Denial::Token(_)
             | Denial::IssuerUnavailable
+            | Denial::SharedStateUnavailable
             | Denial::ClientUnknown
             | Denial::CertificateMismatch
             | Denial::ClientAccountMismatch
@@ -205,6 +205,21 @@ impl Facts<'_> {
             | Denial::ScopeRequired { .. }
             | Denial::ScopeInsufficient { .. }
             | Denial::TokenRequest { .. } => denial.reason().to_string(),
+        }
+    }
+
+    fn forbidden(&self, named: &[&str]) -> String {
+        let own: Vec<_> = match &self.rehearsed.caller {
+            Some((_, standing)) => standing.accounts().iter().map(Account::as_str).collect(),
+            None => Vec::new(),
+        };
+        let named = named.first().map_or("another".to_owned(), |account| format!("`{account}`"));
+        match &*own {
+            [] => format!("the request names the account {named}, and the caller has none of its own"),
+            [one] => format!("the request names the account {named}, and the caller's own is `{one}`"),
+            several => {
+                format!("the request names the account {named}, and the caller's own are {}", quoted(several))
+            }
         }
     }
 

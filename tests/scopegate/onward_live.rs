@@ -135,7 +135,7 @@ fn servers_are_checked_in_the_way_that_they_are_spoken_to() {
         (Server::http1(tls(&certificate, None, &[])), "tls: { ca_file: ca.pem }"),
         (Server::http2(None), "http2: true"),
     ] {
-        let health = "health: { path: /health, interval: 100ms, timeout: 2s, healthy_after: 1, unhealthy_after: 1 }";
+        let health = "health: { path: /health, interval: 1s, timeout: 1s, healthy_after: 1, unhealthy_after: 1 }";
         let gateway = Gateway::start_in(&policy(&server, &format!("{keys}, {health}")), |folder| {
             fs::write(folder.join("ca.pem"), &authority.pem).unwrap();
         });

@@ -125,6 +125,7 @@ impl<'r> Pump<'r> {
 
     /// Tells so much of the answer; whether that was the end.
     async fn tell(&mut self, task: HttpTask) -> Result<bool> {
+        self.context.check_watched()?;
         let task = match task {
             HttpTask::Header(mut head, is_end) => {
                 prepare(&mut head, self.session, self.context)?;

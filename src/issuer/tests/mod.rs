@@ -262,12 +262,15 @@ fn settings(issuers: Vec<config::Issuer>) -> Settings {
         identity_headers: IdentityHeaders::default(),
         forward_authorization: vec![],
         body_bytes: vec![],
+        cors: vec![],
         limits: Limits::default(),
         resource_metadata: None,
         revocations: None,
+        shared_state: None,
         trusted_proxies: vec![],
         audit: Audit { file: None },
         removal_guard: false,
         shadow: None,
+        tracing: None,
     }
 }
