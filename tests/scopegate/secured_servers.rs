@@ -48,8 +48,8 @@ struct Shared {
     open: Arc<AtomicUsize>,
 }
 
-/// A server on threads of its own. What it does with a request whose path begins with `/data/` the rest of the
-/// path says; it answers others with their path.
+/// A server on threads of its own. What it does with a request the last part of its path says; it
+/// answers others with their path.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     shared: Shared,
@@ -168,7 +168,7 @@ async fn serve_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Sh
         body.extend(read.drain(..if chunked { read.len() } else { length }));
         let path = line.split(' ').nth(1).unwrap().to_owned();
         shared.seen.lock().unwrap().push_back(Recorded { line, headers, body });
-        let answer = match path.strip_prefix("/data/").unwrap_or_default() {
+        let answer = match path.rsplit('/').next().unwrap_or_default() {
             "slow" => {
                 tokio::time::sleep(Duration::from_secs(5)).await;
                 "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow".to_owned()
@@ -194,7 +194,7 @@ async fn serve_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Sh
 async fn serve_http2(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, shared: Shared) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
-        if request.uri().path() == "/data/goaway" && request.headers().get("x-first").is_none() {
+        if request.uri().path().ends_with("/goaway") {
             connection.graceful_shutdown();
         }
         tokio::spawn(answer(request, respond, shared.clone()));
@@ -203,7 +203,7 @@ async fn serve_http2(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'stati
 
 async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, shared: Shared) {
     let (head, mut body) = request.into_parts();
-    let act = head.uri.path().strip_prefix("/data/").unwrap_or_default().to_owned();
+    let act = head.uri.path().rsplit('/').next().unwrap_or_default().to_owned();
     let mut read = Vec::new();
     if act == "early" {
         // Answers before it has read, and wants no more.
@@ -227,8 +227,7 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
     shared.seen.lock().unwrap().push_back(Recorded { line, headers, body: read });
-    let refuses =
-        shared.seen.lock().unwrap().iter().filter(|seen| seen.line.contains("/data/refuse-once")).count() == 1;
+    let refuses = shared.seen.lock().unwrap().iter().filter(|seen| seen.line.contains("/refuse-once")).count() == 1;
     match &*act {
         "trailers" => {
             let mut send = respond.send_response(response(200), false).unwrap();

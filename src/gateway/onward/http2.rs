@@ -107,8 +107,8 @@ impl Exchange {
         loop {
             match &mut self.answer {
                 Answer::Awaited(answer) => {
-                    if let Poll::Ready(Some(interim)) = answer.poll_informational(context) {
-                        let interim = interim.or_else(|error| failed(error, false))?;
+                    // An error is told again as that of the answer.
+                    if let Poll::Ready(Some(Ok(interim))) = answer.poll_informational(context) {
                         let head = head(interim.into_parts().0)?;
                         return Poll::Ready(Ok(HttpTask::Header(head, false)));
                     }

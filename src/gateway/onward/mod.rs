@@ -112,7 +112,9 @@ async fn exchange(session: &mut Session, context: &mut Context, upgraded: &Atomi
             context.failure.get_or_insert(Failure::UpstreamUnavailable);
             return Err(Error::new_up(ErrorType::ConnectError));
         };
-        let Err(failed) = exchange_with(&server, session, context, upgraded, new).await else { return Ok(()) };
+        let Err(mut failed) = exchange_with(&server, session, context, upgraded, new).await else { return Ok(()) };
+        // Once with each server: one that takes up nothing is as good as one that cannot be reached.
+        failed.was_used &= !new;
         new = failed.was_used;
         if !goes_on(&failed, session, context) {
             return Err(failed.error);
