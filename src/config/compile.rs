@@ -6,6 +6,7 @@
 mod access;
 mod accounts;
 mod apis;
+mod authorize;
 mod claims;
 mod clients;
 mod expectations;
@@ -113,7 +114,8 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
     let upstreams = upstreams::upstreams(document.upstreams, root.key("upstreams"), findings);
     let limits = limits::limits(document.limits, root.key("limits"), findings);
     let issuers = issuers::issuers(document.issuers, limits.token, root.key("issuers"), directory, findings);
-    let known = server::Known { directory, issuers: &issuers };
+    let bounds_bodies = apis::bound_bodies(&document.apis);
+    let known = server::Known { directory, issuers: &issuers, bounds_bodies };
     let addresses = server::addresses(document.listeners, document.admin, root, known, findings);
     revocations::check_admin(addresses.admin.as_ref(), has_revocations, root.key("admin"), findings);
     let forward = take::optional(document.forward_authorization, root.key("forward_authorization"), findings);

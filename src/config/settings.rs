@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::header::HeaderName;
 use ipnet::IpNet;
 
+use super::authorize::Authorizer;
 use super::limits::Limits;
 use crate::policy::ScopeName;
 use crate::token::{AssertionAlgorithm, IssuerRules, ScopeSyntax};
@@ -61,6 +62,8 @@ pub struct Listener {
     pub http2: bool,
     /// Its TLS, if it ends TLS.
     pub tls: Option<ListenerTls>,
+    /// Whose questions it answers, if it forwards nothing.
+    pub authorizer: Option<Authorizer>,
 }
 
 /// The PEM files of a listener's TLS. Their contents are read again whenever they change.

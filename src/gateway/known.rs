@@ -4,11 +4,12 @@
 //! It travels in the only field of a connection that pingora leaves to others. Who reads and counts is
 //! `connection`; who says when a head begins and ends is `patience` and `proxy`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use pingora::protocols::Digest;
 
+use crate::config::Authorizer;
 use crate::policy::Certificate;
 
 /// What is known of one connection.
@@ -18,6 +19,8 @@ pub(super) struct Known {
     security: Option<Security>,
     /// Of HTTP/1.
     pub(super) head: HeadMeter,
+    /// Where it came to an authorizer, whose.
+    pub(super) authorizer: OnceLock<Arc<Authorizer>>,
 }
 
 /// What TLS says of a client.
@@ -42,7 +45,7 @@ const OFF: usize = usize::MAX;
 impl Known {
     pub(super) fn new(security: Option<Security>) -> Self {
         let head = HeadMeter { left: AtomicUsize::new(OFF), begun: false.into(), exceeded: false.into() };
-        Self { security, head }
+        Self { security, head, authorizer: OnceLock::new() }
     }
 
     /// That of the connection that a request came by.
@@ -54,6 +57,11 @@ impl Known {
     /// Whether the connection that a request came by has TLS.
     pub(super) fn is_secure(digest: Option<&Digest>) -> bool {
         Self::of(digest).is_some_and(|known| known.security.is_some())
+    }
+
+    /// The authorizer that the connection of a request came to, if it was one.
+    pub(super) fn authorizer(digest: Option<&Digest>) -> Option<Arc<Authorizer>> {
+        Self::of(digest)?.authorizer.get().cloned()
     }
 
     /// The certificate that the client of that connection has shown, verified.

@@ -47,6 +47,7 @@ pub struct Metrics {
     connections_ended: [IntCounter; 5],
     upstream_requests: IntGaugeVec,
     upstream_shed: IntCounterVec,
+    authorizer_strangers: IntCounter,
     panics: IntCounter,
     state: Mutex<State>,
     usage: UsageBook,
@@ -84,6 +85,7 @@ const CONNECTIONS: &str = "Connections of clients that are open.";
 const CONNECTIONS_ENDED: &str = "Connections that ended before a request of theirs was judged, by why.";
 const UPSTREAM_REQUESTS: &str = "Requests that are under way, by upstream.";
 const UPSTREAM_SHED: &str = "Requests refused because their upstream had as many under way as it may, by upstream.";
+const AUTHORIZER_STRANGERS: &str = "Questions to authorizers from addresses that may not ask.";
 const PANICS: &str = "Faults of the program that ended what a thread or task was doing.";
 const BUILD: &str = "Always 1; the label is the version that runs.";
 
@@ -126,6 +128,7 @@ impl Metrics {
             connections_ended: ConnectionEnd::ALL.map(|end| ended.with_label_values(&[end.as_str()])),
             upstream_requests: register.numbers("upstream_requests", UPSTREAM_REQUESTS, "upstream")?,
             upstream_shed: register.counters("upstream_requests_shed_total", UPSTREAM_SHED, &["upstream"])?,
+            authorizer_strangers: register.counter("authorizer_peers_refused_total", AUTHORIZER_STRANGERS)?,
             panics: register.counter("panics_total", PANICS)?,
             deprecated_uses: register.counters("deprecated_scope_uses_total", DEPRECATED_USES, &["scope"])?,
             state: Mutex::default(),
@@ -223,6 +226,11 @@ impl Metrics {
         // That there was no such series is as good.
         let _ = self.upstream_requests.remove_label_values(&[name]);
         let _ = self.upstream_shed.remove_label_values(&[name]);
+    }
+
+    /// Somebody asked an authorizer who may not.
+    pub fn authorizer_stranger(&self) {
+        self.authorizer_strangers.inc();
     }
 
     /// A fault of the program has ended what a thread or task was doing.

@@ -31,7 +31,7 @@ pub use connections::{ConnectionEnd, UpstreamSeries};
 pub use denials::Denied;
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};
-pub use outcome::{HeldScopes, Outcome, Seen, record};
+pub use outcome::{AskedBy, HeldScopes, Outcome, Seen, record};
 pub use panics::count_panics;
 pub use read::{AuditLine, NoAuditLine, PresentedCertificate};
 pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};

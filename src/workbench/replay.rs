@@ -190,7 +190,9 @@ fn judge(policy: &Policy, line: &AuditLine<'_>) -> Result<Judged, Unjudged> {
     if matches!(&*line.reason, "path_ambiguous" | "header_ambiguous") {
         return Err(Unjudged::Ambiguous);
     }
-    if line.reason == "form_rejected" || line.is_allowed() && line.service.is_none() && line.reported.is_none() {
+    if matches!(&*line.reason, "form_rejected" | "question_rejected")
+        || line.is_allowed() && line.service.is_none() && line.reported.is_none()
+    {
         return Err(Unjudged::NotForApi);
     }
     let recorded = Recorded::of(policy, line)?;

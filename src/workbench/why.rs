@@ -104,6 +104,7 @@ impl Facts<'_> {
 
     fn refused(&self, denial: &Denial) -> String {
         match denial {
+            Denial::Question(fault) => fault.to_string(),
             Denial::PathAmbiguous(fault) => {
                 format!("{fault}, and servers read such targets in different ways")
             }
@@ -174,21 +175,9 @@ impl Facts<'_> {
                 format!("the request names no account; it is read from {}", places.join(", "))
             }
             Denial::AccountAmbiguous { .. } => format!("the request names different accounts: {}", quoted(&named)),
-            Denial::AccountForbidden { .. } => {
-                let own: Vec<_> = match &self.rehearsed.caller {
-                    Some((_, standing)) => standing.accounts().iter().map(Account::as_str).collect(),
-                    None => Vec::new(),
-                };
-                let named = named.first().map_or("another".to_owned(), |account| format!("`{account}`"));
-                match &*own {
-                    [] => format!("the request names the account {named}, and the caller has none of its own"),
-                    [one] => format!("the request names the account {named}, and the caller's own is `{one}`"),
-                    several => {
-                        format!("the request names the account {named}, and the caller's own are {}", quoted(several))
-                    }
-                }
-            }
-            Denial::PathAmbiguous(_)
+            Denial::AccountForbidden { .. } => self.forbidden(&named),
+            Denial::Question(_)
+            | Denial::PathAmbiguous(_)
             | Denial::HeaderAmbiguous(_)
             | Denial::HeadTooLarge(_)
             | Denial::BodyTooLarge { .. }
@@ -205,6 +194,19 @@ impl Facts<'_> {
             | Denial::ScopeRequired { .. }
             | Denial::ScopeInsufficient { .. }
             | Denial::TokenRequest { .. } => denial.reason().to_string(),
+        }
+    }
+
+    fn forbidden(&self, named: &[&str]) -> String {
+        let own: Vec<_> = match &self.rehearsed.caller {
+            Some((_, standing)) => standing.accounts().iter().map(Account::as_str).collect(),
+            None => Vec::new(),
+        };
+        let named = named.first().map_or("another".to_owned(), |account| format!("`{account}`"));
+        match &*own {
+            [] => format!("the request names the account {named}, and the caller has none of its own"),
+            [one] => format!("the request names the account {named}, and the caller's own is `{one}`"),
+            several => format!("the request names the account {named}, and the caller's own are {}", quoted(several)),
         }
     }
 
