@@ -109,6 +109,7 @@ impl Known {
             method: "GET",
             path: "/integration/default-data/acme/packets/42",
             status: 200,
+            ended: None,
             upstream_error: None,
             decision_time: Duration::from_micros(3),
             request_time: Duration::from_micros(345),

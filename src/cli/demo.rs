@@ -129,7 +129,7 @@ impl Places {
                 .filter(has_console)
                 .map(|admin| format!("http://{}/console", reachable(admin.address))),
             admin: settings.admin.as_ref().map(|admin| admin.address),
-            upstreams: servers.map(|server| format!("{}:{}", server.host, server.port)).collect(),
+            upstreams: servers.map(|server| server.address.to_string()).collect(),
             audit: settings.audit.file.clone(),
         }
     }

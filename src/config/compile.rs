@@ -7,8 +7,10 @@ mod access;
 mod accounts;
 mod apis;
 mod authorize;
+mod balancing;
 mod claims;
 mod clients;
+mod cors;
 mod expectations;
 mod headers;
 mod introspection;
@@ -33,6 +35,7 @@ use std::path::Path;
 
 use aws_lc_rs::digest;
 
+pub(super) use balancing::{HEAVIEST, LONGEST_RUN, MOST_RETRIES};
 pub use expectations::expectations;
 pub(super) use expectations::is_of_a_token;
 pub(super) use issuers::algorithm_names;
@@ -142,6 +145,7 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
         identity_headers: headers::identity_headers(document.identity_headers, &account_headers, identity, findings),
         forward_authorization: apis.forward_authorization,
         body_bytes: apis.body_bytes,
+        cors: apis.cors,
         resource_metadata: resource_metadata(document.resource_metadata, root.key("resource_metadata"), findings),
         revocations: revocations::revocations(document.revocations, root.key("revocations"), directory, findings),
         trusted_proxies: server::trusted_proxies(document.trusted_proxies, root.key("trusted_proxies"), findings),

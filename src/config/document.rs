@@ -5,15 +5,20 @@
 //! show, and of what `schemars` says beside them of the values.
 
 pub(super) mod authorize;
+mod balancing;
+mod cors;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+pub(super) use balancing::{Balance, Ejection, Health, Retries, ServerText, WeightedServer};
+pub(super) use cors::Cors;
 
 use super::compile::{
     FASTEST, LARGEST_FORM, LARGEST_HEAD, MOST_AT_ONCE, MOST_HEADERS, MOST_RESETS, MOST_STREAMS, MOST_THREADS,
     SMALLEST_HEAD, USUAL_FORM,
 };
-use super::entry::{Entry, List, Named, OneOrMany};
+use super::entry::{Entry, List, Named, OneOrMany, WordOr};
 use super::schema::{keys, names, needs, privilege_names, texts};
 use crate::token::{LONGEST_TOKEN, WIDEST_BOUNDS};
 
@@ -269,9 +274,18 @@ pub(super) struct Access {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["servers"]))]
 pub(super) struct Upstream {
-    /// Its servers, `host:port`, which take turns.
-    #[schemars(with = "List<texts::Server>", length(min = 1))]
-    pub(super) servers: List<String>,
+    /// Its servers, `host:port`, or mappings where shares differ.
+    #[schemars(with = "List<WordOr<texts::Server, WeightedServer>>", length(min = 1))]
+    pub(super) servers: List<WordOr<ServerText, WeightedServer>>,
+    /// Which of them gets a request.
+    #[schemars(extend("default" = "round_robin"))]
+    pub(super) balance: Entry<Balance>,
+    /// How they are checked without requests of clients; not at all if left out.
+    pub(super) health: Entry<Health>,
+    /// When one gets no requests for a while because it has failed those of clients; never if left out.
+    pub(super) ejection: Entry<Ejection>,
+    /// Whether requests that were not answered are sent again; they are not if left out.
+    pub(super) retries: Entry<Retries>,
     /// How long a connection may take to be made.
     #[schemars(extend("default" = "2s"))]
     pub(super) connect_timeout: Entry<DurationText>,
@@ -548,6 +562,8 @@ pub(super) struct Api {
     pub(super) forward_authorization: Entry<bool>,
     /// The largest body of a request, in bytes; beyond it the answer is 413.
     pub(super) body_bytes: Entry<u64>,
+    /// Which pages of browsers may call it from other origins; none if left out.
+    pub(super) cors: Entry<Cors>,
     /// Services for which no token is asked.
     #[schemars(with = "List<texts::Service>")]
     pub(super) public: List<String>,

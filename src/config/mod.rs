@@ -5,7 +5,9 @@
 //! then show all of it at its lines. Nothing that the text names is opened here.
 
 mod authorize;
+mod balancing;
 mod compile;
+mod cors;
 mod document;
 mod entry;
 mod expectation;
@@ -34,7 +36,9 @@ use std::path::Path;
 use crate::policy::Policy;
 
 pub use authorize::{Authorizer, Plane};
+pub use balancing::{Balance, Ejection, HealthCheck, Retries, UpstreamServer};
 pub use compile::{compile, compile_candidate, expectations};
+pub use cors::{Cors, Origins};
 pub use expectation::{Expectation, Expected};
 pub use limits::{Http2Limits, Limits};
 pub use narrow::{Narrowing, narrowed};
@@ -44,7 +48,7 @@ pub use schema::{policy_schema, tests_schema};
 pub use settings::{
     Access, Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
     Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, SignInClient, TokenEndpoint,
-    Upstream,
+    Transport, Upstream,
 };
 pub use source::{SourceFile, Unreadable};
 

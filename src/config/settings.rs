@@ -2,6 +2,7 @@
 //!
 //! Parsed and typed; nothing here opens a socket or reads a file.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use http::header::HeaderName;
 use ipnet::IpNet;
 
 use super::authorize::Authorizer;
+use super::balancing::{Balance, Ejection, HealthCheck, Retries, UpstreamServer};
+use super::cors::Cors;
 use super::limits::Limits;
 use crate::policy::ScopeName;
 use crate::token::{AssertionAlgorithm, IssuerRules, ScopeSyntax};
@@ -38,6 +41,8 @@ pub struct Settings {
     pub forward_authorization: Vec<bool>,
     /// The largest body of a request in bytes, where it is bounded, for each api by its place in the file.
     pub body_bytes: Vec<Option<u64>>,
+    /// What pages of other origins are told, for each api by its place in the file.
+    pub cors: Vec<Option<Cors>>,
     /// RFC 9728, if served.
     pub resource_metadata: Option<ResourceMetadata>,
     /// The list of revoked tokens, if there is one.
@@ -131,15 +136,31 @@ pub struct Upstream {
     /// Unique in the file.
     pub name: Box<str>,
     /// At least one.
-    pub servers: Vec<ServerAddress>,
+    pub servers: Vec<UpstreamServer>,
+    /// Which of them gets a request.
+    pub balance: Balance,
+    /// How each of them is spoken to.
+    pub transport: Transport,
+    /// How they are checked, if they are.
+    pub health: Option<HealthCheck>,
+    /// When one that fails requests gets none, if ever.
+    pub ejection: Option<Ejection>,
+    /// How requests are sent again, if they are.
+    pub retries: Option<Retries>,
+    /// Requests that are under way at once, to all of its servers; at least one.
+    pub max_requests: usize,
+}
+
+/// How servers of an upstream are spoken to: connections are reused between policies as long as this stays
+/// as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transport {
     /// To a TCP connection.
     pub connect_timeout: Duration,
     /// Between two reads from the server.
     pub read_timeout: Duration,
     /// Between two writes to the server.
     pub write_timeout: Duration,
-    /// Requests that are under way at once, to all of its servers; at least one.
-    pub max_requests: usize,
 }
 
 /// A server as the file names it; a name is resolved when the policy is taken into use.
@@ -149,6 +170,15 @@ pub struct ServerAddress {
     pub host: Box<str>,
     /// Its TCP port.
     pub port: u16,
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            return write!(f, "[{}]:{}", self.host, self.port);
+        }
+        write!(f, "{}:{}", self.host, self.port)
+    }
 }
 
 /// Who signs or vouches for tokens.

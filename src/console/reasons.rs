@@ -13,6 +13,8 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::HeadTooLarge => "The request’s head is larger than the limits allow",
         Reason::PathAmbiguous => "The path could be read in several ways",
         Reason::HeaderAmbiguous => "A header is there twice, or contradicts another",
+        Reason::OriginRejected => "A page of an origin that is not listed asks whether it may call",
+        Reason::Preflight => "A browser was told that the page may call",
         Reason::FormRejected => "The request for a token asks for what it may not",
         Reason::Public => "Public: no token is asked for",
         Reason::TokenMissing => "There is no token",

@@ -70,7 +70,11 @@ impl Stage {
         if stage.issuers.is_empty() {
             return Err(CannotStart::NoIssuer);
         }
-        let upstreams = settings.upstreams.iter().flat_map(|upstream| &upstream.servers).filter_map(loopback);
+        let upstreams = settings
+            .upstreams
+            .iter()
+            .flat_map(|upstream| &upstream.servers)
+            .filter_map(|server| loopback(&server.address));
         // An issuer may be an upstream too: that of its token endpoint.
         let upstreams: BTreeSet<_> = upstreams.filter(|address| !routers.contains_key(address)).collect();
         for (address, router) in routers {
@@ -155,7 +159,7 @@ mod tests {
         settings.issuers.truncate(1);
         for upstream in &mut settings.upstreams {
             for server in &mut upstream.servers {
-                server.port = taken.local_addr().unwrap().port();
+                server.address.port = taken.local_addr().unwrap().port();
             }
         }
         for issuer in &mut settings.issuers {

@@ -13,7 +13,7 @@ use crate::policy::{
     TokenRequestFault,
 };
 
-const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+pub(super) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// What is said of a refusal; what is wrong with a request for a token is said as its endpoint would.
 pub(super) fn say<'p, 'd>(
@@ -27,6 +27,7 @@ pub(super) fn say<'p, 'd>(
         Denial::PathAmbiguous(fault) => bad_request("Ambiguous request target", fault),
         Denial::HeaderAmbiguous(fault) => bad_request("Ambiguous request header", fault),
         Denial::HeadTooLarge(fault) => head_too_large(*fault),
+        Denial::OriginRejected { .. } => forbidden("Origin not allowed", "pages of this origin may not call this api"),
         Denial::TokenMissing => missing(challenges),
         Denial::Token(fault) => token(*fault, challenges, nonce),
         Denial::IssuerUnavailable => unavailable(),

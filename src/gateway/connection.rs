@@ -25,8 +25,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::answer::head_too_large;
+use super::farewell::Farewell;
 use super::framing::Framing;
 use super::known::{Known, Security};
+use super::tenure::{Kind, Tenure};
 use super::tls::Secured;
 use super::trace::request_id;
 use crate::policy::{Denial, HeadFault};
@@ -55,6 +57,8 @@ pub(super) struct Connection {
     told: Option<Arc<ProxyDigest>>,
     fd: RawFd,
     since: SystemTime,
+    /// Of an exchange that can end before this would.
+    farewell: Option<Box<Farewell>>,
 }
 
 #[derive(Debug)]
@@ -124,6 +128,7 @@ impl Connection {
             told: Some(told),
             fd,
             since: SystemTime::now(),
+            farewell: None,
         })
     }
 
@@ -197,6 +202,33 @@ impl Connection {
         let _ = Pin::new(&mut self.transport).poll_write(context, &answer);
     }
 
+    /// Writes what belongs to an exchange that can end; what comes after its end is not passed on.
+    fn poll_watched_write(
+        &mut self,
+        tenure: &Tenure,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let farewell = self.farewell.get_or_insert_with(|| Box::new(Farewell::new()));
+        if !tenure.has_ended() {
+            let written = ready!(Pin::new(&mut self.transport).poll_write(context, bytes))?;
+            farewell.watch(bytes.get(..written).unwrap_or_default());
+            return Poll::Ready(Ok(written));
+        }
+        farewell.say(tenure, &mut self.transport, context);
+        match tenure.kind {
+            // Reading has it end, once the client had time to read why.
+            Kind::WebSocket => Poll::Ready(Ok(bytes.len())),
+            Kind::Events => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+        }
+    }
+
+    /// Ends an exchange; what comes of reading then is the end.
+    fn poll_end(&mut self, tenure: &Tenure, context: &mut Context<'_>) -> Poll<()> {
+        let farewell = self.farewell.get_or_insert_with(|| Box::new(Farewell::new()));
+        farewell.poll(tenure, &mut self.transport, context)
+    }
+
     /// Reads and throws away, so that a client that is still sending gets to read its answer (RFC 9112
     /// section 9.6).
     async fn linger(&mut self) {
@@ -219,6 +251,11 @@ impl Drop for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(tenure) = self.known.tenure()
+            && tenure.poll_ended(context)
+        {
+            return self.poll_end(&tenure, context).map(Ok);
+        }
         let before = to.filled().len();
         let read = self.poll_any(context, to);
         if let (Some(framing), Some(bytes)) = (&mut self.framing, to.filled_mut().get_mut(before..)) {
@@ -230,7 +267,10 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.transport).poll_write(context, bytes)
+        match self.known.tenure() {
+            None => Pin::new(&mut self.transport).poll_write(context, bytes),
+            Some(tenure) => self.poll_watched_write(&tenure, context, bytes),
+        }
     }
 
     fn poll_write_vectored(
@@ -238,7 +278,13 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.transport).poll_write_vectored(context, slices)
+        match self.known.tenure() {
+            None => Pin::new(&mut self.transport).poll_write_vectored(context, slices),
+            Some(tenure) => {
+                let first = slices.iter().find(|slice| !slice.is_empty());
+                self.poll_watched_write(&tenure, context, first.map_or(&[], |slice| slice))
+            }
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

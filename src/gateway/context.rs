@@ -3,6 +3,7 @@
 //! The phases of `proxy` call it in their order.
 
 mod question;
+mod tries;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,15 +11,17 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::header::{EXPECT, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
-use pingora::http::RequestHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
 use self::question::Asking;
 use super::body::{BodyMeter, Excess};
+use super::cors::{Cors, Shared};
 use super::failure::Failure;
 use super::forward::Forward;
 use super::generation::{Gateway, Generation};
+use super::grpc;
 use super::head_checks;
 use super::inbound::{self, Peer};
 use super::judge::{Asked, Findings, Judged, judge};
@@ -28,9 +31,10 @@ use super::outbound::Sending;
 use super::problem::Answer;
 use super::revocation::{self, is_revocation, revoke};
 use super::shadow::Shadow;
+use super::tenure::{Grounds, Kind, Watched};
 use super::token_endpoint::{self, AskedToken};
 use super::trace;
-use super::upstream::{Pool, Turn};
+use super::upstream::Turn;
 use crate::config::Limits;
 use crate::issuer::Moment;
 use crate::policy::{ClientId, Denial, Reason, TokenFault, has_browser_headers};
@@ -58,11 +62,15 @@ pub(super) struct Context {
     /// Only a permit leads to one, and only one leads to an upstream.
     forward: Option<Forward>,
     turn: Option<Turn>,
+    /// How often it was sent again.
+    retried: u8,
     /// Its place among the requests of its upstream.
     carried: Option<Carried>,
     body: BodyMeter,
     /// The question that it is, where a data plane asks about a request of its own.
     asking: Option<Box<Asking>>,
+    /// Where the exchange goes on after its answer has begun.
+    watched: Option<Watched>,
     /// What went wrong last; nothing once a server was connected to.
     pub(super) failure: Option<Failure>,
 }
@@ -84,9 +92,11 @@ impl Context {
             found: Findings::default(),
             forward: None,
             turn: None,
+            retried: 0,
             carried: None,
             body: BodyMeter::default(),
             asking: None,
+            watched: None,
             failure: None,
         }
     }
@@ -122,16 +132,10 @@ impl Context {
                 // On the heap, so that what every request carries along stays small.
                 Some(Box::pin(revoke(session, &asked, &mut self.found)).await)
             }
-            None => self.decide(session).await.err().map(|denial| self.refuse(&denial)),
+            None => self.decide(session).await.unwrap_or_else(|denial| Some(self.refuse(&denial))),
         };
         self.decided = Some(self.started.elapsed());
         answer
-    }
-
-    /// The servers that the permit leads to, and the request's turn among them.
-    pub(super) fn turn(&mut self) -> Option<(&Pool, &mut Turn)> {
-        let pool = self.generation.upstreams.pool(self.forward.as_ref()?.upstream())?;
-        Some((pool, self.turn.get_or_insert_with(|| pool.turn())))
     }
 
     /// Makes of the request that came the one to send.
@@ -184,11 +188,22 @@ impl Context {
     /// Answers, and leaves the connection so that nothing of this request is read as the next one:
     /// pingora closes it where the body was not read to its end. Where a request is ambiguous, so is
     /// what comes after it.
-    pub(super) async fn answer(&mut self, session: &mut Session, answer: Answer) {
+    pub(super) async fn answer(&mut self, session: &mut Session, mut answer: Answer) {
         if matches!(self.found.reason, Some(Reason::PathAmbiguous | Reason::HeaderAmbiguous)) {
             session.set_keepalive(None);
         }
-        let has_body = session.req_header().method != Method::HEAD;
+        if let Some(cors) = &self.generation.cors {
+            cors.share_own(self.found.api, &shared(session.req_header()), &self.generation.policy, &mut answer);
+        }
+        if grpc::is_grpc(session.req_header()) {
+            answer = grpc::say(answer, self.found.reason, self.failure);
+        }
+        self.give(session, answer).await;
+    }
+
+    /// Gives an answer as it is.
+    async fn give(&mut self, session: &mut Session, answer: Answer) {
+        let has_body = session.req_header().method != Method::HEAD && !answer.is_trailers_only();
         // Who does not take the answer has gone: there is nobody to tell.
         if let Ok(head) = answer.head()
             && session.write_response_header(Box::new(head), !has_body).await.is_ok()
@@ -240,6 +255,7 @@ impl Context {
             method: head.method.as_str(),
             path: &String::from_utf8_lossy(path),
             status: self.status(session),
+            ended: self.watched.as_ref().and_then(Watched::why),
             upstream_error: self.failure.and_then(Failure::upstream_error),
             decision_time: self.decided.unwrap_or_default(),
             request_time: self.answered.unwrap_or_else(|| self.started.elapsed()),
@@ -280,12 +296,55 @@ impl Context {
         {
             return None;
         }
-        let (answer, reason) = metadata.answer(path, &head.method, &self.request_id);
+        let (mut answer, reason) = metadata.answer(path, &head.method, &self.request_id);
+        if self.generation.cors.is_some() {
+            Cors::share_public(&mut answer);
+        }
         self.found.reason = Some(reason);
         Some(answer)
     }
 
-    async fn decide(&mut self, session: &mut Session) -> Result<(), Denial> {
+    /// Says of an upstream's answer which pages may read it.
+    ///
+    /// # Errors
+    /// As [`Cors::share`](super::cors::Cors::share).
+    pub(super) fn share(&self, request: &RequestHeader, response: &mut ResponseHeader) -> pingora::Result<()> {
+        match (&self.generation.cors, &self.forward) {
+            (Some(cors), Some(forward)) if !response.status.is_informational() => {
+                cors.share(forward.api(), &shared(request), response)
+            }
+            (Some(_) | None, Some(_) | None) => Ok(()),
+        }
+    }
+
+    /// Sees to it that an exchange which goes on ends when what lets it through does.
+    pub(super) fn watch(&mut self, session: &Session, response: &ResponseHeader) {
+        let Some(kind) = Kind::of(response) else { return };
+        let grounds = Grounds {
+            gateway: Arc::clone(&self.gateway),
+            head: session.req_header().clone(),
+            peer: self.peer,
+            certificate: Known::certificate(session.digest()).cloned(),
+            account: Grounds::account(self.forward.as_ref()),
+        };
+        // Streams of HTTP/2 share theirs.
+        let own = session.as_downstream().as_http1().and_then(|_| Known::of(session.digest()));
+        self.watched = Some(Watched::new(kind, grounds, own.cloned()));
+    }
+
+    /// Passes nothing more on once an exchange has ended.
+    ///
+    /// # Errors
+    /// If it has.
+    pub(super) fn check_watched(&self) -> pingora::Result<()> {
+        match &self.watched {
+            Some(watched) if watched.has_ended() => Err(Error::new_down(ErrorType::ConnectionClosed)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The answer, if the request goes no further.
+    async fn decide(&mut self, session: &mut Session) -> Result<Option<Answer>, Denial> {
         let raw_head = raw_head(session);
         let asked = Asked {
             generation: &self.generation,
@@ -295,16 +354,22 @@ impl Context {
             certificate: Known::certificate(session.digest()),
             now: self.now(),
             shadow: self.shadow.as_deref(),
+            is_under_way: false,
         };
         let forward = match judge(&asked, &mut self.found).await? {
             Judged::Permitted(forward) => forward,
+            Judged::Preflight(api) => {
+                let cors = self.generation.cors.as_ref();
+                return Ok(cors.map(|cors| cors.answer(api, &self.request_id)));
+            }
             Judged::AsksForToken(endpoint) => {
                 let asked = AskedToken { generation: &self.generation, endpoint, peer: self.peer };
                 // On the heap, as above.
                 Box::pin(token_endpoint::judge(session, &asked, &mut self.found)).await?
             }
         };
-        self.take(forward, session.req_header()).inspect_err(|denial| self.found.refuse(denial))
+        self.take(forward, session.req_header()).inspect_err(|denial| self.found.refuse(denial))?;
+        Ok(None)
     }
 
     /// Takes what was permitted into work, within the bounds of its api and its upstream.
@@ -351,6 +416,10 @@ fn raw_head(session: &Session) -> bytes::Bytes {
         Some(http1) => http1.get_headers_raw_bytes(),
         None => bytes::Bytes::new(),
     }
+}
+
+fn shared(request: &RequestHeader) -> Shared<'_> {
+    Shared { method: &request.method, target: request.raw_path(), headers: &request.headers }
 }
 
 /// The status of the answer, if its head was written.

@@ -47,6 +47,11 @@ impl Failure {
         }
     }
 
+    /// Whether a server has ended the exchange before it was at its end.
+    pub(super) fn is_cut_off(error: &Error) -> bool {
+        matches!((error.esource(), kind(error.etype())), (ErrorSource::Upstream, Kind::Gone))
+    }
+
     /// Its code in bodies and audit lines.
     pub(super) fn as_str(self) -> &'static str {
         match self {

@@ -91,6 +91,7 @@ fn outbound(forward_authorization: bool, policy: &Policy) -> Outbound {
         },
         forward_authorization: vec![forward_authorization],
         body_bytes: vec![],
+        cors: vec![],
         limits: Limits::default(),
         resource_metadata: None,
         revocations: None,

@@ -167,6 +167,7 @@ fn check_audit_line(texts: &[Cow<'_, str>]) {
         method: text(7),
         path: text(8),
         status: 401,
+        ended: None,
         upstream_error: None,
         decision_time: Duration::ZERO,
         request_time: Duration::ZERO,

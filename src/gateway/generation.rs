@@ -6,12 +6,13 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
 
 use super::challenge::Challenges;
+use super::cors::Cors;
 use super::guard::{self, StillCarried};
 use super::load::Loads;
 use super::metadata::Metadata;
@@ -47,6 +48,7 @@ pub struct Generation {
     pub(super) refusals: Refusals,
     pub(super) outbound: Outbound,
     pub(super) metadata: Option<Metadata>,
+    pub(super) cors: Option<Box<Cors>>,
     pub(super) upstreams: Upstreams,
 }
 
@@ -115,7 +117,7 @@ impl Gateway {
     #[must_use]
     pub fn new(configuration: Configuration, issuers: Arc<Issuers>, metrics: Arc<Metrics>, audit: AuditSink) -> Self {
         let loads = Loads::default();
-        let first = Generation::new(1, configuration, &issuers, &metrics, &loads);
+        let first = Generation::new(1, configuration, &issuers, &metrics, &loads, None);
         first.announce(&metrics);
         let past = Mutex::new(VecDeque::from([first.put_in_force()]));
         Self {
@@ -164,7 +166,9 @@ impl Gateway {
             return Ok(Replaced::Unchanged);
         }
         self.check(&current, &configuration)?;
-        let next = Generation::new(current.number + 1, configuration, &self.issuers, &self.metrics, &self.loads);
+        let (issuers, metrics, loads) = (&self.issuers, &self.metrics, &self.loads);
+        let next =
+            Generation::new(current.number + 1, configuration, issuers, metrics, loads, Some(&current.upstreams));
         let number = next.number;
         next.announce(&self.metrics);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
@@ -211,6 +215,12 @@ impl Gateway {
         self.current().upstreams.tend();
     }
 
+    /// Has servers checked and brings back those that were ejected, where it is time. To be called again and
+    /// again, within a runtime.
+    pub(super) fn watch_upstreams(&self, now: Instant) {
+        self.current().upstreams.watch(now);
+    }
+
     /// How many requests are between their head and the end of their answer.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
@@ -240,6 +250,7 @@ impl Generation {
         issuers: &Arc<Issuers>,
         metrics: &Arc<Metrics>,
         loads: &Loads,
+        before: Option<&Upstreams>,
     ) -> Self {
         let Configuration { policy, settings, sha256 } = configuration;
         let (metadata, challenges) = told(&settings, &policy);
@@ -249,9 +260,10 @@ impl Generation {
             loaded_at: SystemTime::now(),
             refusals: Refusals::new(challenges, &policy),
             outbound: Outbound::new(&settings, &policy),
-            upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics)),
+            upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics), before),
             issuers: issuers.adopt(&settings),
             labels: Labels::new(metrics, &policy),
+            cors: Cors::new(&settings, &policy),
             metadata,
             policy,
             settings,

@@ -34,6 +34,8 @@ pub(super) struct Asked<'r> {
     pub(super) now: Moment,
     /// The candidate that it is judged by besides.
     pub(super) shadow: Option<&'r Shadow>,
+    /// Whether it was let through before and goes on: what binds its token was shown then.
+    pub(super) is_under_way: bool,
 }
 
 /// What was found of a request, for its record.
@@ -65,6 +67,8 @@ pub(super) struct Findings {
 pub(super) enum Judged {
     /// It may pass.
     Permitted(Forward),
+    /// A browser asks whether a page may call the api: it is to be told.
+    Preflight(ApiId),
     /// It asks for a token: its form is to be judged.
     AsksForToken(TokenEndpointId),
 }
@@ -88,10 +92,8 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denia
     let host = inbound::host(&head.headers)?;
     let method = MethodSet::of_request(head.method.as_str());
     let request = Request { method, target: &target, host, headers: &head.headers };
-    if let Some(endpoint) = policy.find_token_endpoint(&request) {
-        found.api = policy.token_endpoint(endpoint).map(|endpoint| endpoint.api);
-        policy.check_token_request(endpoint, &request)?;
-        return Ok(Judged::AsksForToken(endpoint));
+    if let Some(judged) = judge_unrouted(asked, &request, found)? {
+        return Ok(judged);
     }
     let route = policy.find(request)?;
     found.api = route.nearest_api();
@@ -124,6 +126,21 @@ async fn decide(asked: &Asked<'_>, found: &mut Findings) -> Result<Judged, Denia
     Ok(Judged::Permitted(forward))
 }
 
+/// What is judged before any service is looked at: preflights, and requests for tokens.
+fn judge_unrouted(asked: &Asked<'_>, request: &Request<'_>, found: &mut Findings) -> Result<Option<Judged>, Denial> {
+    let policy = &asked.generation.policy;
+    if let Some(cors) = &asked.generation.cors
+        && let Some(api) = cors.preflight(&asked.head.method, request, policy)?
+    {
+        (found.api, found.reason) = (Some(api), Some(Reason::Preflight));
+        return Ok(Some(Judged::Preflight(api)));
+    }
+    let Some(endpoint) = policy.find_token_endpoint(request) else { return Ok(None) };
+    found.api = policy.token_endpoint(endpoint).map(|endpoint| endpoint.api);
+    policy.check_token_request(endpoint, request)?;
+    Ok(Some(Judged::AsksForToken(endpoint)))
+}
+
 fn identity<'c>(
     caller: &'c Result<Option<Arc<Authenticated>>, Denial>,
     certificate: Option<&'c Certificate>,
@@ -144,6 +161,9 @@ async fn authenticate(
 ) -> Result<Option<Arc<Authenticated>>, Denial> {
     let Asked { generation, head, peer, now, .. } = *asked;
     let Some(credential) = credential(&head.headers)? else { return Ok(None) };
+    if asked.is_under_way {
+        return generation.issuers.know(credential.token, &generation.policy, generation.number, now).await.map(Some);
+    }
     let proof = inbound::proof(&head.headers);
     check_shown(&credential, proof, &generation.settings.limits, || {
         let asked = inbound::asked_host(&head.headers, peer, host);

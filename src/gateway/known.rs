@@ -7,8 +7,10 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
 use pingora::protocols::Digest;
 
+use super::tenure::Tenure;
 use crate::config::Authorizer;
 use crate::policy::Certificate;
 
@@ -21,6 +23,9 @@ pub(super) struct Known {
     pub(super) head: HeadMeter,
     /// Where it came to an authorizer, whose.
     pub(super) authorizer: OnceLock<Arc<Authorizer>>,
+    /// Of HTTP/1: whether the exchange under way is one that can end before its connection would.
+    is_watched: AtomicBool,
+    tenure: ArcSwapOption<Tenure>,
 }
 
 /// What TLS says of a client.
@@ -45,13 +50,24 @@ const OFF: usize = usize::MAX;
 impl Known {
     pub(super) fn new(security: Option<Security>) -> Self {
         let head = HeadMeter { left: AtomicUsize::new(OFF), begun: false.into(), exceeded: false.into() };
-        Self { security, head, authorizer: OnceLock::new() }
+        let authorizer = OnceLock::new();
+        Self { security, head, authorizer, is_watched: false.into(), tenure: ArcSwapOption::empty() }
     }
 
     /// That of the connection that a request came by.
-    pub(super) fn of(digest: Option<&Digest>) -> Option<&Self> {
-        let told: &Arc<Self> = digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()?;
-        Some(told)
+    pub(super) fn of(digest: Option<&Digest>) -> Option<&Arc<Self>> {
+        digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// How long the exchange under way may go on, if it can end before its connection would.
+    pub(super) fn tenure(&self) -> Option<Arc<Tenure>> {
+        if self.is_watched.load(Ordering::Relaxed) { self.tenure.load_full() } else { None }
+    }
+
+    pub(super) fn watch(&self, tenure: Option<Arc<Tenure>>) {
+        let is_watched = tenure.is_some();
+        self.tenure.store(tenure);
+        self.is_watched.store(is_watched, Ordering::Relaxed);
     }
 
     /// Whether the connection that a request came by has TLS.

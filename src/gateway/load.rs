@@ -50,6 +50,11 @@ impl Loads {
 }
 
 impl Load {
+    /// The series of its upstream.
+    pub(super) fn series(&self) -> &UpstreamSeries {
+        &self.series
+    }
+
     /// One more, if there are fewer than `most`.
     pub(super) fn carry(self: &Arc<Self>, most: usize) -> Option<Carried> {
         if self.requests.fetch_add(1, Ordering::AcqRel) < most {

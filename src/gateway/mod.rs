@@ -10,7 +10,9 @@ mod body;
 mod challenge;
 mod connection;
 mod context;
+mod cors;
 mod failure;
+mod farewell;
 mod form;
 mod forward;
 #[cfg(test)]
@@ -26,6 +28,7 @@ mod framing;
 )]
 pub(crate) mod fuzzing;
 mod generation;
+mod grpc;
 mod guard;
 mod head;
 mod head_checks;
@@ -51,6 +54,7 @@ mod shadow;
 #[cfg(test)]
 mod socket_tests;
 mod sockets;
+mod tenure;
 mod tls;
 mod tls_files;
 mod token_endpoint;

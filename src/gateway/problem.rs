@@ -14,6 +14,7 @@ use serde::{Serialize, Serializer};
 use smallvec::SmallVec;
 
 use super::challenge::ChallengeValues;
+use super::grpc::GRPC;
 use super::trace::REQUEST_ID;
 
 /// A whole answer of the gateway's own.
@@ -78,12 +79,20 @@ impl Answer {
         for (name, value) in &self.headers {
             head.append_header(name, value.clone())?;
         }
-        head.set_content_length(self.body.len())?;
+        // A `204` has no length (RFC 9110 section 8.6), and neither have trailers alone.
+        if self.status != StatusCode::NO_CONTENT && !self.is_trailers_only() {
+            head.set_content_length(self.body.len())?;
+        }
         Ok(head)
     }
 }
 
 impl Answer {
+    /// Whether it has no body whatever was asked, as gRPC's refusals.
+    pub(super) fn is_trailers_only(&self) -> bool {
+        matches!(self.headers.first(), Some((CONTENT_TYPE, value)) if *value == GRPC)
+    }
+
     /// The answer as HTTP/1.1 writes it, where nothing follows on its connection.
     pub(super) fn last_of_http1(&self) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {}\r\n", self.status).into_bytes();

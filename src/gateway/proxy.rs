@@ -4,6 +4,7 @@
 //! Nothing is decided here. What a phase does is in the module that it calls.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -73,8 +74,8 @@ impl ProxyHttp for Proxy {
     }
 
     async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
-        let (pool, turn) = context.turn().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
-        pool.peer(turn).ok_or_else(|| Error::new_up(ErrorType::ConnectError))
+        let turn = context.turn().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
+        turn.next().map(|server| server.peer()).ok_or_else(|| Error::new_up(ErrorType::ConnectError))
     }
 
     fn fail_to_connect(
@@ -84,9 +85,28 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        context.failure = Some(Failure::UpstreamUnavailable);
-        // Nothing was sent yet, so that another server may be tried whatever the method.
-        error.set_retry(context.turn().is_some_and(|(pool, turn)| pool.has_more(*turn)));
+        error.set_retry(context.unreached());
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        let is_whole = !session.as_ref().retry_buffer_truncated();
+        let may_be_twice = session.req_header().method.is_idempotent() && is_whole;
+        error.retry.decide_reuse(reused);
+        if may_be_twice && error.retry() {
+            context.outdated();
+            return error;
+        }
+        context.broken_off(&error);
+        let retry = may_be_twice && context.failure.is_none() && Failure::is_cut_off(&error) && context.retry(session);
+        error.set_retry(retry);
         error
     }
 
@@ -133,7 +153,18 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
+        context.answered();
         prepare(response, session, context)
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        context.check_watched().map(|()| None)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {

@@ -74,6 +74,7 @@ fn usual() -> Vec<Denial> {
         Denial::ClientAccountMismatch,
         Denial::ScopeUndefined,
         Denial::BodyTooLarge { api },
+        Denial::OriginRejected { api },
     ];
     [Denial::TokenMissing].into_iter().chain(faults.map(Denial::Token)).chain(others).collect()
 }

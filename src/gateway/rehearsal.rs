@@ -10,6 +10,7 @@ use http::{HeaderMap, Method};
 use pingora::http::RequestHeader;
 
 use super::body::BodyMeter;
+use super::cors::{Cors, Shared};
 use super::form::check_head;
 use super::forward::Forward;
 use super::generation::{is_known_as, told};
@@ -37,6 +38,7 @@ pub struct Rehearsal<'c> {
     policy: &'c Policy,
     settings: &'c Settings,
     metadata: Option<Metadata>,
+    cors: Option<Box<Cors>>,
     refusals: Refusals,
     outbound: Outbound,
 }
@@ -70,7 +72,8 @@ impl<'c> Rehearsal<'c> {
     pub fn new(policy: &'c Policy, settings: &'c Settings) -> Self {
         let (metadata, challenges) = told(settings, policy);
         let refusals = Refusals::new(challenges, policy);
-        Self { policy, settings, metadata, refusals, outbound: Outbound::new(settings, policy) }
+        let cors = Cors::new(settings, policy);
+        Self { policy, settings, metadata, cors, refusals, outbound: Outbound::new(settings, policy) }
     }
 
     /// Judges a request. `identify` stands for the issuers: steps 3 to 7 of the decision. It is not
@@ -86,11 +89,16 @@ impl<'c> Rehearsal<'c> {
         }
         let mut found = Found::default();
         let (reason, ending) = match self.decide(head, &id, identify, &mut found) {
-            Ok((reason, sent)) => (reason, Ending::Forwarded(sent)),
+            Ok(Decided::Sent(reason, sent)) => (reason, Ending::Forwarded(sent)),
+            Ok(Decided::Preflight(answer)) => {
+                let said = self.said(head, found.api, *answer);
+                (Reason::Preflight, Ending::Answered(Own::Preflight, Some(said)))
+            }
             Err(denial) => {
                 found.api = denial.api().or(found.api);
                 let answer = self.refusals.refuse(&denial, self.policy, None, &id);
-                (denial.reason(), Ending::Refused(denial, said(answer)))
+                let said = self.said(head, found.api, answer);
+                (denial.reason(), Ending::Refused(denial, said))
             }
         };
         found.ended(reason, ending)
@@ -102,7 +110,7 @@ impl<'c> Rehearsal<'c> {
         id: &HeaderValue,
         identify: impl FnOnce(&Showing<'_>) -> Result<Option<Caller>, Denial>,
         found: &mut Found<'c>,
-    ) -> Result<(Reason, Sent), Denial> {
+    ) -> Result<Decided, Denial> {
         let policy = self.policy;
         let peer = self.peer(head);
         check_written(head, &self.settings.limits)?;
@@ -110,8 +118,10 @@ impl<'c> Rehearsal<'c> {
         found.target = Some(shown(&target));
         head_checks::check_headers(head.method, head.headers)?;
         let host = inbound::host(head.headers)?;
-        let method = MethodSet::of_request(head.method.as_str());
-        let request = Request { method, target: &target, host, headers: head.headers };
+        let request = request(head, &target, host);
+        if let Some(preflight) = self.preflight(head, &request, id, found)? {
+            return Ok(preflight);
+        }
         if let Some(endpoint) = policy.find_token_endpoint(&request) {
             found.api = policy.token_endpoint(endpoint).map(|endpoint| endpoint.api);
             policy.check_token_request(endpoint, &request)?;
@@ -153,6 +163,19 @@ impl<'c> Rehearsal<'c> {
         self.send(head, &Allowed { permit: decided?, target: &target, identity: told.as_ref(), peer, id }, found)
     }
 
+    fn preflight(
+        &self,
+        head: &Head<'_>,
+        request: &Request<'_>,
+        id: &HeaderValue,
+        found: &mut Found<'c>,
+    ) -> Result<Option<Decided>, Denial> {
+        let Some(cors) = &self.cors else { return Ok(None) };
+        let Some(api) = cors.preflight(head.method, request, self.policy)? else { return Ok(None) };
+        found.api = Some(api);
+        Ok(Some(Decided::Preflight(Box::new(cors.answer(api, id)))))
+    }
+
     /// Whether what is shown may be looked at.
     fn check_shown(&self, head: &Head<'_>, showing: &Showing<'_>, peer: Peer, host: &str) -> Result<(), Denial> {
         let is_known = || {
@@ -167,7 +190,7 @@ impl<'c> Rehearsal<'c> {
         }
     }
 
-    fn send(&self, head: &Head<'_>, allowed: &Allowed<'_>, found: &mut Found<'c>) -> Result<(Reason, Sent), Denial> {
+    fn send(&self, head: &Head<'_>, allowed: &Allowed<'_>, found: &mut Found<'c>) -> Result<Decided, Denial> {
         let Allowed { permit, target, identity, peer, id } = allowed;
         let forward = Forward::new(permit, target, self.policy, *identity)?;
         found.api = Some(permit.api());
@@ -185,7 +208,7 @@ impl<'c> Rehearsal<'c> {
         endpoint: TokenEndpointId,
         posting: &Posting<'_>,
         found: &mut Found<'c>,
-    ) -> Result<(Reason, Sent), Denial> {
+    ) -> Result<Decided, Denial> {
         let Self { policy, settings, .. } = *self;
         let Posting { target, peer, id } = *posting;
         // INVARIANT: policy and settings have the endpoints at the same places.
@@ -206,7 +229,7 @@ impl<'c> Rehearsal<'c> {
         permit: &Permit<'_>,
         forward: &Forward,
         sending: &Sending<'_>,
-    ) -> Result<(Reason, Sent), Denial> {
+    ) -> Result<Decided, Denial> {
         let written = self.written(head, forward, sending);
         // INVARIANT: method and target were judged, so pingora takes them, as it does what it wrote itself.
         let request = written.map_err(|_| Denial::RouteUnknown)?;
@@ -219,7 +242,7 @@ impl<'c> Rehearsal<'c> {
             headers: headers(&request),
             form: forward.form().map(|form| without_values(&String::from_utf8_lossy(form))),
         };
-        Ok((permit.reason(), sent))
+        Ok(Decided::Sent(permit.reason(), sent))
     }
 
     /// What the gateway answers itself, whatever the policy.
@@ -232,12 +255,23 @@ impl<'c> Rehearsal<'c> {
         if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.is_at(path.as_bytes()))
             && is_plain()
         {
-            let (answer, reason) = metadata.answer(path.as_bytes(), head.method, id);
+            let (mut answer, reason) = metadata.answer(path.as_bytes(), head.method, id);
+            if self.cors.is_some() {
+                Cors::share_public(&mut answer);
+            }
             return Some(Found::default().ended(reason, Ending::Answered(Own::Metadata, Some(said(answer)))));
         }
         let revocations = self.settings.revocations.as_ref();
         let is_revocation = revocations.and_then(|list| list.endpoint.as_deref()) == Some(path);
         is_revocation.then(|| Found::default().ended(Reason::Public, Ending::Answered(Own::Revocation, None)))
+    }
+
+    fn said(&self, head: &Head<'_>, api: Option<ApiId>, mut answer: Answer) -> Said {
+        if let Some(cors) = &self.cors {
+            let asked = Shared { method: head.method, target: head.target.as_bytes(), headers: head.headers };
+            cors.share_own(api, &asked, self.policy, &mut answer);
+        }
+        said(answer)
     }
 
     fn peer(&self, head: &Head<'_>) -> Peer {
@@ -252,6 +286,17 @@ impl<'c> Rehearsal<'c> {
         self.outbound.write(forward, sending, &mut request)?;
         Ok(request)
     }
+}
+
+/// What becomes of a request that is not refused.
+enum Decided {
+    Sent(Reason, Sent),
+    /// A page may call, and its browser is told so.
+    Preflight(Box<Answer>),
+}
+
+fn request<'r>(head: &Head<'r>, target: &'r Target<'r>, host: &'r str) -> Request<'r> {
+    Request { method: MethodSet::of_request(head.method.as_str()), target, host, headers: head.headers }
 }
 
 /// A request that is let through, and what it is sent with.

@@ -23,12 +23,11 @@ use tokio::net::TcpStream;
 
 use super::connection::Connection;
 use super::context::Context;
-use super::failure::Failure;
 use super::head::is_usual;
 use super::hygiene;
 use super::reply::{self, Plain, Reply};
 use super::trace::REQUEST_ID;
-use super::upstream::Server;
+use super::upstream::{Server, Turn};
 
 /// What is read of an answer at first, and what at a time of a long one.
 const FIRST_READ: usize = 4096;
@@ -53,16 +52,14 @@ pub(super) async fn relay(session: &mut Session, context: &mut Context) -> Resul
         return Ok(false);
     }
     let Some(head) = context.head(session.req_header()) else { return Ok(false) };
-    let Some(server) = context.turn().and_then(|(pool, turn)| pool.server(turn)) else { return Ok(false) };
+    let Some(server) = context.turn().and_then(Turn::next) else { return Ok(false) };
     let (connection, reused) = match server.idle.take() {
         Some(connection) => (connection, true),
         None => match connect(&server).await {
             Ok(connection) => (connection, false),
             Err(error) => {
-                context.failure = Some(Failure::UpstreamUnavailable);
                 // Another server may be reached.
-                let more = context.turn().is_some_and(|(pool, turn)| pool.has_more(*turn));
-                return if more { Ok(false) } else { Err(error) };
+                return if context.unreached() { Ok(false) } else { Err(error) };
             }
         },
     };
@@ -72,25 +69,27 @@ pub(super) async fn relay(session: &mut Session, context: &mut Context) -> Resul
         Ok(reply) => reply,
         // The server has closed it meanwhile, and has not begun to answer.
         Err(error) if reused && error.retry() => {
-            if let Some((_, turn)) = exchange.context.turn() {
-                turn.again();
-            }
+            exchange.context.outdated();
             return Ok(false);
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            context.broken_off(&error);
+            return if error.retry() && context.retry(session) { Ok(false) } else { Err(error) };
+        }
     };
-    match reply {
-        Ok(plain) => exchange.tell(plain).await?,
-        Err(read) => exchange.tell_odd(read).await?,
-    }
-    Ok(true)
+    exchange.context.answered();
+    let told = match reply {
+        Ok(plain) => exchange.tell(plain).await,
+        Err(read) => exchange.tell_odd(read).await,
+    };
+    told.inspect_err(|error| context.broken_off(error)).map(|()| true)
 }
 
 /// Makes of an upstream's answer the one to tell on.
 ///
 /// # Errors
 /// If it must not be told on.
-pub(super) fn prepare(response: &mut ResponseHeader, session: &Session, context: &Context) -> Result<()> {
+pub(super) fn prepare(response: &mut ResponseHeader, session: &Session, context: &mut Context) -> Result<()> {
     let switches = response.status == StatusCode::SWITCHING_PROTOCOLS;
     if switches && !(session.is_upgrade_req() && hygiene::is_to_websocket(response)) {
         return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
@@ -99,14 +98,15 @@ pub(super) fn prepare(response: &mut ResponseHeader, session: &Session, context:
     if !response.status.is_informational() && !response.headers.contains_key(&REQUEST_ID) {
         response.insert_header("X-Request-Id", context.request_id.clone())?;
     }
-    Ok(())
+    context.watch(session, response);
+    context.share(session.req_header(), response)
 }
 
 impl Exchange<'_> {
     /// Sends the request; the answer, or what was read of one that is not plain.
     async fn ask(&mut self, head: &[u8]) -> Result<std::result::Result<Plain, BytesMut>> {
         let socket = socket(&self.connection)?;
-        within(self.server.write_timeout, ErrorType::WriteTimedout, send(socket, head)).await?;
+        within(self.server.transport.write_timeout, ErrorType::WriteTimedout, send(socket, head)).await?;
         let mut read = BytesMut::with_capacity(FIRST_READ);
         loop {
             let received = self.receive(&mut read).await;
@@ -155,7 +155,7 @@ impl Exchange<'_> {
     async fn tell_odd(mut self, read: BytesMut) -> Result<()> {
         self.connection.unread(read.freeze());
         let mut client = HttpSession::new(self.connection as Stream);
-        client.read_timeout = Some(self.server.read_timeout);
+        client.read_timeout = Some(self.server.transport.read_timeout);
         loop {
             let task = {
                 let mut task = std::pin::pin!(client.read_response_task());
@@ -206,7 +206,7 @@ impl Exchange<'_> {
     async fn receive(&mut self, to: &mut BytesMut) -> Result<usize> {
         // Not by the socket's own calls, after which the system would be asked once more for nothing.
         let read = self.connection.read_buf(to);
-        let mut read = std::pin::pin!(within(self.server.read_timeout, ErrorType::ReadTimedout, read));
+        let mut read = std::pin::pin!(within(self.server.transport.read_timeout, ErrorType::ReadTimedout, read));
         loop {
             tokio::select! {
                 biased;
@@ -235,7 +235,7 @@ fn in_chunks(head: &mut ResponseHeader) -> Result<()> {
 
 /// A new connection.
 async fn connect(server: &Server) -> Result<Box<Connection>> {
-    let connected = timeout(server.connect_timeout, TcpStream::connect(server.address)).await;
+    let connected = timeout(server.transport.connect_timeout, TcpStream::connect(server.address)).await;
     let connected = connected.map_err(|_| Error::new_up(ErrorType::ConnectTimedout))?;
     let stream = connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
     let stream = stream.map_err(|error| Error::because(ErrorType::ConnectError, "connecting", error).into_up())?;

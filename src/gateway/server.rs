@@ -26,6 +26,8 @@ use crate::config;
 
 /// How often [`Gateway::tend`] is called.
 const TENDING: Duration = Duration::from_secs(10);
+/// How often servers are looked after.
+const WATCHING: Duration = Duration::from_millis(100);
 /// How often TLS files are looked at; what has changed is in use after two looks.
 const FILES: Duration = Duration::from_millis(250);
 /// How many idle connections to upstreams each thread may keep.
@@ -112,6 +114,7 @@ impl Server {
         let connections = app.connections.clone();
         let listening = runtime.spawn(listen(listeners, app, ends));
         runtime.spawn(tend(Arc::clone(&gateway)));
+        runtime.spawn(watch(Arc::clone(&gateway)));
         let tls: Vec<_> = tls.into_iter().flatten().collect();
         if !tls.is_empty() {
             runtime.spawn(follow(tls.into()));
@@ -203,6 +206,14 @@ async fn follow(tls: Arc<[Arc<Tls>]>) {
         if let Err(error) = tokio::task::spawn_blocking(move || tls.iter().for_each(|tls| tls.look())).await {
             tracing::error!(%error, "looking at the TLS files failed");
         }
+    }
+}
+
+/// Looks after the servers of upstreams again and again.
+async fn watch(gateway: Arc<Gateway>) {
+    loop {
+        gateway.watch_upstreams(Instant::now());
+        tokio::time::sleep(WATCHING).await;
     }
 }
 

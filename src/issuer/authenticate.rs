@@ -77,7 +77,10 @@ impl IssuerSet {
     }
 
     /// Steps 4 to 7 without what the token is bound to.
-    pub(super) async fn know(
+    ///
+    /// # Errors
+    /// The first step that refuses.
+    pub async fn know(
         &self,
         token: &str,
         policy: &Policy,

@@ -19,6 +19,11 @@ pub enum Denial {
     PathAmbiguous(PathFault),
     /// A header or parameter that the decision uses could mean something else to the upstream.
     HeaderAmbiguous(HeaderFault),
+    /// A browser asks whether a page may call, and the page's origin is not one that may.
+    OriginRejected {
+        /// Whose `cors` says so.
+        api: ApiId,
+    },
     /// No token was sent.
     TokenMissing,
     /// The head is larger than it may be.
@@ -265,6 +270,7 @@ impl Denial {
             | Self::HeadTooLarge(_)
             | Self::BodyTooLarge { .. }
             | Self::Overloaded { .. }
+            | Self::OriginRejected { .. }
             | Self::TokenMissing
             | Self::Token(_)
             | Self::IssuerUnavailable
@@ -294,6 +300,7 @@ impl Denial {
             | Self::AccountForbidden { api }
             | Self::BodyTooLarge { api }
             | Self::Overloaded { api }
+            | Self::OriginRejected { api }
             | Self::TokenRequest { api, .. } => Some(*api),
             Self::Question(_)
             | Self::PathAmbiguous(_)
@@ -319,6 +326,7 @@ impl Denial {
             Self::PathAmbiguous(_) => Reason::PathAmbiguous,
             Self::HeaderAmbiguous(_) => Reason::HeaderAmbiguous,
             Self::HeadTooLarge(_) => Reason::HeadTooLarge,
+            Self::OriginRejected { .. } => Reason::OriginRejected,
             Self::TokenMissing => Reason::TokenMissing,
             Self::Token(fault) => fault.reason(),
             Self::IssuerUnavailable => Reason::IssuerUnavailable,
@@ -417,6 +425,8 @@ reasons! {
     HeadTooLarge => "head_too_large",
     PathAmbiguous => "path_ambiguous",
     HeaderAmbiguous => "header_ambiguous",
+    OriginRejected => "origin_rejected",
+    Preflight => "preflight",
     FormRejected => "form_rejected",
     Public => "public",
     TokenMissing => "token_missing",

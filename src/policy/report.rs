@@ -28,6 +28,7 @@ impl Denial {
             | Self::HeadTooLarge(_)
             | Self::BodyTooLarge { .. }
             | Self::Overloaded { .. }
+            | Self::OriginRejected { .. }
             | Self::TokenRequest { .. }
             | Self::Token(TokenFault::Revoked) => Reporting::Never,
             Self::TokenMissing

@@ -1,6 +1,4 @@
-//! What can become of a connection before a request of it is judged, and the series of one upstream.
-
-use prometheus::{IntCounter, IntGauge};
+//! What can become of a connection before a request of it is judged.
 
 /// Why a connection ended before a request of it was judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,13 +15,6 @@ pub enum ConnectionEnd {
     HeadTooLarge,
 }
 
-/// The series of one upstream.
-#[derive(Debug, Clone)]
-pub struct UpstreamSeries {
-    pub(super) requests: IntGauge,
-    pub(super) shed: IntCounter,
-}
-
 impl ConnectionEnd {
     pub(super) const ALL: [Self; 5] =
         [Self::TooMany, Self::TooManyOfAddress, Self::Handshake, Self::HeadTimeout, Self::HeadTooLarge];
@@ -36,22 +27,5 @@ impl ConnectionEnd {
             Self::HeadTimeout => "head_timeout",
             Self::HeadTooLarge => "head_too_large",
         }
-    }
-}
-
-impl UpstreamSeries {
-    /// A request to it is under way.
-    pub fn begun(&self) {
-        self.requests.inc();
-    }
-
-    /// It is no more.
-    pub fn ended(&self) {
-        self.requests.dec();
-    }
-
-    /// A request was refused because there were as many as may be.
-    pub fn shed(&self) {
-        self.shed.inc();
     }
 }

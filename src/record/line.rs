@@ -29,6 +29,7 @@ pub(crate) fn append(outcome: &Outcome<'_>, line: &mut Vec<u8>) {
     text(",\"path\":", outcome.path, line);
     number(",\"status\":", outcome.status.into(), line);
     optional(",\"upstream_error\":", outcome.upstream_error, line);
+    optional(",\"ended\":", outcome.ended.map(Reason::as_str), line);
     number(",\"microseconds\":", microseconds(outcome.decision_time), line);
     number(",\"duration_microseconds\":", microseconds(outcome.request_time), line);
     asked_by(outcome.asked_by, line);
@@ -77,11 +78,12 @@ fn seen(seen: &Seen<'_>, line: &mut Vec<u8>) {
 /// Whether a decision of this reason allows.
 pub(super) fn decision(reason: Reason) -> &'static str {
     match reason {
-        Reason::Public | Reason::Granted | Reason::Reported => "allow",
+        Reason::Preflight | Reason::Public | Reason::Granted | Reason::Reported => "allow",
         Reason::QuestionRejected
         | Reason::HeadTooLarge
         | Reason::PathAmbiguous
         | Reason::HeaderAmbiguous
+        | Reason::OriginRejected
         | Reason::FormRejected
         | Reason::TokenMissing
         | Reason::TokenMalformed

@@ -15,13 +15,14 @@ use thiserror::Error;
 
 use super::Outcome;
 use super::audit::Dropped;
-use super::connections::{ConnectionEnd, UpstreamSeries};
+use super::connections::ConnectionEnd;
 use super::denials::{Denials, Denied};
 use super::labels::{Names, Series};
 use super::line::decision;
 use super::register::Register;
 use super::result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 use super::shadow::ShadowSeries;
+use super::upstreams::{UpstreamMetrics, UpstreamSeries};
 use super::usage::{Usage, UsageBook, Used};
 use crate::policy::{ApiName, ClientId, Policy, Reason, ScopeName, UnixTime};
 
@@ -45,9 +46,8 @@ pub struct Metrics {
     audit_dropped: IntCounter,
     connections: IntGauge,
     connections_ended: [IntCounter; 5],
-    upstream_requests: IntGaugeVec,
-    upstream_shed: IntCounterVec,
     authorizer_strangers: IntCounter,
+    upstreams: UpstreamMetrics,
     panics: IntCounter,
     state: Mutex<State>,
     usage: UsageBook,
@@ -83,8 +83,6 @@ const DEPRECATED_USES: &str = "Requests that a deprecated scope let through.";
 const AUDIT_DROPPED: &str = "Audit lines lost because the queue was full or they could not be written.";
 const CONNECTIONS: &str = "Connections of clients that are open.";
 const CONNECTIONS_ENDED: &str = "Connections that ended before a request of theirs was judged, by why.";
-const UPSTREAM_REQUESTS: &str = "Requests that are under way, by upstream.";
-const UPSTREAM_SHED: &str = "Requests refused because their upstream had as many under way as it may, by upstream.";
 const AUTHORIZER_STRANGERS: &str = "Questions to authorizers from addresses that may not ask.";
 const PANICS: &str = "Faults of the program that ended what a thread or task was doing.";
 const BUILD: &str = "Always 1; the label is the version that runs.";
@@ -126,9 +124,8 @@ impl Metrics {
             audit_dropped: register.counter("audit_dropped_total", AUDIT_DROPPED)?,
             connections: register.number("connections", CONNECTIONS)?,
             connections_ended: ConnectionEnd::ALL.map(|end| ended.with_label_values(&[end.as_str()])),
-            upstream_requests: register.numbers("upstream_requests", UPSTREAM_REQUESTS, "upstream")?,
-            upstream_shed: register.counters("upstream_requests_shed_total", UPSTREAM_SHED, &["upstream"])?,
             authorizer_strangers: register.counter("authorizer_peers_refused_total", AUTHORIZER_STRANGERS)?,
+            upstreams: UpstreamMetrics::new(&register)?,
             panics: register.counter("panics_total", PANICS)?,
             deprecated_uses: register.counters("deprecated_scope_uses_total", DEPRECATED_USES, &["scope"])?,
             state: Mutex::default(),
@@ -215,17 +212,12 @@ impl Metrics {
 
     /// The series of the upstream of this name.
     pub fn upstream(&self, name: &str) -> UpstreamSeries {
-        UpstreamSeries {
-            requests: self.upstream_requests.with_label_values(&[name]),
-            shed: self.upstream_shed.with_label_values(&[name]),
-        }
+        self.upstreams.series(name)
     }
 
     /// The upstream is in no policy any more.
     pub fn upstream_forgotten(&self, name: &str) {
-        // That there was no such series is as good.
-        let _ = self.upstream_requests.remove_label_values(&[name]);
-        let _ = self.upstream_shed.remove_label_values(&[name]);
+        self.upstreams.forget(name);
     }
 
     /// Somebody asked an authorizer who may not.

@@ -20,6 +20,7 @@ mod result;
 mod revocation;
 mod shadow;
 mod steady;
+mod upstreams;
 mod usage;
 
 #[cfg(any(test, fuzzing))]
@@ -27,7 +28,7 @@ pub(crate) use line::append as audit_line;
 
 pub use audit::{AuditGuard, AuditSink};
 pub use change_line::RegistryChange;
-pub use connections::{ConnectionEnd, UpstreamSeries};
+pub use connections::ConnectionEnd;
 pub use denials::Denied;
 pub use labels::Labels;
 pub use metrics::{Metrics, MetricsUnmade};
@@ -38,4 +39,5 @@ pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 pub use revocation::{MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
 pub use shadow::{ShadowDifference, ShadowResult, ShadowSeries};
 pub use steady::steady_now;
+pub use upstreams::UpstreamSeries;
 pub use usage::Used;

@@ -48,6 +48,8 @@ pub struct Outcome<'a> {
     pub path: &'a str,
     /// Of the answer that the client got; 0 where it got none.
     pub status: u16,
+    /// Why an exchange that had begun was ended.
+    pub ended: Option<Reason>,
     /// What failed between here and the upstream.
     pub upstream_error: Option<&'static str>,
     /// From the request's head to the decision, without waiting for an issuer.
@@ -181,6 +183,7 @@ pub(super) mod tests {
             method: "GET",
             path: "/orders/acme/1",
             status: 200,
+            ended: None,
             upstream_error: None,
             decision_time: Duration::from_nanos(2_900),
             request_time: Duration::from_micros(4_321),

@@ -32,7 +32,11 @@ impl Register {
     }
 
     pub(super) fn numbers(&self, name: &str, help: &str, label: &str) -> Result<IntGaugeVec> {
-        self.add(IntGaugeVec::new(options(name, help), &[label])?)
+        self.numbers_of(name, help, &[label])
+    }
+
+    pub(super) fn numbers_of(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+        self.add(IntGaugeVec::new(options(name, help), labels)?)
     }
 
     pub(super) fn gauges(&self, name: &str, help: &str, label: &str) -> Result<GaugeVec> {

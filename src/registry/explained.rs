@@ -246,6 +246,8 @@ fn refused_token(reason: Reason) -> Option<Denial> {
         | Reason::HeadTooLarge
         | Reason::PathAmbiguous
         | Reason::HeaderAmbiguous
+        | Reason::OriginRejected
+        | Reason::Preflight
         | Reason::FormRejected
         | Reason::Public
         | Reason::TokenMissing

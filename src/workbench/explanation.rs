@@ -273,8 +273,15 @@ fn token_story(kind: TokenKind, checks: TokenChecks, reason: Reason) -> TokenSto
         },
         detail: check.detail,
     };
-    let was_asked =
-        !matches!(reason, Reason::PathAmbiguous | Reason::HeaderAmbiguous | Reason::FormRejected | Reason::Public);
+    let was_asked = !matches!(
+        reason,
+        Reason::PathAmbiguous
+            | Reason::HeaderAmbiguous
+            | Reason::OriginRejected
+            | Reason::Preflight
+            | Reason::FormRejected
+            | Reason::Public
+    );
     let has_checks = !checks.checks.is_empty();
     let kind = match kind {
         TokenKind::None => TokenKind::None,
@@ -378,7 +385,7 @@ fn forward_story(settings: &Settings, sent: &Sent) -> ForwardStory {
     let servers = upstream.map(|upstream| &*upstream.servers).unwrap_or_default().iter();
     ForwardStory {
         upstream: upstream.map_or(String::new(), |upstream| upstream.name.to_string()),
-        servers: servers.map(|server| format!("{}:{}", server.host, server.port)).collect(),
+        servers: servers.map(|server| server.address.to_string()).collect(),
         target: sent.target.clone(),
         headers: sent.headers.iter().map(header).collect(),
         form: sent.form.clone(),

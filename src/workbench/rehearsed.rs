@@ -66,6 +66,8 @@ pub enum Own {
     Metadata,
     /// Where holders of tokens revoke them (RFC 7009).
     Revocation,
+    /// Whether a page of another origin may call (CORS).
+    Preflight,
 }
 
 /// An answer of the gateway's own.

@@ -25,6 +25,10 @@ pub(super) fn why(facts: &Facts<'_>) -> String {
             "the gateway itself answers at this path: whoever has a token revokes it here, which is not tried"
                 .to_owned()
         }
+        Ending::Answered(Own::Preflight, _) => {
+            "a browser asks whether a page of another origin may call, and the api's `cors` lists that origin"
+                .to_owned()
+        }
         Ending::Forwarded(sent) => {
             let service = sent.service.and_then(|id| facts.policy.service(id)).map_or("", |service| service.as_str());
             match sent.basis {
@@ -110,6 +114,10 @@ impl Facts<'_> {
             }
             Denial::HeaderAmbiguous(fault) => fault.to_string(),
             Denial::HeadTooLarge(fault) => format!("{fault}; `limits` has how much that is"),
+            Denial::OriginRejected { api } => format!(
+                "a browser asks whether a page of another origin may call, and the api `{}` does not list that origin",
+                self.api(*api)
+            ),
             Denial::TokenMissing if self.rehearsed.considered.is_empty() => {
                 "no token was sent, and nothing public has this path".to_owned()
             }
@@ -182,6 +190,7 @@ impl Facts<'_> {
             | Denial::HeadTooLarge(_)
             | Denial::BodyTooLarge { .. }
             | Denial::Overloaded { .. }
+            | Denial::OriginRejected { .. }
             | Denial::TokenMissing
             | Denial::Token(_)
             | Denial::IssuerUnavailable

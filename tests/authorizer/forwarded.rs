@@ -214,6 +214,45 @@ fn no_connection_option_takes_off_what_was_written() {
 }
 
 #[test]
+fn a_preflight_is_answered_by_policy_behind_every_plane() {
+    let stage = Stage::start("", |listener, _| {
+        let policy = POLICY.replace(
+            "    base_path: /path\n",
+            "    base_path: /path\n    cors: { origins: [https://app.example.com], methods: [GET], headers: [X-Custom] }\n",
+        );
+        Gateway::start_listening(listener, &policy, Upstream::start(), |_| {})
+    });
+    let names = ["access-control-allow-origin", "access-control-allow-methods", "access-control-allow-headers", "vary"];
+    for (origin, status) in [("https://app.example.com", 204), ("https://evil.example", 403)] {
+        let request =
+            plain("OPTIONS", "/path/acme/x").and("Origin", origin).and("Access-Control-Request-Method", "GET");
+        let expected = send(&stage.gateway, &request);
+        assert_eq!(expected.status, status, "{expected:?}");
+        for plane in &stage.planes {
+            let answer = plane.send(&request);
+            assert_eq!(answer.status, status, "{}: {answer:?}", plane.kind.name());
+            for name in names {
+                assert_eq!(answer.header(name), expected.header(name), "{} {name}", plane.kind.name());
+            }
+        }
+    }
+    assert_eq!(stage.gateway.upstream.count(), 0);
+}
+
+/// Its refusals are 200 to a client of gRPC, which no plane may take for a permission.
+#[test]
+fn a_call_of_grpc_that_is_refused_reaches_no_upstream() {
+    let stage = Stage::start("", start);
+    for plane in &stage.planes {
+        let request = plain("POST", "/path/acme/x").and("Content-Type", "application/grpc").and("TE", "trailers");
+        let answer = plane.send(&request);
+        let is_refused = answer.status >= 400 || answer.header("grpc-status").is_some_and(|status| status != "0");
+        assert!(is_refused, "{}: {answer:?}", plane.kind.name());
+    }
+    assert_eq!(stage.gateway.upstream.count(), 0);
+}
+
+#[test]
 fn the_metadata_is_the_gateways_own() {
     let stage = Stage::start("resource_metadata: { resource: https://api.example.com }\n", start);
     let request = plain("GET", "/.well-known/oauth-protected-resource");

@@ -277,6 +277,28 @@ fn a_body_that_its_head_says_is_too_large_is_refused_by_who_tells_of_it() {
 }
 
 #[test]
+fn no_refusal_is_a_success_to_who_asks() {
+    let policy = format!("{INJECTING}    cors: {{ origins: [https://app.example.com] }}\n");
+    for plane in ["nginx", "traefik", "caddy", "envoy_http"] {
+        let authorizer = free_address();
+        let keys = listener(authorizer, &format!("as: {plane}, peers: [127.0.0.1]"));
+        let gateway = Gateway::start_listening(&keys, &policy, Upstream::start(), |_| {});
+        let asked = Asked { gateway, authorizer, plane };
+        let preflight = plain("OPTIONS", "/query/x")
+            .and("Origin", "https://app.example.com")
+            .and("Access-Control-Request-Method", "GET");
+        let call = plain("POST", "/header/x").and("Content-Type", "application/grpc");
+        for (request, status) in [(preflight, 204), (call, 401)] {
+            let answer = asked.ask(&request);
+            assert!((400..500).contains(&answer.status), "{plane}: {answer:?}");
+            assert_eq!(passed_on(plane, answer).status, status, "{plane}");
+        }
+        let line = asked.gateway.audit(2).into_iter().find(|line| line["reason"] == "preflight").unwrap();
+        assert_eq!(line["asked_by"]["as"], plane);
+    }
+}
+
+#[test]
 fn a_request_for_a_token_is_not_answered_for_others() {
     let asked = Asked::start("nginx", "", "");
     let answer = passed_on("nginx", asked.ask(&plain("POST", "/oauth/token")));

@@ -65,6 +65,7 @@ fn refused(denial: &Denial) -> Refusal {
         | Denial::HeadTooLarge(_)
         | Denial::BodyTooLarge { .. }
         | Denial::Overloaded { .. }
+        | Denial::OriginRejected { .. }
         | Denial::TokenMissing
         | Denial::ClientUnknown
         | Denial::ClientAccountMismatch

@@ -6,11 +6,11 @@ use super::services::{Terms, remedy, services};
 use super::take::{Firsts, RENAME, Wrong, at_least_one, checked, items, optional, parsed, required};
 use super::token_endpoints::TokenEndpoints;
 use super::upstreams::Upstreams;
-use super::{accounts, scopes, token_endpoints, values};
-use crate::config::document;
+use super::{accounts, cors, scopes, token_endpoints, values};
 use crate::config::entry::{Entry, List};
 use crate::config::finding::{At, Finding, Findings, Quoted};
 use crate::config::suggest;
+use crate::config::{Cors, document};
 use crate::policy::{ApiId, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Mode, UpstreamId};
 
 /// What apis are read with.
@@ -28,6 +28,7 @@ pub(super) struct Apis {
     pub(super) specs: Vec<ApiSpec>,
     pub(super) forward_authorization: Vec<bool>,
     pub(super) body_bytes: Vec<Option<u64>>,
+    pub(super) cors: Vec<Option<Cors>>,
     pub(super) token_endpoints: TokenEndpoints,
     pub(super) names: DefinedNames,
 }
@@ -50,6 +51,7 @@ pub(super) fn apis(list: List<document::Api>, at: At<'_>, context: Context<'_>, 
         specs: Vec::new(),
         forward_authorization: Vec::new(),
         body_bytes: Vec::new(),
+        cors: Vec::new(),
         token_endpoints: TokenEndpoints::new(),
         names: DefinedNames::new(),
     };
@@ -64,6 +66,7 @@ pub(super) fn apis(list: List<document::Api>, at: At<'_>, context: Context<'_>, 
         let forward =
             optional(std::mem::take(&mut document.forward_authorization), here.key("forward_authorization"), findings);
         let bytes = optional(std::mem::take(&mut document.body_bytes), here.key("body_bytes"), findings);
+        let cors = cors::cors(std::mem::take(&mut document.cors), here.key("cors"), findings);
         if let Entry::Given(name) = &document.name {
             firsts.note(name.clone(), here.key("name"), &format!("the api {}", Quoted(name)), RENAME, findings);
         }
@@ -78,6 +81,7 @@ pub(super) fn apis(list: List<document::Api>, at: At<'_>, context: Context<'_>, 
         apis.specs.push(spec);
         apis.forward_authorization.push(forward.unwrap_or(context.forward_authorization));
         apis.body_bytes.push(bytes);
+        apis.cors.push(cors);
     }
     apis
 }

@@ -311,7 +311,7 @@ fn reason_of(text: &str, expect: Option<Expect>) -> Result<Reason, Wrong> {
             help,
         ));
     }
-    let allows = matches!(reason, Reason::Public | Reason::Granted | Reason::Reported);
+    let allows = matches!(reason, Reason::Preflight | Reason::Public | Reason::Granted | Reason::Reported);
     match expect {
         Some(Expect::Allow) if !allows => {
             Err(Wrong::new(format!("{} is a reason to deny", Quoted(text)), "write `expect: deny`, or remove it"))

@@ -9,9 +9,10 @@ use jsonwebtoken::Algorithm;
 use crate::config::entry::Entry;
 use crate::config::finding::Findings;
 use crate::config::{
-    Access, Admin, Audit, Authorizer, ClientAuthentication, ClientCertificates, Http2Limits, IdentityHeaders,
-    Introspection, Issuer, KeySource, Limits, Listener, ListenerTls, Plane, ResourceMetadata, RevocationList,
-    ServerAddress, Settings, TokenEndpoint, Upstream, reading, yaml,
+    Access, Admin, Audit, Authorizer, Balance, ClientAuthentication, ClientCertificates, Ejection, HealthCheck,
+    Http2Limits, IdentityHeaders, Introspection, Issuer, KeySource, Limits, Listener, ListenerTls, Plane,
+    ResourceMetadata, Retries, RevocationList, ServerAddress, Settings, TokenEndpoint, Transport, Upstream,
+    UpstreamServer, reading, yaml,
 };
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, Marks,
@@ -38,8 +39,44 @@ fn claim(names: &[&str]) -> ClaimPath {
     ClaimPath(names.iter().map(|name| (*name).into()).collect())
 }
 
-fn server(host: &str, port: u16) -> ServerAddress {
-    ServerAddress { host: host.into(), port }
+fn server(host: &str, port: u16, weight: u16) -> UpstreamServer {
+    UpstreamServer { address: ServerAddress { host: host.into(), port }, weight }
+}
+
+fn upstreams() -> Vec<Upstream> {
+    let transport = |connect, read, write| Transport {
+        connect_timeout: Duration::from_millis(connect),
+        read_timeout: Duration::from_secs(read),
+        write_timeout: Duration::from_secs(write),
+    };
+    vec![
+        Upstream {
+            name: "integration".into(),
+            servers: vec![server("127.0.0.1", 9000, 1), server("backend.internal", 9000, 1)],
+            balance: Balance::RoundRobin,
+            transport: transport(500, 60, 10),
+            health: None,
+            ejection: None,
+            retries: None,
+            max_requests: 1_024,
+        },
+        Upstream {
+            name: "plain".into(),
+            servers: vec![server("::1", 9001, 3), server("::1", 9002, 1)],
+            balance: Balance::Account,
+            transport: transport(2_000, 30, 30),
+            health: Some(HealthCheck {
+                path: Some("/health".into()),
+                interval: Duration::from_secs(2),
+                timeout: Duration::from_secs(1),
+                healthy_after: 2,
+                unhealthy_after: 4,
+            }),
+            ejection: Some(Ejection { failures: 7, time: Duration::from_secs(10) }),
+            retries: Some(Retries { attempts: 2, budget_percent: 20 }),
+            max_requests: 300,
+        },
+    ]
 }
 
 #[test]
@@ -49,24 +86,7 @@ fn the_settings_are_what_the_file_says() {
         threads: 2,
         listeners: listeners(),
         admin: Some(Admin { address: "127.0.0.1:9901".parse().unwrap(), revocations_token_file: None, access: None }),
-        upstreams: vec![
-            Upstream {
-                name: "integration".into(),
-                servers: vec![server("127.0.0.1", 9000), server("backend.internal", 9000)],
-                connect_timeout: Duration::from_millis(500),
-                read_timeout: Duration::from_secs(60),
-                write_timeout: Duration::from_secs(10),
-                max_requests: 1_024,
-            },
-            Upstream {
-                name: "plain".into(),
-                servers: vec![server("::1", 9001)],
-                connect_timeout: Duration::from_secs(2),
-                read_timeout: Duration::from_secs(30),
-                write_timeout: Duration::from_secs(30),
-                max_requests: 300,
-            },
-        ],
+        upstreams: upstreams(),
         issuers: vec![login(), legacy()],
         token_endpoints: vec![TokenEndpoint { scope_syntax: ScopeSyntax::Privileges, max_form_bytes: 16384 }],
         identity_headers: IdentityHeaders {
@@ -77,6 +97,7 @@ fn the_settings_are_what_the_file_says() {
         },
         forward_authorization: vec![false, true, true],
         body_bytes: vec![None, None, Some(1_048_576)],
+        cors: vec![None, None, None],
         limits: limits(),
         resource_metadata: Some(ResourceMetadata { resource: "https://api.example.com".into() }),
         revocations: Some(RevocationList {

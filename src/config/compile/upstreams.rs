@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
+use super::balancing;
 use super::limits::{MOST_AT_ONCE, number};
-use super::take::{at_least_one, optional, parsed, required};
+use super::take::{optional, parsed, required};
 use super::values;
-use crate::config::Upstream;
 use crate::config::document;
 use crate::config::entry::{Entry, Named};
 use crate::config::finding::{At, Finding, Findings, Quoted};
 use crate::config::limits::USUAL_REQUESTS;
+use crate::config::{Transport, Upstream};
 use crate::policy::{ApiName, UpstreamId};
 
 /// The upstreams, and what apis call them.
@@ -49,13 +50,8 @@ pub(super) fn upstreams(entry: Entry<Named<document::Upstream>>, at: At<'_>, fin
 }
 
 fn upstream(name: &str, entry: Entry<document::Upstream>, at: At<'_>, findings: &mut Findings) -> Option<Upstream> {
-    let help = "write `servers: [\"127.0.0.1:9000\"]`";
-    let document = required(entry, at, help, findings)?;
-    let list = at.key("servers");
-    let servers = at_least_one(document.servers, list, help, findings);
-    let servers =
-        servers.into_iter().filter_map(|(place, text)| parsed(Some(text), list.nth(place), findings, values::server));
-    let servers = servers.collect();
+    let document = required(entry, at, "write `servers: [\"127.0.0.1:9000\"]`", findings)?;
+    let servers = balancing::servers(document.servers, at.key("servers"), findings);
     let requests = at.key("max_requests");
     let max_requests = number(document.max_requests, requests, 1..=MOST_AT_ONCE, USUAL_REQUESTS, findings);
     let mut timeout = |entry, key, default| {
@@ -63,12 +59,19 @@ fn upstream(name: &str, entry: Entry<document::Upstream>, at: At<'_>, findings: 
         let text = optional(entry, at, findings);
         parsed(text, at, findings, values::timeout).unwrap_or(Duration::from_secs(default))
     };
-    Some(Upstream {
-        name: name.into(),
-        servers,
+    let transport = Transport {
         connect_timeout: timeout(document.connect_timeout, "connect_timeout", 2),
         read_timeout: timeout(document.read_timeout, "read_timeout", 30),
         write_timeout: timeout(document.write_timeout, "write_timeout", 30),
+    };
+    Some(Upstream {
+        name: name.into(),
+        servers,
+        balance: balancing::balance(document.balance, at.key("balance"), findings),
+        transport,
+        health: balancing::health(document.health, at.key("health"), findings),
+        ejection: balancing::ejection(document.ejection, at.key("ejection"), findings),
+        retries: balancing::retries(document.retries, at.key("retries"), findings),
         max_requests,
     })
 }

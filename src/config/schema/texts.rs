@@ -27,6 +27,8 @@ const SERVER: &str = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]+$";
 const ADDRESS: &str = r"^([0-9.]+|\[[0-9A-Fa-f:.%]+\]):[0-9]+$";
 const NETWORK: &str = "^[0-9A-Fa-f:.]+(/[0-9]+)?$";
 const HEADER: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+const ORIGIN: &str = r"^(\*|[a-z][a-z0-9+.-]*://[^\s/?#*]+)$";
+const METHOD: &str = "^[A-Z-]+$";
 const CAPTURE: &str = "^[A-Za-z0-9_-]+$";
 const PARAMETER: &str = "^[A-Za-z0-9_.~-]+$";
 const CLAIM: &str = r"^[^.]|://";
@@ -67,6 +69,8 @@ texts! {
     Address: "An address in numbers, and a port.", ADDRESS, "0.0.0.0:8080";
     Network: "An address, or a network of them.", NETWORK, "10.0.0.0/8";
     Header: "A header's name.", HEADER, "X-Account-Id";
+    Origin: "A page's origin as browsers send it: scheme, host, and a port that is not the usual one.", ORIGIN, "https://app.example.com";
+    Method: "A method.", METHOD, "GET";
     Capture: "The name alone: `account` for `{account}`.", CAPTURE, "account";
     Parameter: "A query parameter's name.", PARAMETER, "accountId";
     Claim: "A claim's name, or the way to it.", CLAIM, "realm_access.roles";

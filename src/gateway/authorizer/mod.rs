@@ -30,9 +30,6 @@ const MESSAGE_TIME: Duration = Duration::from_secs(10);
 /// tell.
 pub(super) async fn answer(session: &mut Session, context: &mut Context, authorizer: &Authorizer) {
     let is_stranger = !context.is_asked_by(authorizer);
-    if is_stranger {
-        session.set_keepalive(None);
-    }
     if authorizer.plane == Plane::EnvoyGrpc && grpc::is_call(session) {
         return answer_call(session, context, authorizer, is_stranger).await;
     }
@@ -46,7 +43,7 @@ pub(super) async fn answer(session: &mut Session, context: &mut Context, authori
         Ok(edits) => reply::allowed(authorizer, edits, context.asked_target()),
         Err(answer) => reply::denied(authorizer.plane, answer),
     };
-    context.answer(session, answer).await;
+    context.answer_plane(session, answer).await;
 }
 
 /// The same over gRPC. What is no question is answered as a refusal too: of an error Envoy may make a pass.
@@ -66,7 +63,7 @@ async fn answer_call(session: &mut Session, context: &mut Context, authorizer: &
     } else {
         grpc::reply_unimplemented(session).await
     };
-    context.answered();
+    context.plane_answered();
 }
 
 async fn read(session: &mut Session, context: &Context) -> Result<Question, Denial> {

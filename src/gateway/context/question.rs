@@ -4,7 +4,7 @@ use http::StatusCode;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use super::{Context, written};
+use super::{Context, shared, written};
 use crate::config::{Authorizer, Plane};
 use crate::gateway::authorizer::Question;
 use crate::gateway::authorizer::edits::Edits;
@@ -13,7 +13,7 @@ use crate::gateway::inbound::Peer;
 use crate::gateway::judge::{Asked, Judged, judge};
 use crate::gateway::known::Known;
 use crate::gateway::problem::Answer;
-use crate::policy::{Certificate, Denial, FormFault, Policy, QuestionFault};
+use crate::policy::{Certificate, Denial, FormFault, Policy, QuestionFault, Reason};
 use crate::record::AskedBy;
 
 /// A question, in the course of a request that is one.
@@ -54,10 +54,14 @@ impl Context {
                 Err(denial)
             }
         };
-        let decided = decided.map_err(|denial| {
+        let mut decided = decided.unwrap_or_else(|denial| {
             self.found.refuse(&denial);
-            self.refuse(&denial)
+            Err(self.refuse(&denial))
         });
+        let asked = self.asking.as_ref().and_then(|asking| asking.question.as_ref());
+        if let (Err(answer), Some(asked), Some(cors)) = (&mut decided, asked, &self.generation.cors) {
+            cors.share_own(self.found.api, &shared(&asked.head), &self.generation.policy, answer);
+        }
         if let (Err(answer), Some(asking)) = (&decided, &mut self.asking) {
             asking.status = answer.status;
         }
@@ -94,12 +98,24 @@ impl Context {
         shown.or(self.found.told_certificate.as_ref())
     }
 
+    /// Gives a plane its answer, of which nothing is to be made for a client: the plane would misread it.
+    pub(in crate::gateway) async fn answer_plane(&mut self, session: &mut Session, answer: Answer) {
+        if self.found.reason.is_some_and(|reason| reason == Reason::QuestionRejected) {
+            session.set_keepalive(None);
+        }
+        self.give(session, answer).await;
+    }
+
     /// That the answer is written.
-    pub(in crate::gateway) fn answered(&mut self) {
+    pub(in crate::gateway) fn plane_answered(&mut self) {
         self.answered = Some(self.started.elapsed());
     }
 
-    async fn decide_question(&mut self, question: Question, authorizer: &Authorizer) -> Result<Edits, Denial> {
+    async fn decide_question(
+        &mut self,
+        question: Question,
+        authorizer: &Authorizer,
+    ) -> Result<Result<Edits, Answer>, Denial> {
         // Of its client's connection nothing is known but what the plane says.
         self.peer = Peer { tls: question.secure, local: None, ..self.peer };
         let asking = Asking { plane: authorizer.plane, question: Some(question), status: StatusCode::OK };
@@ -116,9 +132,14 @@ impl Context {
             certificate: question.certificate.as_ref(),
             now: self.now(),
             shadow: self.shadow.as_deref(),
+            is_under_way: false,
         };
         let forward = match judge(&asked, &mut self.found).await? {
             Judged::Permitted(forward) => forward,
+            Judged::Preflight(api) => {
+                let cors = self.generation.cors.as_ref().ok_or(Denial::OriginRejected { api })?;
+                return Ok(Err(cors.answer(api, &self.request_id)));
+            }
             Judged::AsksForToken(endpoint) => {
                 let endpoint = self.generation.policy.token_endpoint(endpoint).ok_or(Denial::RouteUnknown)?;
                 return Err(Denial::TokenRequest { api: endpoint.api, fault: FormFault::NotShown.into() });
@@ -126,7 +147,7 @@ impl Context {
         };
         self.meter(&forward, &question.head.headers)?;
         let (outbound, policy) = (&self.generation.outbound, &self.generation.policy);
-        Edits::new(outbound, policy, &forward, &self.sending(), &question.head.headers, authorizer)
+        Edits::new(outbound, policy, &forward, &self.sending(), &question.head.headers, authorizer).map(Ok)
     }
 }
 

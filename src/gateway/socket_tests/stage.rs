@@ -10,7 +10,8 @@ use std::time::Duration;
 use http::header::HeaderName;
 
 use crate::config::{
-    Audit, Configuration, IdentityHeaders, Limits, Listener, ResourceMetadata, ServerAddress, Settings, Upstream,
+    Audit, Balance, Configuration, IdentityHeaders, Limits, Listener, ResourceMetadata, ServerAddress, Settings,
+    Transport, Upstream, UpstreamServer,
 };
 use crate::gateway::{Gateway, Server, Sockets};
 use crate::issuer::Issuers;
@@ -95,10 +96,17 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
         servers: upstreams
             .iter()
             .map(|address| ServerAddress { host: address.ip().to_string().into(), port: address.port() })
+            .map(|address| UpstreamServer { address, weight: 1 })
             .collect(),
-        connect_timeout: Duration::from_secs(1),
-        read_timeout: Duration::from_millis(300),
-        write_timeout: Duration::from_secs(5),
+        balance: Balance::RoundRobin,
+        health: None,
+        ejection: None,
+        retries: None,
+        transport: Transport {
+            connect_timeout: Duration::from_secs(1),
+            read_timeout: Duration::from_millis(300),
+            write_timeout: Duration::from_secs(5),
+        },
         max_requests: 1_024,
     };
     let settings = Settings {
@@ -119,6 +127,7 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
         },
         forward_authorization: vec![true],
         body_bytes: vec![],
+        cors: vec![],
         limits: Limits::default(),
         resource_metadata: Some(ResourceMetadata { resource: "https://api.example/v1".into() }),
         revocations: None,

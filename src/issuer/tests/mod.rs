@@ -262,6 +262,7 @@ fn settings(issuers: Vec<config::Issuer>) -> Settings {
         identity_headers: IdentityHeaders::default(),
         forward_authorization: vec![],
         body_bytes: vec![],
+        cors: vec![],
         limits: Limits::default(),
         resource_metadata: None,
         revocations: None,

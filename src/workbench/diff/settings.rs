@@ -188,6 +188,9 @@ fn apis(old: &Configuration, new: &Configuration, changes: &mut Changes) {
             word,
             Effect::Neither,
         );
+        let cors =
+            |configuration: &Configuration, place: usize| configuration.settings.cors.get(place).cloned().flatten();
+        changes.differ(key("cors"), &cors(old, before_place), &cors(new, place), Effect::Neither);
         let forwards = |configuration: &Configuration, place: usize| {
             configuration.settings.forward_authorization.get(place).copied().unwrap_or_default()
         };

@@ -1,0 +1,380 @@
+//! The servers of one upstream, and whose turn it is.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use hashbrown::HashMap;
+
+use super::budget::Budget;
+use super::choice::Servers;
+use super::condition::State;
+use super::names::{Resolved, is_named};
+use super::server::Server;
+use super::turn::Turn;
+use crate::config::{Upstream, UpstreamServer};
+use crate::gateway::load::{Carried, Load};
+
+/// The servers of one upstream.
+#[derive(Debug)]
+pub(in crate::gateway) struct Pool {
+    upstream: Upstream,
+    load: Arc<Load>,
+    /// What each server's name stands for, in the order of the file.
+    resolved: Mutex<Vec<Resolved>>,
+    /// All of it, ready to connect to.
+    servers: ArcSwap<Servers>,
+    budget: Option<Budget>,
+    next: AtomicUsize,
+}
+
+impl Pool {
+    /// Resolves names, and blocks as long as that takes. Servers that `before` has too stay.
+    pub(super) fn new(upstream: &Upstream, load: Arc<Load>, before: Option<&Self>) -> Self {
+        let resolved = |server| before.and_then(|before| before.resolved(server)).unwrap_or_default();
+        let pool = Self {
+            resolved: Mutex::new(upstream.servers.iter().map(resolved).collect()),
+            upstream: upstream.clone(),
+            servers: ArcSwap::from_pointee(Servers::new(Vec::new(), upstream, load.series())),
+            budget: upstream.retries.map(Budget::new),
+            next: AtomicUsize::new(0),
+            load,
+        };
+        let known = before.filter(|before| before.speaks_as(upstream)).map(|before| before.servers.load_full());
+        pool.resolve(known.as_deref().map_or(&[], |known| &known.list));
+        pool
+    }
+
+    fn resolved(&self, server: &UpstreamServer) -> Option<Resolved> {
+        let resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.upstream.servers.iter().zip(resolved.iter());
+        known.find(|(known, _)| known.address == server.address).map(|(_, resolved)| resolved.clone())
+    }
+
+    /// Whether it is the upstream of this name.
+    pub(super) fn is_of(&self, upstream: &Upstream) -> bool {
+        self.upstream.name == upstream.name
+    }
+
+    /// Takes one more request, unless as many are under way as may be.
+    pub(in crate::gateway) fn carry(&self) -> Option<Carried> {
+        self.load.carry(self.upstream.max_requests)
+    }
+
+    /// A turn for one more request, which touches that account.
+    pub(in crate::gateway) fn turn(&self, account: Option<&[u8]>) -> Turn {
+        let servers = self.servers.load_full();
+        let first = servers.first(self.next.fetch_add(1, Ordering::Relaxed), account);
+        if let Some(budget) = &self.budget {
+            budget.deposit();
+        }
+        Turn::new(servers, first)
+    }
+
+    /// Whether a request that was sent again so often may be once more.
+    pub(in crate::gateway) fn may_retry(&self, times: u8) -> bool {
+        let Some(budget) = self.budget.as_ref().filter(|budget| budget.allows(times)) else { return false };
+        let may = budget.withdraw();
+        self.load.series().retried(may);
+        may
+    }
+
+    /// Has servers checked whose time it is, and gives requests again to those whose ejection is over. Within
+    /// a runtime.
+    pub(super) fn watch(&self, now: Instant) {
+        if self.upstream.health.is_none() && self.upstream.ejection.is_none() {
+            return;
+        }
+        for server in &self.servers.load().list {
+            if server.condition.lift(now) {
+                tracing::info!(upstream = &*self.upstream.name, server = %server.address, "the server gets requests again");
+            }
+            server.check_when_due(now, &self.upstream.name, self.load.series());
+        }
+        self.report();
+    }
+
+    /// Resolves names again and lets idle connections go.
+    pub(super) fn tend(&self) {
+        if self.upstream.servers.iter().any(|server| is_named(&server.address)) {
+            self.resolve(&self.servers.load().list);
+        }
+        self.servers.load().list.iter().for_each(|server| server.idle.tend());
+    }
+
+    /// Resolves all names. Servers that are known stay, with their connections.
+    fn resolve(&self, known: &[Arc<Server>]) {
+        let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        let known: HashMap<_, _> = known.iter().map(|server| (server.address, server)).collect();
+        let mut servers = Vec::new();
+        for (server, resolved) in self.upstream.servers.iter().zip(resolved.iter_mut()) {
+            resolved.renew(&self.upstream.name, &server.address);
+            servers.extend(resolved.addresses.iter().map(|address| match known.get(address) {
+                Some(known) => (Arc::clone(known), server.weight),
+                None => (Arc::new(Server::new(*address, &server.address, &self.upstream)), server.weight),
+            }));
+        }
+        self.servers.store(Arc::new(Servers::new(servers, &self.upstream, self.load.series())));
+        self.report();
+    }
+
+    /// Tells how many servers are how.
+    fn report(&self) {
+        let servers = self.servers.load();
+        let states = || servers.list.iter().map(|server| server.condition.state());
+        let count = |state| states().filter(|other| *other == state).count();
+        self.load.series().servers(count(State::Usable), count(State::Unhealthy), count(State::Ejected));
+    }
+
+    /// Whether servers of that upstream can be used as they are known here.
+    fn speaks_as(&self, other: &Upstream) -> bool {
+        let Upstream { transport, health, ejection, .. } = &self.upstream;
+        (transport, health, ejection) == (&other.transport, &other.health, &other.ejection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Balance, Ejection, Retries, ServerAddress, Transport};
+    use crate::gateway::load::Loads;
+
+    fn server(host: &str, port: u16, weight: u16) -> UpstreamServer {
+        UpstreamServer { address: ServerAddress { host: host.into(), port }, weight }
+    }
+
+    /// Of servers `a`, `b` and so on at the ports 1, 2 and so on.
+    fn weighted(weights: &[u16], balance: Balance) -> Upstream {
+        let servers = (1..).zip(weights).map(|(port, weight)| server("127.0.0.1", port, *weight)).collect();
+        Upstream { servers, balance, ..upstream(&[]) }
+    }
+
+    fn name(server: &Server) -> char {
+        char::from(b'`' + u8::try_from(server.address.port()).unwrap())
+    }
+
+    /// Who gets one request after another, of which none fails.
+    #[track_caller]
+    fn check_weights(weights: &[u16], expected: &str) {
+        let pool = pool_of(&weighted(weights, Balance::RoundRobin), None);
+        let turns: String = expected.chars().map(|_| name(&pool.turn(None).next().unwrap())).collect();
+        assert_eq!(turns, expected);
+    }
+
+    fn upstream(servers: &[(&str, u16)]) -> Upstream {
+        Upstream {
+            name: "u".into(),
+            servers: servers.iter().map(|(host, port)| server(host, *port, 1)).collect(),
+            balance: Balance::RoundRobin,
+            health: None,
+            ejection: None,
+            retries: None,
+            transport: Transport {
+                connect_timeout: Duration::from_millis(1),
+                read_timeout: Duration::from_millis(2),
+                write_timeout: Duration::from_millis(3),
+            },
+            max_requests: 2,
+        }
+    }
+
+    fn pool_of(upstream: &Upstream, before: Option<&Pool>) -> Pool {
+        let metrics = crate::record::Metrics::new().unwrap();
+        let load = Loads::default().adopt(std::slice::from_ref(upstream), &metrics).remove(0);
+        Pool::new(upstream, load, before)
+    }
+
+    fn pool(servers: &[(&str, u16)]) -> Pool {
+        pool_of(&upstream(servers), None)
+    }
+
+    fn port(turn: &mut Turn) -> u16 {
+        turn.next().unwrap().address.port()
+    }
+
+    #[test]
+    fn servers_take_turns() {
+        let pool = pool(&[("127.0.0.1", 1), ("::1", 2), ("127.0.0.1", 3)]);
+        let ports: Vec<_> = (0..6).map(|_| port(&mut pool.turn(None))).collect();
+        assert_eq!(ports, [1, 2, 3, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_request_tries_each_server_once() {
+        let pool = pool(&[("127.0.0.1", 1), ("127.0.0.1", 2)]);
+        let mut turn = pool.turn(None);
+        assert_eq!(port(&mut turn), 1);
+        assert!(turn.has_more());
+        assert_eq!(port(&mut turn), 2);
+        assert!(!turn.has_more() && turn.next().is_none());
+    }
+
+    #[test]
+    fn a_server_is_tried_again_where_its_connection_was_old() {
+        let pool = pool(&[("127.0.0.1", 1), ("127.0.0.1", 2)]);
+        let mut turn = pool.turn(None);
+        assert_eq!(port(&mut turn), 1);
+        turn.again();
+        assert_eq!((port(&mut turn), port(&mut turn)), (1, 2));
+    }
+
+    #[test]
+    fn no_more_than_four_servers_are_tried() {
+        let servers: Vec<_> = (1..=9).map(|port| ("127.0.0.1", port)).collect();
+        let mut turn = pool(&servers).turn(None);
+        assert_eq!(std::iter::from_fn(|| turn.next()).count(), 4);
+    }
+
+    #[test]
+    fn turns_go_on_where_counting_starts_anew() {
+        let pool = pool(&[("127.0.0.1", 1), ("127.0.0.1", 2)]);
+        pool.next.store(usize::MAX, Ordering::Relaxed);
+        let mut turn = pool.turn(None);
+        assert!(turn.next().is_some() && turn.next().is_some());
+    }
+
+    #[test]
+    fn a_name_that_does_not_resolve_leaves_the_others() {
+        let pool = pool(&[("no-such-host.invalid", 1), ("127.0.0.1", 2)]);
+        assert_eq!(port(&mut pool.turn(None)), 2);
+        assert!(self::pool(&[("no-such-host.invalid", 1)]).turn(None).next().is_none());
+    }
+
+    #[test]
+    fn as_many_requests_are_under_way_as_may_be() {
+        let pool = pool(&[("127.0.0.1", 1)]);
+        let carried = [pool.carry().unwrap(), pool.carry().unwrap()];
+        assert!(pool.carry().is_none() && pool.carry().is_none());
+        drop(carried);
+        assert!(pool.carry().is_some());
+    }
+
+    #[test]
+    fn weights_are_shares_and_turns_are_spread() {
+        check_weights(&[1, 1, 1], "abcabc");
+        check_weights(&[3, 1], "aabaaaba");
+        check_weights(&[2, 4], "babbabba");
+    }
+
+    /// How many of 1,000 requests each gets.
+    fn shares(pool: &Pool, account: impl Fn(usize) -> Option<String>) -> Vec<usize> {
+        let mut shares = vec![0; pool.servers.load().list.len()];
+        for nth in 0..1_000 {
+            let mut turn = pool.turn(account(nth).as_deref().map(str::as_bytes));
+            shares[usize::from(port(&mut turn)) - 1] += 1;
+        }
+        shares
+    }
+
+    #[test]
+    fn an_account_keeps_its_server_and_loses_it_only_with_it() {
+        let account = |nth| Some(format!("account-{nth}"));
+        let place = |pool: &Pool, nth: usize| port(&mut pool.turn(account(nth).as_deref().map(str::as_bytes)));
+        let all = pool_of(&weighted(&[1, 1, 1, 1], Balance::Account), None);
+        let fewer = pool_of(&weighted(&[1, 1, 1], Balance::Account), None);
+        for nth in 0..1_000 {
+            let before = place(&all, nth);
+            assert_eq!(before, place(&all, nth));
+            assert!(before == 4 || before == place(&fewer, nth), "only those of the fourth may move");
+        }
+        let even = shares(&all, account);
+        assert!(even.iter().all(|share| (150..350).contains(share)), "{even:?}");
+        let weighted = shares(&pool_of(&weighted(&[3, 1], Balance::Account), None), account);
+        assert!((650..850).contains(&weighted[0]), "{weighted:?}");
+        let unnamed = shares(&all, |_| None);
+        assert!(unnamed.iter().all(|share| (150..350).contains(share)), "{unnamed:?}");
+    }
+
+    #[test]
+    fn of_two_the_one_with_fewer_requests_under_way_is_chosen() {
+        let pool = pool_of(&weighted(&[1, 1], Balance::LeastRequests), None);
+        // Whoever draws one of each gives it to the idler, so that the difference stays small.
+        let mut turns: Vec<_> = (0..400).map(|_| pool.turn(None)).collect();
+        let mut under_way = [0_i32; 2];
+        for turn in &mut turns {
+            under_way[usize::from(port(turn)) - 1] += 1;
+        }
+        assert!((under_way[0] - under_way[1]).abs() <= 20, "{under_way:?}");
+        drop(turns);
+        assert!(pool.servers.load().list.iter().all(|server| server.condition.under_way() == 0));
+    }
+
+    #[test]
+    fn a_request_that_goes_on_to_another_server_is_counted_there_alone() {
+        let pool = pool_of(&weighted(&[1, 1], Balance::LeastRequests), None);
+        let mut turn = pool.turn(None);
+        let (first, second) = (turn.next().unwrap(), turn.next().unwrap());
+        assert_eq!((first.condition.under_way(), second.condition.under_way()), (0, 1));
+    }
+
+    #[test]
+    fn a_server_that_fails_requests_gets_none_until_its_time_is_over_and_half_always_stay() {
+        let ejection = Some(Ejection { failures: 2, time: Duration::from_secs(60) });
+        let pool = pool_of(&Upstream { ejection, ..weighted(&[1, 1, 1], Balance::RoundRobin) }, None);
+        let states = || pool.servers.load().list.iter().map(|server| server.condition.state()).collect::<Vec<_>>();
+        let fail = |times| {
+            for _ in 0..times {
+                let mut turn = pool.turn(None);
+                turn.next().unwrap();
+                turn.failed();
+            }
+        };
+        fail(3);
+        assert_eq!(states(), [State::Usable; 3]);
+        fail(30);
+        assert_eq!(states(), [State::Ejected, State::Usable, State::Usable], "of three, two stay");
+        let ports: Vec<_> = (0..4).map(|_| port(&mut pool.turn(None))).collect();
+        assert!(!ports.contains(&1), "{ports:?}");
+        pool.watch(Instant::now() + Duration::from_secs(61));
+        assert_eq!(states(), [State::Usable; 3]);
+    }
+
+    #[test]
+    fn where_all_others_were_tried_an_ejected_server_is_and_an_unhealthy_one_is_not() {
+        let ejection = Some(Ejection { failures: 1, time: Duration::from_secs(60) });
+        let pool = pool_of(&Upstream { ejection, ..weighted(&[1, 1, 1], Balance::RoundRobin) }, None);
+        let servers = pool.servers.load_full();
+        servers.list[0].condition.eject(Instant::now() + Duration::from_secs(60));
+        let check = crate::config::HealthCheck {
+            path: None,
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            healthy_after: 1,
+            unhealthy_after: 1,
+        };
+        assert!(servers.list[1].condition.checked(false, &check));
+        let mut turn = pool.turn(None);
+        let tried: String = std::iter::from_fn(|| turn.next()).map(|server| name(&server)).collect();
+        assert_eq!(tried, "ca");
+    }
+
+    #[test]
+    fn a_request_is_sent_again_to_another_server_and_to_the_same_where_there_is_none() {
+        let retries = Some(Retries { attempts: 3, budget_percent: 20 });
+        let two = pool_of(&Upstream { retries, ..weighted(&[1, 1], Balance::RoundRobin) }, None);
+        let mut turn = two.turn(None);
+        let mut tried = vec![port(&mut turn)];
+        for times in 0..3 {
+            assert!(two.may_retry(times));
+            turn.retry();
+            tried.push(port(&mut turn));
+        }
+        assert_eq!(tried, [1, 2, 1, 2]);
+        assert!(!two.may_retry(3));
+    }
+
+    #[test]
+    fn servers_outlive_a_policy_that_speaks_to_them_in_the_same_way() {
+        let mut upstream = upstream(&[("127.0.0.1", 1)]);
+        let first = pool_of(&upstream, None);
+        upstream.servers.push(server("127.0.0.1", 2, 1));
+        let second = pool_of(&upstream, Some(&first));
+        upstream.transport.read_timeout = Duration::from_secs(1);
+        let third = pool_of(&upstream, Some(&second));
+        let [one, two, three] = [first, second, third].map(|pool| pool.turn(None).next().unwrap());
+        assert!(Arc::ptr_eq(&one, &two) && !Arc::ptr_eq(&two, &three));
+    }
+}

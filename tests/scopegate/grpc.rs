@@ -1,0 +1,128 @@
+//! What gRPC clients are told: statuses of their own, as trailers alone.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::harness::{Gateway, Response, Signer, Upstream};
+use crate::http2_client::{Http2, head, read};
+
+const POLICY: &str = r#"
+apis:
+  - name: orders
+    base_path: /orders.v1.Orders
+    upstream: backend
+    body_bytes: 100
+    scopes:
+      - { name: orders-read, services: ["POST /orders.v1.Orders/Get"] }
+      - { name: orders-write, services: ["POST /orders.v1.Orders/Put"] }
+  - name: stern
+    base_path: /stern
+    upstream: backend
+    insufficient_scope_status: 401
+    scopes:
+      - { name: stern-all, services: ["POST /stern/Get"] }
+"#;
+
+fn call(client: &Http2, target: &str, headers: &[(&str, &str)], is_whole: bool) -> (Response, bool) {
+    let head =
+        head("POST", target, &[&[("content-type", "application/grpc+proto"), ("te", "trailers")], headers].concat());
+    client.with(|sender| async move {
+        let mut ready = sender.ready().await.unwrap();
+        let (response, mut stream) = ready.send_request(head, false).unwrap();
+        stream.send_data(Bytes::from_static(b"\0\0\0\0\0"), is_whole).unwrap();
+        let response = response.await.unwrap();
+        let is_trailers_only = response.body().is_end_stream();
+        let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
+        let headers = response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        (Response { status: response.status().as_u16(), headers, body: vec![] }, is_trailers_only)
+    })
+}
+
+#[test]
+fn a_refused_call_gets_trailers_alone_with_status_message_and_reason() {
+    let gateway = Gateway::start_listening("http2: true", POLICY, Upstream::start(), |_| {});
+    let client = Http2::plain(gateway.address);
+    let bearer = format!("Bearer {}", Signer::shared().token(json!({ "scope": "orders-read" })));
+    let with: &[(&str, &str)] = &[("authorization", &bearer)];
+    let bad: &[(&str, &str)] = &[("authorization", "Bearer x")];
+    let large: &[(&str, &str)] = &[("authorization", &bearer), ("content-length", "101")];
+    let twice: &[(&str, &str)] = &[("authorization", &bearer), ("authorization", &bearer)];
+    for (target, headers, status, reason) in [
+        ("/orders.v1.Orders/Get", &[][..], "16", "token_missing"),
+        ("/orders.v1.Orders/Get", bad, "16", "token_malformed"),
+        ("/orders.v1.Orders/Put", with, "7", "scope_insufficient"),
+        ("/stern/Get", with, "16", "scope_insufficient"),
+        ("/orders.v1.Orders/Drop", with, "12", "route_unknown"),
+        ("/orders.v1.Orders/Get", large, "8", "body_too_large"),
+        ("/orders.v1.Orders/%2e%2e", with, "13", "path_ambiguous"),
+        ("/orders.v1.Orders/Get", twice, "13", "header_ambiguous"),
+    ] {
+        // A client that still has messages to send is told, too.
+        for is_whole in [true, false] {
+            let (response, is_trailers_only) = call(&client, target, headers, is_whole && headers != large);
+            assert!(is_trailers_only && response.status == 200, "{target}: {response:?}");
+            let header = |name: &str| response.header(name).unwrap_or_default();
+            assert_eq!((header("content-type"), header("grpc-status")), ("application/grpc", status), "{target}");
+            assert!(header("grpc-message").starts_with(&format!("{reason}: ")), "{response:?}");
+            assert_eq!(response.header("content-length"), None);
+            assert_eq!(response.header("www-authenticate").is_some(), status == "16" || reason == "scope_insufficient");
+            let details = STANDARD_NO_PAD.decode(header("grpc-status-details-bin")).unwrap();
+            let has = |part: &str| details.windows(part.len()).any(|window| window == part.as_bytes());
+            assert!(has("google.rpc.ErrorInfo") && has(&reason.to_ascii_uppercase()) && has(header("x-request-id")));
+            assert_eq!(has("required_scopes"), reason == "scope_insufficient");
+        }
+    }
+    let lines = gateway.audit(16);
+    assert!(
+        lines.iter().all(|line| (&line["decision"], &line["status"]) == (&json!("deny"), &json!(200))),
+        "{lines:?}"
+    );
+    assert_eq!((lines.len(), gateway.upstream.count()), (16, 0));
+}
+
+#[test]
+fn a_failing_upstream_is_a_grpc_status_too_and_other_requests_get_http() {
+    let gateway = Gateway::start_listening("http2: true", POLICY, Upstream::answering(|_| vec![]), |_| {});
+    let mut client = Http2::plain(gateway.address);
+    let bearer = format!("Bearer {}", Signer::shared().token(json!({ "scope": "orders-read" })));
+    let (response, _) = call(&client, "/orders.v1.Orders/Get", &[("authorization", &bearer)], true);
+    assert_eq!((response.header("grpc-status"), response.status), (Some("14"), 200));
+    assert!(response.header("grpc-message").unwrap().starts_with("upstream_failed: "), "{response:?}");
+    let web = [("content-type", "application/grpc-web+proto")];
+    let response = client.ask("POST", "/orders.v1.Orders/Get", &web);
+    assert_eq!((response.status, response.reason()), (401, "token_missing".to_owned()));
+    let http1 = gateway.ask("POST", "/orders.v1.Orders/Get", &[("Content-Type", "application/grpc")]);
+    assert_eq!((http1.status, http1.reason()), (401, "token_missing".to_owned()));
+    let line = gateway.audit(3).into_iter().find(|line| line["upstream_error"] == "upstream_failed").unwrap();
+    assert_eq!((&line["decision"], &line["status"]), (&json!("allow"), &json!(200)));
+}
+
+#[test]
+fn a_call_that_is_cancelled_or_sends_rubbish_hurts_nobody_else() {
+    let gateway = Gateway::start_listening("http2: true", POLICY, Upstream::start(), |_| {});
+    let client = Http2::plain(gateway.address);
+    let bearer = format!("Bearer {}", Signer::shared().token(json!({ "scope": "orders-read" })));
+    let target = "/orders.v1.Orders/Get";
+    let fields: &[(&str, &str)] = &[("authorization", &bearer), ("content-type", "application/grpc")];
+    // A length that is a lie, the flag of compression without any, half a prefix, and 4 GiB to come.
+    for body in [&b"\x00\x00\x00\x00\xffx"[..], b"\x01\x00\x00\x00\x01\xff", b"\x00\x00", b"\x00\xff\xff\xff\xff"] {
+        let answered = client.with(|sender| async move {
+            let mut ready = sender.ready().await.unwrap();
+            let (response, mut stream) = ready.send_request(head("POST", target, fields), false).unwrap();
+            stream.send_data(Bytes::from_static(body), true).unwrap();
+            read(response).await.unwrap()
+        });
+        assert_eq!(answered.status, 200);
+        assert_eq!(gateway.upstream.last().body, body);
+    }
+    client.with(|sender| async move {
+        let mut ready = sender.ready().await.unwrap();
+        let (response, mut stream) = ready.send_request(head("POST", target, fields), false).unwrap();
+        stream.send_reset(h2::Reason::CANCEL);
+        assert!(response.await.is_err());
+    });
+    let (response, _) = call(&client, "/orders.v1.Orders/Put", &[("authorization", &bearer)], true);
+    assert_eq!(response.header("grpc-status"), Some("7"));
+}
