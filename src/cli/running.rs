@@ -23,6 +23,8 @@ use crate::record::{AuditGuard, AuditSink, Metrics, MetricsUnmade, count_panics}
 use crate::registry::Registry;
 use crate::reload::Reload;
 
+/// How long the last spans may take to be sent.
+const SPANS: Duration = Duration::from_secs(2);
 /// How often keys that are awaited are looked for.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -144,6 +146,7 @@ impl Running {
     pub(super) fn stop(self, give_up: impl Fn() -> bool) {
         drop(self.sockets);
         self.server.stop(give_up);
+        self.gateway.end_spans(SPANS);
         if let Some(admin) = self.admin {
             admin.task.abort();
         }

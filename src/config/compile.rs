@@ -12,12 +12,14 @@ mod claims;
 mod clients;
 mod cors;
 mod expectations;
+mod fleet;
 mod headers;
 mod introspection;
 mod issuers;
 mod keys;
 mod limits;
 mod names;
+mod rates;
 mod revocations;
 mod scopes;
 mod server;
@@ -28,6 +30,7 @@ mod take;
 mod tests;
 mod tls;
 mod token_endpoints;
+mod tracing;
 mod upstreams;
 mod values;
 
@@ -39,7 +42,10 @@ pub(super) use balancing::{HEAVIEST, LONGEST_RUN, MOST_RETRIES};
 pub use expectations::expectations;
 pub(super) use expectations::is_of_a_token;
 pub(super) use issuers::algorithm_names;
-pub(super) use limits::{FASTEST, LARGEST_HEAD, MOST_AT_ONCE, MOST_HEADERS, MOST_RESETS, MOST_STREAMS, SMALLEST_HEAD};
+pub(super) use limits::{
+    FASTEST, LARGEST_HEAD, LEAST_KEYS, MOST_AT_ONCE, MOST_HEADERS, MOST_KEYS, MOST_RESETS, MOST_STREAMS, SMALLEST_HEAD,
+};
+pub(super) use rates::MOST_REQUESTS;
 pub(super) use server::MOST_THREADS;
 pub(super) use token_endpoints::{LARGEST_FORM, USUAL_FORM};
 
@@ -148,14 +154,17 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
         cors: apis.cors,
         resource_metadata: resource_metadata(document.resource_metadata, root.key("resource_metadata"), findings),
         revocations: revocations::revocations(document.revocations, root.key("revocations"), directory, findings),
+        shared_state: fleet::shared_state(document.shared_state, root.key("shared_state"), directory, findings),
         trusted_proxies: server::trusted_proxies(document.trusted_proxies, root.key("trusted_proxies"), findings),
         shadow: shadow::shadow(document.shadow, root.key("shadow"), directory, findings),
         audit: audit(document.audit, root.key("audit"), directory, findings),
+        tracing: tracing::tracing(document.tracing, root.key("tracing"), directory, findings),
         removal_guard: server::removal_guard(document.removal_guard, root.key("removal_guard"), findings),
     };
     let spec = PolicySpec {
         apis: apis.specs,
         token_endpoints: apis.token_endpoints.specs,
+        rate_limits: apis.rate_limits,
         clients,
         unregistered_clients: unregistered(document.unregistered_clients, root.key("unregistered_clients"), findings),
         undefined_scopes: undefined(document.undefined_scopes, root.key("undefined_scopes"), findings),

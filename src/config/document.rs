@@ -7,6 +7,9 @@
 pub(super) mod authorize;
 mod balancing;
 mod cors;
+mod fleet;
+mod rates;
+pub(super) mod tracing;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,12 +18,14 @@ pub(super) use balancing::{Balance, Ejection, Health, Retries, ServerText, Weigh
 pub(super) use cors::Cors;
 
 use super::compile::{
-    FASTEST, LARGEST_FORM, LARGEST_HEAD, MOST_AT_ONCE, MOST_HEADERS, MOST_RESETS, MOST_STREAMS, MOST_THREADS,
-    SMALLEST_HEAD, USUAL_FORM,
+    FASTEST, LARGEST_FORM, LARGEST_HEAD, LEAST_KEYS, MOST_AT_ONCE, MOST_HEADERS, MOST_KEYS, MOST_RESETS, MOST_STREAMS,
+    MOST_THREADS, SMALLEST_HEAD, USUAL_FORM,
 };
 use super::entry::{Entry, List, Named, OneOrMany, WordOr};
 use super::schema::{keys, names, needs, privilege_names, texts};
 use crate::token::{LONGEST_TOKEN, WIDEST_BOUNDS};
+pub(super) use fleet::{OnOutage, SharedState};
+pub(super) use rates::{CountedBy, RateLimit};
 
 /// What the gateway enforces: listeners, upstreams, issuers, clients, and apis with their scopes.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -70,11 +75,15 @@ pub(super) struct Document {
     pub(super) resource_metadata: Entry<ResourceMetadata>,
     /// The list of revoked tokens.
     pub(super) revocations: Entry<Revocations>,
+    /// Where several gateways share what they know: a Redis or Valkey. Without it, each knows what it saw itself.
+    pub(super) shared_state: Entry<SharedState>,
     /// Peers whose `X-Forwarded-*` and `Client-Cert` headers are believed.
     #[schemars(with = "List<texts::Network>")]
     pub(super) trusted_proxies: List<String>,
     /// Where the audit lines go, one for each decision.
     pub(super) audit: Entry<Audit>,
+    /// Spans of requests, for a collector of traces.
+    pub(super) tracing: Entry<tracing::Tracing>,
     /// A candidate for this file's place: live requests are judged by it too, and what it would answer
     /// differently is recorded. It changes no answer.
     pub(super) shadow: Entry<Shadow>,
@@ -220,6 +229,9 @@ pub(super) struct Limits {
     /// The most of one IPv4 address or IPv6 /64.
     #[schemars(range(min = 1, max = MOST_AT_ONCE), extend("default" = 1000))]
     pub(super) connections_per_address: Entry<u64>,
+    /// The most buckets of rate limits that are kept.
+    #[schemars(range(min = LEAST_KEYS, max = MOST_KEYS), extend("default" = 100_000))]
+    pub(super) rate_limit_keys: Entry<u64>,
     /// The bounds of one HTTP/2 connection.
     pub(super) http2: Entry<Http2Limits>,
 }
@@ -564,6 +576,8 @@ pub(super) struct Api {
     pub(super) body_bytes: Entry<u64>,
     /// Which pages of browsers may call it from other origins; none if left out.
     pub(super) cors: Entry<Cors>,
+    /// How many requests pass in a time; beyond it the answer is 429.
+    pub(super) rate_limits: List<RateLimit>,
     /// Services for which no token is asked.
     #[schemars(with = "List<texts::Service>")]
     pub(super) public: List<String>,

@@ -40,6 +40,8 @@ pub struct Limits {
     pub connections: usize,
     /// The same of one IPv4 address or IPv6 /64; trusted proxies do not count.
     pub connections_per_address: usize,
+    /// Buckets of rate limits that are kept.
+    pub rate_limit_keys: usize,
     /// Those of one HTTP/2 connection.
     pub http2: Http2Limits,
 }
@@ -72,6 +74,7 @@ impl Default for Limits {
             drain_timeout: Duration::from_secs(10),
             connections: 10_000,
             connections_per_address: 1_000,
+            rate_limit_keys: 100_000,
             http2: Http2Limits { streams: 100, resets: 20, errors: 1_024 },
         }
     }

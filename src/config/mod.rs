@@ -12,6 +12,7 @@ mod document;
 mod entry;
 mod expectation;
 mod finding;
+mod fleet;
 mod limits;
 mod locate;
 mod mapping;
@@ -29,6 +30,7 @@ mod suggest;
 mod test_document;
 #[cfg(test)]
 mod tests;
+mod tracing;
 mod yaml;
 
 use std::path::Path;
@@ -40,6 +42,7 @@ pub use balancing::{Balance, Ejection, HealthCheck, Retries, UpstreamServer};
 pub use compile::{compile, compile_candidate, expectations};
 pub use cors::{Cors, Origins};
 pub use expectation::{Expectation, Expected};
+pub use fleet::{OnOutage, SharedState};
 pub use limits::{Http2Limits, Limits};
 pub use narrow::{Narrowing, narrowed};
 pub use problem::{INVALID, Problem, Problems, Severity, remarked, rendered};
@@ -51,6 +54,7 @@ pub use settings::{
     Transport, Upstream,
 };
 pub use source::{SourceFile, Unreadable};
+pub use tracing::{FollowParents, Sampling, Share, Tracing};
 
 /// A file's text, and what to call it.
 #[derive(Debug, Clone, Copy)]

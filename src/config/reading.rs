@@ -149,6 +149,22 @@ impl<'de> Deserializer<'de> for Reading<'_> {
         Self::settle(self.at, self.findings, visitor.visit_u64(value))
     }
 
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        let number = match &self.node {
+            Node::Whole(value) => value.to_string().parse(),
+            Node::Number(text) => text.parse(),
+            Node::Null
+            | Node::Bool(_)
+            | Node::Text(_)
+            | Node::List(_)
+            | Node::Mapping(_)
+            | Node::Tagged(_)
+            | Node::Reported => return Err(self.unexpected("a number", None)),
+        };
+        let Ok(number) = number else { return Err(self.unexpected("a number", None)) };
+        Self::settle(self.at, self.findings, visitor.visit_f64(number))
+    }
+
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         let Node::Text(text) = self.node else {
             let is_scalar = matches!(self.node, Node::Bool(_) | Node::Whole(_) | Node::Number(_));
@@ -210,7 +226,7 @@ impl<'de> Deserializer<'de> for Reading<'_> {
     }
 
     forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 f64 char str bytes byte_buf unit unit_struct tuple tuple_struct
+        i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 char str bytes byte_buf unit unit_struct tuple tuple_struct
         identifier
     }
 }

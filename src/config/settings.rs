@@ -14,7 +14,9 @@ use ipnet::IpNet;
 use super::authorize::Authorizer;
 use super::balancing::{Balance, Ejection, HealthCheck, Retries, UpstreamServer};
 use super::cors::Cors;
+use super::fleet::SharedState;
 use super::limits::Limits;
+use super::tracing::Tracing;
 use crate::policy::ScopeName;
 use crate::token::{AssertionAlgorithm, IssuerRules, ScopeSyntax};
 
@@ -47,12 +49,16 @@ pub struct Settings {
     pub resource_metadata: Option<ResourceMetadata>,
     /// The list of revoked tokens, if there is one.
     pub revocations: Option<RevocationList>,
+    /// Where gateways share what they know, if they do.
+    pub shared_state: Option<SharedState>,
     /// Peers whose `Client-Cert` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The candidate that live requests are judged by besides, if there is one.
     pub shadow: Option<PathBuf>,
     /// Where audit lines go. Fixed at start.
     pub audit: Audit,
+    /// Where spans of requests go, if anywhere.
+    pub tracing: Option<Tracing>,
     /// Whether a configuration that lacks a scope in use is refused.
     pub removal_guard: bool,
 }

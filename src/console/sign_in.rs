@@ -111,7 +111,9 @@ impl Console {
     /// A session of the bearer of this token.
     pub(super) async fn open(&self, token: &str) -> Result<Secret, Opened> {
         let who = self.admit(token).await.map_err(|fault| match fault {
-            NotAdmitted::Token(Denial::IssuerUnavailable) => Opened::Failed(Refusal::IssuerUnavailable),
+            NotAdmitted::Token(Denial::IssuerUnavailable | Denial::SharedStateUnavailable) => {
+                Opened::Failed(Refusal::IssuerUnavailable)
+            }
             NotAdmitted::Token(Denial::Token(fault)) => {
                 Opened::Refused(format!("This token is not accepted: {fault}."))
             }

@@ -56,7 +56,9 @@ impl Console {
                 let name = who.subject.clone().or_else(|| who.client.clone()).unwrap_or_else(|| "somebody".to_owned());
                 Ok(Visitor { name, manages: who.role == Role::Manager, csrf: session.csrf().clone(), who })
             }
-            Err(NotAdmitted::Token(Denial::IssuerUnavailable)) => Err(NoVisitor::Unavailable),
+            Err(NotAdmitted::Token(Denial::IssuerUnavailable | Denial::SharedStateUnavailable)) => {
+                Err(NoVisitor::Unavailable)
+            }
             Err(NotAdmitted::Token(_) | NotAdmitted::OtherIssuer | NotAdmitted::Lacks(_)) => {
                 self.sessions.end(id);
                 Err(NoVisitor::Ended)

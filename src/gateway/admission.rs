@@ -100,7 +100,7 @@ impl Drop for Admitted {
 }
 
 /// What counts as one address: whoever has one of IPv6 has the /64 around it.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

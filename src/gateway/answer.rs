@@ -9,8 +9,8 @@ use http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
 use super::challenge::Challenges;
 use super::problem::{Problem, SOON, ScopeNames};
 use crate::policy::{
-    ApiId, Denial, HeadFault, InsufficientScopeStatus, MethodSet, Policy, QuestionFault, ScopeId, TokenFault,
-    TokenRequestFault,
+    ApiId, Denial, HeadFault, InsufficientScopeStatus, MethodSet, Policy, QuestionFault, RateLimitId, ScopeId,
+    TokenFault, TokenRequestFault,
 };
 
 pub(super) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
@@ -31,6 +31,7 @@ pub(super) fn say<'p, 'd>(
         Denial::TokenMissing => missing(challenges),
         Denial::Token(fault) => token(*fault, challenges, nonce),
         Denial::IssuerUnavailable => unavailable(),
+        Denial::SharedStateUnavailable => shared_state_unavailable(),
         Denial::ClientUnknown => forbidden("Client not admitted", "the token's client is not registered here"),
         Denial::CertificateMismatch => {
             forbidden("Client certificate needed", "the client's registered certificate was not presented")
@@ -56,6 +57,7 @@ pub(super) fn say<'p, 'd>(
             forbidden("Account not allowed", "the token may not be used for the account that the request names")
         }
         Denial::BodyTooLarge { .. } => body_too_large(),
+        Denial::RateLimited { limit, retry_after, .. } => rate_limited(*limit, *retry_after, policy),
         Denial::Overloaded { .. } => {
             let detail = "as many requests are under way as can be served; try again soon";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many requests under way", detail).with(RETRY_AFTER, SOON)
@@ -95,6 +97,14 @@ pub(super) fn body_too_large<'p>() -> Problem<'p> {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Body too large", detail)
 }
 
+/// RFC 6585 section 4.
+fn rate_limited<'p>(limit: RateLimitId, retry_after: u64, policy: &Policy) -> Problem<'p> {
+    let name = policy.rate_limit(limit).map_or("", |limit| limit.spec.name.as_str());
+    let detail = format!("more requests have come than the limit `{name}` lets through; try again in {retry_after} s");
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests", detail);
+    problem.with(RETRY_AFTER, HeaderValue::from(retry_after))
+}
+
 fn forbidden<'p>(title: &'static str, detail: &str) -> Problem<'p> {
     Problem::new(StatusCode::FORBIDDEN, title, detail)
 }
@@ -109,6 +119,11 @@ fn missing<'p>(challenges: &Challenges) -> Problem<'p> {
 
 fn unavailable<'p>() -> Problem<'p> {
     let detail = "what is needed to check the token is not at hand right now";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Token cannot be checked", detail).with(RETRY_AFTER, SOON)
+}
+
+fn shared_state_unavailable<'p>() -> Problem<'p> {
+    let detail = "what other gateways know of the token is not at hand right now";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Token cannot be checked", detail).with(RETRY_AFTER, SOON)
 }
 

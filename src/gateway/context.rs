@@ -29,11 +29,13 @@ use super::known::Known;
 use super::load::Carried;
 use super::outbound::Sending;
 use super::problem::Answer;
+use super::rates::{Counting, Fields};
 use super::revocation::{self, is_revocation, revoke};
 use super::shadow::Shadow;
 use super::tenure::{Grounds, Kind, Watched};
 use super::token_endpoint::{self, AskedToken};
-use super::trace;
+use super::trace::{self, Traced};
+use super::traced;
 use super::upstream::Turn;
 use crate::config::Limits;
 use crate::issuer::Moment;
@@ -58,6 +60,8 @@ pub(super) struct Context {
     answered: Option<Duration>,
     peer: Peer,
     pub(super) request_id: HeaderValue,
+    /// Its place in its trace, where there are spans.
+    traced: Option<Traced>,
     found: Findings,
     /// Only a permit leads to one, and only one leads to an upstream.
     forward: Option<Forward>,
@@ -89,6 +93,7 @@ impl Context {
             answered: None,
             peer: Peer { address: None, trusted: false, tls: false, local: None },
             request_id: HeaderValue::from_static("-"),
+            traced: None,
             found: Findings::default(),
             forward: None,
             turn: None,
@@ -113,7 +118,11 @@ impl Context {
         if inbound::proof(&session.req_header().headers).is_some() {
             self.peer.local = session.server_addr().and_then(|address| address.as_inet()).copied();
         }
-        self.request_id = trace::request_id(&session.req_header().headers);
+        let headers = &session.req_header().headers;
+        self.request_id = trace::request_id(headers);
+        if let Some(spans) = &self.generation.spans {
+            self.traced = Some(Traced::new(headers, spans.sampling(), self.peer.trusted));
+        }
         Ok(())
     }
 
@@ -151,7 +160,7 @@ impl Context {
 
     fn sending(&self) -> Sending<'_> {
         let identity = self.found.caller.as_deref().map(|caller| &caller.headers);
-        Sending { identity, peer: self.peer, request_id: &self.request_id }
+        Sending { identity, peer: self.peer, request_id: &self.request_id, traced: self.traced.as_ref() }
     }
 
     /// The bounds by which it is served.
@@ -189,6 +198,7 @@ impl Context {
     /// pingora closes it where the body was not read to its end. Where a request is ambiguous, so is
     /// what comes after it.
     pub(super) async fn answer(&mut self, session: &mut Session, mut answer: Answer) {
+        answer.headers.extend(self.found.limits_told.iter().flat_map(|told| told.headers()));
         if matches!(self.found.reason, Some(Reason::PathAmbiguous | Reason::HeaderAmbiguous)) {
             session.set_keepalive(None);
         }
@@ -255,6 +265,11 @@ impl Context {
             method: head.method.as_str(),
             path: &String::from_utf8_lossy(path),
             status: self.status(session),
+            rate_limit: self
+                .found
+                .rate_limit
+                .and_then(|id| policy.rate_limit(id))
+                .map(|limit| limit.spec.name.as_str()),
             ended: self.watched.as_ref().and_then(Watched::why),
             upstream_error: self.failure.and_then(Failure::upstream_error),
             decision_time: self.decided.unwrap_or_default(),
@@ -263,6 +278,9 @@ impl Context {
             seen: self.seen(session),
         };
         record(&outcome, &self.generation.labels, self.gateway.audit());
+        if let (Some(spans), Some(traced)) = (&self.generation.spans, &self.traced) {
+            traced::record(spans, traced, &outcome, head, self.peer);
+        }
         if let Some(shadow) = &self.shadow {
             shadow.record(&self.found.compared, &outcome, self.gateway.metrics(), self.gateway.audit());
         }
@@ -378,6 +396,10 @@ impl Context {
         if forward.form().is_none() {
             self.body = self.meter(&forward, &head.headers)?;
         }
+        if let Some(rates) = self.generation.rates.as_deref() {
+            let counting = Counting { rates, generation: &self.generation, forward: &forward, head, peer: self.peer };
+            counting.count(&mut self.found)?;
+        }
         // INVARIANT: an api's upstream is one of its generation.
         let pool = self.generation.upstreams.pool(forward.upstream()).ok_or(Denial::RouteUnknown)?;
         self.carried = Some(pool.carry().ok_or(Denial::Overloaded { api })?);
@@ -391,6 +413,11 @@ impl Context {
         let most = settings.body_bytes.get(api.0 as usize).copied().flatten();
         let meter = BodyMeter::new(most, settings.limits.body_bytes_per_second);
         if meter.is_exceeded_by(headers) { Err(Denial::BodyTooLarge { api }) } else { Ok(meter) }
+    }
+
+    /// What an answer tells of rate limits.
+    pub(super) fn limits_told(&self) -> Option<&Fields> {
+        self.found.limits_told.as_deref()
     }
 
     fn refuse(&self, denial: &Denial) -> Answer {

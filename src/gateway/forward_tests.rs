@@ -95,10 +95,12 @@ fn outbound(forward_authorization: bool, policy: &Policy) -> Outbound {
         limits: Limits::default(),
         resource_metadata: None,
         revocations: None,
+        shared_state: None,
         trusted_proxies: vec![],
         audit: Audit { file: None },
         removal_guard: false,
         shadow: None,
+        tracing: None,
     };
     Outbound::new(&settings, policy)
 }
@@ -155,7 +157,7 @@ fn try_forwarded(asked: &Asked) -> Option<Result<RequestHeader, Denial>> {
     };
     assert_eq!(forward.upstream(), UpstreamId(3));
     let id = HeaderValue::from_static("r-1");
-    let sending = Sending { identity, peer: asked.peer, request_id: &id };
+    let sending = Sending { identity, peer: asked.peer, request_id: &id, traced: None };
     let head = is_usual(&request).then(|| outbound.head(&forward, &sending, &request).unwrap());
     outbound.write(&forward, &sending, &mut request).unwrap();
     if let Some(head) = head {

@@ -89,7 +89,7 @@ fn check_request_id(bytes: &[u8]) -> HeaderValue {
     let id = trace::request_id(&headers);
     assert!((1..=128).contains(&id.len()));
     assert!(id.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte)), "{id:?}");
-    let (parent, _) = trace::traceparent(&headers);
+    let (parent, _) = trace::traceparent(&headers, None);
     let parts: Vec<_> = std::str::from_utf8(&parent).unwrap().split('-').map(str::len).collect();
     assert_eq!(parts, [2, 32, 16, 2], "{parent:?}");
     id
@@ -140,7 +140,7 @@ fn is_line(name: &HeaderName, value: &HeaderValue) -> bool {
 }
 
 /// Of an audit line.
-const MEMBERS: usize = 28;
+const MEMBERS: usize = 29;
 
 /// One line, which reads back as what it was given.
 fn check_audit_line(texts: &[Cow<'_, str>]) {
@@ -168,6 +168,7 @@ fn check_audit_line(texts: &[Cow<'_, str>]) {
         path: text(8),
         status: 401,
         ended: None,
+        rate_limit: None,
         upstream_error: None,
         decision_time: Duration::ZERO,
         request_time: Duration::ZERO,

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -17,6 +17,7 @@ use super::guard::{self, StillCarried};
 use super::load::Loads;
 use super::metadata::Metadata;
 use super::outbound::Outbound;
+use super::rates::{Buckets, RateLimits};
 use super::refusals::Refusals;
 use super::shadow::Shadows;
 use super::upstream::Upstreams;
@@ -24,6 +25,7 @@ use crate::config::{Configuration, Settings};
 use crate::issuer::{IssuerSet, Issuers};
 use crate::policy::Policy;
 use crate::record::{AuditSink, Labels, Metrics, steady_now};
+use crate::spans::{Exports, Spans};
 
 /// What `DPoP` proofs may be signed with, as challenges and metadata list it.
 const PROOF_ALGORITHMS: &str = "ES256 ES384 EdDSA PS256 PS384 PS512 RS256 RS384 RS512";
@@ -50,6 +52,10 @@ pub struct Generation {
     pub(super) metadata: Option<Metadata>,
     pub(super) cors: Option<Box<Cors>>,
     pub(super) upstreams: Upstreams,
+    /// `None`: there are none.
+    pub(super) rates: Option<Box<RateLimits>>,
+    /// Where spans of its requests go, if anywhere.
+    pub(super) spans: Option<Arc<Spans>>,
 }
 
 /// The gateway of this process: the generation in force, and what outlives generations.
@@ -66,7 +72,9 @@ pub struct Gateway {
     audit: AuditSink,
     in_flight: AtomicUsize,
     loads: Loads,
+    buckets: Buckets,
     shadows: Shadows,
+    exports: Exports,
 }
 
 /// That a generation was put in force.
@@ -116,8 +124,10 @@ impl Gateway {
     /// blocks as long as that takes.
     #[must_use]
     pub fn new(configuration: Configuration, issuers: Arc<Issuers>, metrics: Arc<Metrics>, audit: AuditSink) -> Self {
-        let loads = Loads::default();
-        let first = Generation::new(1, configuration, &issuers, &metrics, &loads, None);
+        let (loads, buckets, exports) = (Loads::default(), Buckets::default(), Exports::default());
+        let spans = exports.adopt(configuration.settings.tracing.as_ref(), metrics.spans());
+        let first = Generation::new(1, configuration, &issuers, &metrics, &loads, &buckets, None);
+        let first = Generation { spans, ..first };
         first.announce(&metrics);
         let past = Mutex::new(VecDeque::from([first.put_in_force()]));
         Self {
@@ -129,7 +139,9 @@ impl Gateway {
             audit,
             in_flight: AtomicUsize::new(0),
             loads,
+            buckets,
             shadows: Shadows::default(),
+            exports,
         }
     }
 
@@ -166,10 +178,11 @@ impl Gateway {
             return Ok(Replaced::Unchanged);
         }
         self.check(&current, &configuration)?;
-        let (issuers, metrics, loads) = (&self.issuers, &self.metrics, &self.loads);
-        let next =
-            Generation::new(current.number + 1, configuration, issuers, metrics, loads, Some(&current.upstreams));
-        let number = next.number;
+        let (number, before) = (current.number + 1, Some(&current.upstreams));
+        let Self { issuers, metrics, loads, buckets, exports, .. } = self;
+        let spans = exports.adopt(configuration.settings.tracing.as_ref(), metrics.spans());
+        let next = Generation::new(number, configuration, issuers, metrics, loads, buckets, before);
+        let next = Generation { spans, ..next };
         next.announce(&self.metrics);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         past.push_back(next.put_in_force());
@@ -212,7 +225,13 @@ impl Gateway {
     pub fn tend(&self) {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).retain(is_used);
         self.shadows.tend();
+        self.buckets.tend(&self.metrics);
         self.current().upstreams.tend();
+    }
+
+    /// Has the spans that wait sent, for as long as that may take. There are no more after that.
+    pub fn end_spans(&self, patience: Duration) {
+        self.exports.end(patience);
     }
 
     /// Has servers checked and brings back those that were ejected, where it is time. To be called again and
@@ -250,10 +269,16 @@ impl Generation {
         issuers: &Arc<Issuers>,
         metrics: &Arc<Metrics>,
         loads: &Loads,
+        buckets: &Buckets,
         before: Option<&Upstreams>,
     ) -> Self {
         let Configuration { policy, settings, sha256 } = configuration;
         let (metadata, challenges) = told(&settings, &policy);
+        let rates = RateLimits::new(&policy, &settings, metrics, buckets);
+        let issuers = issuers.adopt(&settings);
+        if let (Some(rates), Some(fleet)) = (&rates, issuers.fleet()) {
+            rates.share(fleet);
+        }
         Self {
             number,
             sha256,
@@ -261,10 +286,12 @@ impl Generation {
             refusals: Refusals::new(challenges, &policy),
             outbound: Outbound::new(&settings, &policy),
             upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics), before),
-            issuers: issuers.adopt(&settings),
+            issuers,
             labels: Labels::new(metrics, &policy),
             cors: Cors::new(&settings, &policy),
+            rates,
             metadata,
+            spans: None,
             policy,
             settings,
         }

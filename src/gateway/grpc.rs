@@ -99,7 +99,7 @@ fn of_reason(reason: Reason, status: StatusCode) -> Code {
         Reason::QuestionRejected | Reason::PathAmbiguous | Reason::HeaderAmbiguous | Reason::FormRejected => {
             Code::Internal
         }
-        Reason::HeadTooLarge | Reason::BodyTooLarge => Code::ResourceExhausted,
+        Reason::HeadTooLarge | Reason::BodyTooLarge | Reason::RateLimited => Code::ResourceExhausted,
         Reason::TokenMissing
         | Reason::TokenMalformed
         | Reason::IssuerUnknown
@@ -127,7 +127,7 @@ fn of_reason(reason: Reason, status: StatusCode) -> Code {
         | Reason::AccountAmbiguous
         | Reason::AccountForbidden => Code::PermissionDenied,
         Reason::RouteUnknown | Reason::MethodNotAllowed => Code::Unimplemented,
-        Reason::IssuerUnavailable | Reason::Overloaded => Code::Unavailable,
+        Reason::IssuerUnavailable | Reason::SharedStateUnavailable | Reason::Overloaded => Code::Unavailable,
         // These refuse nothing.
         Reason::Preflight | Reason::Public | Reason::Reported | Reason::Granted => Code::Unknown,
     }
@@ -231,7 +231,9 @@ mod tests {
         let mut expected = b"\x08\x07\x12\x25scope_insufficient: 100% of \"\xc3\xa9\"\n\x1a".to_vec();
         let info = b"\x0a\x12SCOPE_INSUFFICIENT\x12\x09scopegate\
                      \x1a\x11\x0a\x0arequest_id\x12\x03r-1\x1a\x16\x0a\x0frequired_scopes\x12\x03a b";
-        let any = [&b"\x0a\x28type.googleapis.com/google.rpc.ErrorInfo\x12"[..], &[info.len() as u8], info].concat();
+        let any =
+            [&b"\x0a\x28type.googleapis.com/google.rpc.ErrorInfo\x12"[..], &[u8::try_from(info.len()).unwrap()], info]
+                .concat();
         expected.extend_from_slice(&[u8::try_from(any.len() & 0x7f).unwrap() | 0x80, 1]);
         expected.extend_from_slice(&any);
         assert_eq!(details.escape_ascii().to_string(), expected.escape_ascii().to_string());

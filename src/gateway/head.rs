@@ -12,8 +12,8 @@ use http::{Method, Version};
 use pingora::http::RequestHeader;
 
 use super::forward::Forward;
-use super::inbound;
-use super::outbound::{DPOP, Outbound, Sending, X_FORWARDED_FOR, forwarded_for, forwarded_host};
+use super::inbound::{self, X_FORWARDED_FOR};
+use super::outbound::{DPOP, Outbound, Sending, forwarded_for, forwarded_host};
 use super::trace::{self, REQUEST_ID, TRACEPARENT, TRACESTATE};
 
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
@@ -54,7 +54,7 @@ impl Outbound {
         for part in [request.method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
             head.extend_from_slice(part);
         }
-        let (parent, taken_over) = trace::traceparent(&request.headers);
+        let (parent, taken_over) = trace::traceparent(&request.headers, sending.traced);
         let goes_on = |name: &HeaderName| {
             !HOP_BY_HOP.contains(name)
                 && !WRITTEN.contains(name)

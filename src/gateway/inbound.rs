@@ -14,6 +14,7 @@ use pingora::http::RequestHeader;
 use crate::policy::{Certificate, HeaderFault, Target, is_host};
 use crate::token::certificate_from_header;
 
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(super) const DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -111,6 +112,26 @@ pub(super) fn certificate<'r>(
     }
     let told = certificate_from_header(headers).map_err(|_| HeaderFault::CertificateUnreadable)?;
     Ok(told.map(Cow::Owned))
+}
+
+/// Where a request comes from: the peer or, where that is a trusted proxy, the last address of `X-Forwarded-For`
+/// that is none. Where it cannot be read, it is the proxy that said so.
+pub(super) fn client_address(headers: &HeaderMap, peer: Peer, trusted_proxies: &[IpNet]) -> Option<IpAddr> {
+    let mut nearest = peer.address;
+    if !peer.trusted {
+        return nearest;
+    }
+    let values = headers.get_all(X_FORWARDED_FOR).iter().rev();
+    for told in values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(',')) {
+        let told = told.trim();
+        let address = told.parse().or_else(|_| told.parse::<SocketAddr>().map(|address| address.ip()));
+        let Ok(address) = address.map(|address: IpAddr| address.to_canonical()) else { break };
+        nearest = Some(address);
+        if !trusted_proxies.iter().any(|net| net.contains(&address)) {
+            break;
+        }
+    }
+    nearest
 }
 
 /// The one value of a header that a trusted proxy set.
@@ -218,6 +239,28 @@ mod tests {
             assert_eq!(Peer::new(Some(address.parse().unwrap()), false, &trusted).trusted, expected, "{address}");
         }
         assert!(!Peer::new(None, false, &trusted).trusted);
+    }
+
+    #[test]
+    fn a_request_comes_from_the_last_address_that_is_no_proxy_s() {
+        let trusted: [IpNet; 2] = ["10.0.0.0/8".parse().unwrap(), "192.0.2.0/24".parse().unwrap()];
+        for (peer, told, expected) in [
+            ("198.51.100.1", "203.0.113.9", "198.51.100.1"),
+            ("10.0.0.1", "", "10.0.0.1"),
+            ("10.0.0.1", "203.0.113.9", "203.0.113.9"),
+            ("10.0.0.1", "1.1.1.1, 203.0.113.9, 192.0.2.4,10.9.9.9", "203.0.113.9"),
+            ("10.0.0.1", "1.1.1.1, unknown, 10.9.9.9", "10.9.9.9"),
+            ("10.0.0.1", "::ffff:203.0.113.9", "203.0.113.9"),
+            ("10.0.0.1", "[2001:db8::1]:443", "2001:db8::1"),
+            ("10.0.0.1", "10.0.0.2", "10.0.0.2"),
+        ] {
+            let peer = Peer::new(Some(peer.parse().unwrap()), false, &trusted);
+            let mut headers = HeaderMap::new();
+            for value in told.split(", ").filter(|value| !value.is_empty()) {
+                headers.append(X_FORWARDED_FOR, value.parse().unwrap());
+            }
+            assert_eq!(client_address(&headers, peer, &trusted), Some(expected.parse().unwrap()), "{told}");
+        }
     }
 
     #[test]

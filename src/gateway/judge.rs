@@ -13,12 +13,13 @@ use super::forward::Forward;
 use super::generation::Generation;
 use super::head_checks::{self, HeadSize};
 use super::inbound::{self, Peer};
+use super::rates::Fields;
 use super::shadow::{Compared, Met, Shadow};
 use crate::config::Limits;
 use crate::issuer::{Authenticated, Moment, Presented};
 use crate::policy::{
-    ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, Reason, Reported, Request,
-    ScopeId, ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault,
+    ApiId, Basis, Certificate, ClientId, Denial, Identity, MethodSet, NamedAccount, Permit, RateLimitId, Reason,
+    Reported, Request, ScopeId, ScopeIds, ServiceId, Target, TokenEndpointId, TokenFault,
 };
 use crate::token::{Credential, credential};
 
@@ -51,6 +52,10 @@ pub(super) struct Findings {
     /// The scopes for want of which it is refused.
     pub(super) wanted: ScopeIds,
     pub(super) service: Option<ServiceId>,
+    /// The rate limit that it goes beyond.
+    pub(super) rate_limit: Option<RateLimitId>,
+    /// What its answer tells of rate limits.
+    pub(super) limits_told: Option<Box<Fields>>,
     /// Whether the account is written in.
     pub(super) injected: bool,
     /// The certificate that a trusted proxy tells of.

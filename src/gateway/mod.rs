@@ -44,6 +44,7 @@ mod outbound;
 mod patience;
 mod problem;
 mod proxy;
+mod rates;
 mod refusals;
 mod rehearsal;
 mod relay;
@@ -60,6 +61,7 @@ mod tls_files;
 mod token_endpoint;
 mod token_error;
 mod trace;
+mod traced;
 mod upstream;
 
 pub use generation::{Gateway, Generation, NeedsRestart, NotReplaced, PutInForce, Replaced};

@@ -12,8 +12,8 @@ use pingora::http::RequestHeader;
 
 use super::forward::Forward;
 use super::hygiene::Hygiene;
-use super::inbound::{self, Peer};
-use super::trace::{self, TRACESTATE};
+use super::inbound::{self, Peer, X_FORWARDED_FOR};
+use super::trace::{self, TRACESTATE, Traced};
 use crate::config::{IdentityHeaders, Settings};
 use crate::issuer::IdentityValues;
 use crate::policy::Policy;
@@ -33,6 +33,8 @@ pub(super) struct Sending<'a> {
     pub(super) identity: Option<&'a IdentityValues>,
     pub(super) peer: Peer,
     pub(super) request_id: &'a HeaderValue,
+    /// Where there are spans.
+    pub(super) traced: Option<&'a Traced>,
 }
 
 /// Names as they are written, so that none is made a request.
@@ -44,7 +46,6 @@ struct IdentityNames {
     scopes: Option<Bytes>,
 }
 
-pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// RFC 9530, and what was there before it.
 const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
@@ -92,7 +93,7 @@ impl Outbound {
             }
         }
         join_cookies(request)?;
-        write_trace(sending.request_id, request)?;
+        write_trace(sending, request)?;
         write_forwarded(sending.peer, request)
     }
 
@@ -168,13 +169,13 @@ fn write_form(form: &Bytes, request: &mut RequestHeader) -> pingora::Result<()> 
     request.insert_header("Content-Length", form.len().to_string())
 }
 
-fn write_trace(request_id: &HeaderValue, request: &mut RequestHeader) -> pingora::Result<()> {
-    let (parent, taken_over) = trace::traceparent(&request.headers);
+fn write_trace(sending: &Sending<'_>, request: &mut RequestHeader) -> pingora::Result<()> {
+    let (parent, taken_over) = trace::traceparent(&request.headers, sending.traced);
     if !taken_over {
         request.remove_header(&TRACESTATE);
     }
     request.insert_header("traceparent", trace::value_of(&parent))?;
-    request.insert_header("X-Request-Id", request_id.clone())
+    request.insert_header("X-Request-Id", sending.request_id.clone())
 }
 
 /// Where the request comes from, by the connection or as a trusted proxy has it.

@@ -68,6 +68,7 @@ fn usual() -> Vec<Denial> {
         Denial::AccountAmbiguous { api },
         Denial::ClientTypeRejected { api },
         Denial::IssuerUnavailable,
+        Denial::SharedStateUnavailable,
         Denial::Overloaded { api },
         Denial::ClientUnknown,
         Denial::CertificateMismatch,

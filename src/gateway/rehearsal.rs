@@ -198,7 +198,7 @@ impl<'c> Rehearsal<'c> {
         if BodyMeter::new(most, 0).is_exceeded_by(head.headers) {
             return Err(Denial::BodyTooLarge { api: permit.api() });
         }
-        let sending = Sending { identity: *identity, peer: *peer, request_id: id };
+        let sending = Sending { identity: *identity, peer: *peer, request_id: id, traced: None };
         self.sent(head, permit, &forward, &sending)
     }
 
@@ -220,7 +220,7 @@ impl<'c> Rehearsal<'c> {
         readable.map_err(|fault| Denial::TokenRequest { api, fault: fault.into() })?;
         let posted = Posted { body: head.form, headers: head.headers, target, certificate: head.certificate, peer };
         let (permit, forward) = admit(policy, settings, endpoint, &posted, &mut found.client)?;
-        self.sent(head, &permit, &forward, &Sending { identity: None, peer, request_id: id })
+        self.sent(head, &permit, &forward, &Sending { identity: None, peer, request_id: id, traced: None })
     }
 
     fn sent(

@@ -95,6 +95,12 @@ pub(super) fn prepare(response: &mut ResponseHeader, session: &Session, context:
         return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
     }
     hygiene::clean_response(response);
+    if let Some(told) = context.limits_told().filter(|_| !response.status.is_informational()) {
+        // Beside those of the upstream, if it has some: they are lists.
+        for (name, value) in told.headers() {
+            response.append_header(name, value)?;
+        }
+    }
     if !response.status.is_informational() && !response.headers.contains_key(&REQUEST_ID) {
         response.insert_header("X-Request-Id", context.request_id.clone())?;
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::authenticated::{Authenticated, Evidence, Voucher};
+use super::binding::check_first_use;
 use super::expired::Found;
 use super::introspect::{Introspector, Told};
 use super::keys::{IssuerKeys, KeyStanding, Refetched};
@@ -72,7 +73,13 @@ impl IssuerSet {
         now: Moment,
     ) -> Result<Arc<Authenticated>, Denial> {
         let known = self.verified(Asked { token: presented.credential.token, policy, generation, now }).await?;
-        self.check_binding(presented, known.found.caller.binding, known.state.rules(), now)?;
+        if let Some((proof, until)) =
+            self.check_binding(presented, known.found.caller.binding, known.state.rules(), now)?
+            && let Some(fleet) = &self.fleet
+        {
+            // On the heap, as above.
+            Box::pin(check_first_use(fleet, proof, until, now)).await?;
+        }
         Ok(known.found)
     }
 
@@ -131,7 +138,7 @@ impl IssuerSet {
         if let Err(fault) = check_times(&found.caller, state.rules(), asked.now.time) {
             return Judged::Refused(fault.into());
         }
-        if let Err(denial) = self.check_revoked(&found.caller, asked, &evidence.not_revoked) {
+        if let Err(denial) = self.check_revoked(&found.caller, asked, [&evidence.not_revoked, &evidence.not_told]) {
             return Judged::Refused(denial);
         }
         if evidence.generation == asked.generation {
@@ -257,7 +264,7 @@ impl IssuerSet {
         introspector: &Introspector,
     ) -> Result<Known<'s>, Denial> {
         let (Verified { caller, key }, version) = self.check_signature(asked, jwt, state, keys)?;
-        self.check_revoked(&caller, asked, &AtomicU64::new(0))?;
+        self.check_revoked(&caller, asked, [&AtomicU64::new(0), &AtomicU64::new(0)])?;
         let voucher = |good_for| Voucher::KeyAndAnswer(key, AtomicU64::new(version), good_for);
         self.take_answer(asked, state, &introspector.ask(asked.token, Some(&caller), asked.now).await, voucher)
     }
@@ -309,9 +316,9 @@ impl IssuerSet {
         state: &IssuerState,
         asked: &Asked<'_>,
     ) -> Result<Authenticated, Denial> {
-        let not_revoked = AtomicU64::new(0);
-        self.check_revoked(&caller, asked, &not_revoked)?;
-        let evidence = Evidence { issuer: state.id, voucher, generation: asked.generation, not_revoked };
+        let (not_revoked, not_told) = (AtomicU64::new(0), AtomicU64::new(0));
+        self.check_revoked(&caller, asked, [&not_revoked, &not_told])?;
+        let evidence = Evidence { issuer: state.id, voucher, generation: asked.generation, not_revoked, not_told };
         Ok(self.make(caller, evidence, asked)?)
     }
 
@@ -323,8 +330,12 @@ impl IssuerSet {
         Ok(made)
     }
 
-    fn check_revoked(&self, caller: &Caller, asked: &Asked<'_>, seen: &AtomicU64) -> Result<(), Denial> {
-        self.revoked.as_ref().map_or(Ok(()), |list| list.check(caller, asked.token, seen))
+    /// `seen`: the versions of the own list and of others' by which it was not.
+    fn check_revoked(&self, caller: &Caller, asked: &Asked<'_>, seen: [&AtomicU64; 2]) -> Result<(), Denial> {
+        let [own, others] = seen;
+        let Some(list) = &self.revoked else { return Ok(()) };
+        list.check(caller, asked.token, own)?;
+        self.told.as_ref().map_or(Ok(()), |told| told.check(caller, asked.token, others, asked.now))
     }
 }
 

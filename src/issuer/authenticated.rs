@@ -53,6 +53,8 @@ pub(super) struct Evidence {
     pub(super) generation: u64,
     /// The version of the list of revoked tokens that does not have it.
     pub(super) not_revoked: AtomicU64,
+    /// The version of what other gateways have revoked that does not have it.
+    pub(super) not_told: AtomicU64,
 }
 
 /// Who says that the token is good.
@@ -92,7 +94,8 @@ impl Evidence {
             Voucher::Answer(good_for) => Voucher::Answer(*good_for),
             Voucher::KeyAndAnswer(key, seen, good_for) => Voucher::KeyAndAnswer(*key, copy(seen), *good_for),
         };
-        Self { issuer: self.issuer, voucher, generation, not_revoked: copy(&self.not_revoked) }
+        let (not_revoked, not_told) = (copy(&self.not_revoked), copy(&self.not_told));
+        Self { issuer: self.issuer, voucher, generation, not_revoked, not_told }
     }
 }
 

@@ -4,19 +4,21 @@ use super::authenticate::Presented;
 use super::moment::Moment;
 use super::replay::Admission;
 use super::set::IssuerSet;
+use crate::config::OnOutage;
+use crate::fleet::{Fleet, Unanswered};
 use crate::policy::{Binding, Denial, TokenFault, UnixTime};
 use crate::token::{DpopRules, IssuerRules, Proof, ProofRequest, Scheme, check_binding};
 
 impl IssuerSet {
     /// Whether what binds the token is shown. A proof is taken last, so that a request that fails for
-    /// something else does not use it up.
+    /// something else does not use it up; what it is known by then, and until when it is good.
     pub(super) fn check_binding(
         &self,
         presented: &Presented<'_>,
         binding: Binding,
         rules: &IssuerRules,
         now: Moment,
-    ) -> Result<(), Denial> {
+    ) -> Result<Option<([u8; 32], UnixTime)>, Denial> {
         let scheme = presented.credential.scheme;
         // A proof that nothing asks for proves nothing, and is not looked at.
         let counts = scheme == Scheme::Dpop || binding.proof_key.is_some();
@@ -26,10 +28,10 @@ impl IssuerSet {
             None => None,
         };
         check_binding(binding, scheme, presented.certificate, proof.as_ref(), rules)?;
-        let Some(proof) = proof else { return Ok(()) };
-        let until = proof.issued_at.0.saturating_add(dpop.max_age).saturating_add(rules.leeway);
-        match self.memory.replays.admit(proof.id, UnixTime(until), now) {
-            Admission::New => Ok(()),
+        let Some(proof) = proof else { return Ok(None) };
+        let until = UnixTime(proof.issued_at.0.saturating_add(dpop.max_age).saturating_add(rules.leeway));
+        match self.memory.replays.admit(proof.id, until, now) {
+            Admission::New => Ok(Some((proof.id, until))),
             Admission::Used => Err(TokenFault::BindingMismatch.into()),
             Admission::Full | Admission::Forgotten => Err(Denial::IssuerUnavailable),
         }
@@ -53,3 +55,24 @@ impl IssuerSet {
         Proof::verify(proof, &request, dpop, leeway, now.time)
     }
 }
+
+/// Whether no other gateway has taken a proof that is new here: the one thing of a request that nobody knows
+/// without asking. Who takes it first is settled where all ask.
+///
+/// # Errors
+/// If it was used, or nobody can tell and the file says that this refuses it.
+pub(super) async fn check_first_use(fleet: &Fleet, id: [u8; 32], until: UnixTime, now: Moment) -> Result<(), Denial> {
+    let name: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let left = until.0.saturating_sub(now.time.0).clamp(1, LONGEST);
+    match (fleet.link().is_first(&format!("proof:{name}"), left + MARGIN).await, fleet.on_outage()) {
+        (Ok(true), _) | (Err(Unanswered), OnOutage::Local) => Ok(()),
+        (Ok(false), _) => Err(TokenFault::BindingMismatch.into()),
+        (Err(Unanswered), OnOutage::Deny) => Err(Denial::SharedStateUnavailable),
+    }
+}
+
+/// A day: longer than a proof is ever good, in seconds.
+const LONGEST: u64 = 24 * 60 * 60;
+
+/// How far apart the clocks of gateways may be, in seconds.
+const MARGIN: u64 = 60;

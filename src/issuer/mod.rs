@@ -10,6 +10,7 @@
 //!   `credentials` prove who asks.
 //! - `revoked` is the list of revoked tokens, `revocation_file` how it is kept, `revoke` who may add to
 //!   it; `replay` is the memory of proofs, `nonce` what proofs may be asked to contain.
+//! - `fleet` is what other gateways have revoked.
 //! - `sign_in` is how people come by a token at an issuer, for the console.
 //! - `moment` is when something happens: what is judged goes by the time, what is remembered ages by a clock that is
 //!   never set.
@@ -33,6 +34,7 @@ mod discovery;
 mod environment;
 mod expired;
 mod file;
+mod fleet;
 mod flights;
 mod introspect;
 mod kept;
@@ -63,12 +65,14 @@ pub use sign_in::{Brought, CannotSignIn, SignIn};
 use self::cache::TokenCache;
 use self::environment::Environment;
 use self::expired::Expired;
+use self::fleet::Told;
 use self::nonce::Nonces;
 use self::pace::Pace;
 use self::replay::Replays;
 use self::revoke::Revokers;
 use self::state::IssuerState;
 use crate::config::Settings;
+use crate::fleet::Fleet;
 use crate::record::Metrics;
 
 #[cfg(test)]
@@ -99,6 +103,8 @@ struct Memory {
 struct AtWork {
     states: Vec<Weak<IssuerState>>,
     revoked: Weak<Revoked>,
+    fleet: Weak<Fleet>,
+    told: Weak<Told>,
     sign_in: Weak<SignIn>,
 }
 
@@ -146,6 +152,16 @@ impl Issuers {
                 Some(_) | None => Arc::new(Revoked::start(path, grows, &self.around)),
             }
         });
+        let fleet = settings.shared_state.as_ref().map(|settings| match at_work.fleet.upgrade() {
+            Some(fleet) if fleet.is_of(settings) => fleet,
+            Some(_) | None => Fleet::start(settings, &self.around.metrics, &self.around.runtime),
+        });
+        let told = fleet.as_ref().zip(revoked.as_ref()).map(|(fleet, own)| match at_work.told.upgrade() {
+            Some(told) if told.is_of(fleet, own) => told,
+            Some(_) | None => Arc::new(Told::start(fleet, own, &self.around)),
+        });
+        at_work.fleet = fleet.as_ref().map(Arc::downgrade).unwrap_or_default();
+        at_work.told = told.as_ref().map(Arc::downgrade).unwrap_or_default();
         let revokers = token_file.map(|file| Revokers::start(file, &self.around));
         let others = earlier.iter().filter(|state| !states.iter().any(|own| Arc::ptr_eq(own, state)));
         at_work.states = others.chain(&states).map(Arc::downgrade).collect();
@@ -153,7 +169,16 @@ impl Issuers {
         let sign_in = SignIn::start(settings, at_work.sign_in.upgrade(), &self.around);
         at_work.sign_in = sign_in.as_ref().map(Arc::downgrade).unwrap_or_default();
         drop(at_work);
-        IssuerSet { states, revoked, revokers, sign_in, memory: Arc::clone(&self.memory), around: self.around.clone() }
+        IssuerSet {
+            states,
+            revoked,
+            revokers,
+            fleet,
+            told,
+            sign_in,
+            memory: Arc::clone(&self.memory),
+            around: self.around.clone(),
+        }
     }
 }
 

@@ -80,7 +80,9 @@ impl IssuerSet {
             return Err(NotTaken::UnknownIssuer);
         }
         let list = self.revoked().ok_or(NotRevoked::NoList)?;
-        Ok(list.append(entry.clone()).await.map_err(NotRevoked::from)?)
+        list.append(entry.clone()).await.map_err(NotRevoked::from)?;
+        self.tell_others();
+        Ok(())
     }
 
     /// Revokes a token for whoever has it, and tells whose it was and how it is named. Only a token that is good can be
@@ -111,7 +113,15 @@ impl IssuerSet {
         };
         let entry = Revocation::of(&found.caller, token);
         list.append(entry.clone()).await?;
+        self.tell_others();
         Ok(Some((found, entry)))
+    }
+
+    /// Has other gateways told at once of what was revoked.
+    fn tell_others(&self) {
+        if let Some(told) = &self.told {
+            told.has_news();
+        }
     }
 
     /// Whose a token of another time is. It could be good again when the clock is set right, and who has

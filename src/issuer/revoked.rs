@@ -131,6 +131,17 @@ impl Revoked {
         *self.state.path == *path && self.state.grows == grows
     }
 
+    /// Of the list, and of no other list of this process.
+    pub(super) fn version(&self) -> u64 {
+        self.state.held.version.load(Ordering::Acquire)
+    }
+
+    /// All that is on the list.
+    pub(super) fn entries(&self) -> Vec<Revocation> {
+        let list = self.state.held.list.load();
+        list.iter().flat_map(|list| list.read.entries().chain(list.added.entries())).collect()
+    }
+
     /// Whether the list was read once.
     pub(super) fn is_ready(&self) -> bool {
         self.state.held.list.load().is_some()

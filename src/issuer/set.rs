@@ -5,18 +5,24 @@ use std::time::Instant;
 
 use http::HeaderValue;
 
+use super::fleet::Told;
 use super::introspect::Introspector;
 use super::revoke::Revokers;
 use super::revoked::Revoked;
 use super::sign_in::SignIn;
 use super::state::IssuerState;
 use super::{Memory, environment::Environment};
+use crate::fleet::Fleet;
 
 /// The issuers of one generation. An issuer's refresh ends with the last set that has it.
 pub struct IssuerSet {
     pub(super) states: Box<[Arc<IssuerState>]>,
     pub(super) revoked: Option<Arc<Revoked>>,
     pub(super) revokers: Option<Revokers>,
+    /// What other gateways know, if it is shared.
+    pub(super) fleet: Option<Arc<Fleet>>,
+    /// What they have revoked, where there is a list of revoked tokens.
+    pub(super) told: Option<Arc<Told>>,
     pub(super) sign_in: Option<Arc<SignIn>>,
     pub(super) memory: Arc<Memory>,
     pub(super) around: Environment,
@@ -26,20 +32,27 @@ impl IssuerSet {
     /// Whether every issuer has had keys (or needs none) and the list of revoked tokens, if there is
     /// one, was read. Once true it stays true.
     pub fn are_ready(&self) -> bool {
-        self.states.iter().all(|state| state.is_ready()) && self.revoked.as_ref().is_none_or(|list| list.is_ready())
+        self.waiting_for().is_empty()
     }
 
-    /// What [`IssuerSet::are_ready`] waits for: issuers by name, and the list of revoked tokens.
+    /// What [`IssuerSet::are_ready`] waits for: issuers by name, the list of revoked tokens, and the
+    /// shared one.
     pub fn waiting_for(&self) -> Vec<String> {
         let issuers =
             self.states.iter().filter(|state| !state.is_ready()).map(|state| state.rules().issuer.to_string());
         let list = self.revoked.iter().filter(|list| !list.is_ready()).map(|_| "revocations".to_owned());
-        issuers.chain(list).collect()
+        let told = self.told.iter().filter(|told| !told.is_ready()).map(|_| "shared_state".to_owned());
+        issuers.chain(list).chain(told).collect()
     }
 
     /// The nonce for an answer that asks for one, or renews it (RFC 9449 sections 8 and 9).
     pub fn proof_nonce(&self, now: Instant) -> Option<HeaderValue> {
         HeaderValue::try_from(self.memory.nonces.give(now)?).ok()
+    }
+
+    /// What other gateways know, if it is shared.
+    pub fn fleet(&self) -> Option<&Arc<Fleet>> {
+        self.fleet.as_ref()
     }
 
     /// Where people sign in to the console, if the file says so.

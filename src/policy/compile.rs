@@ -10,6 +10,7 @@ use super::bases::Bases;
 use super::client::{Client, Clients};
 use super::denial::ScopeIds;
 use super::index::{Index, account_headers};
+use super::rate_limit::RateLimits;
 use super::trie::{NodeId, Trie};
 use super::{
     AccountSource, AccountWhenAbsent, ApiId, ApiName, BasePath, ClientSpec, ExceptionId, InsufficientScopeStatus,
@@ -31,6 +32,7 @@ pub struct Policy {
     names: HashMap<Box<str>, ScopeId>,
     account_headers: Box<[HeaderName]>,
     pub(super) token_endpoints: Box<[TokenEndpoint]>,
+    pub(super) rate_limits: RateLimits,
     pub(super) clients: Option<Clients>,
     pub(super) unregistered_clients: UnregisteredClients,
     pub(super) undefined_scopes: UndefinedScopes,
@@ -53,6 +55,14 @@ pub enum Unindexable {
     ClientScope {
         /// Whose list it is.
         client: Box<str>,
+        /// What is not defined.
+        scope: Box<str>,
+    },
+    /// A rate limit is for a scope that no api defines.
+    #[error("the rate limit `{limit}` is for the scope `{scope}`, which no api defines")]
+    LimitedScope {
+        /// Which limit.
+        limit: Box<str>,
         /// What is not defined.
         scope: Box<str>,
     },
@@ -166,12 +176,14 @@ impl Policy {
             names: index.names,
             account_headers,
             token_endpoints,
+            rate_limits: RateLimits::default(),
             clients: None,
             unregistered_clients: spec.unregistered_clients,
             undefined_scopes: spec.undefined_scopes,
             scope_names: spec.scope_names,
             reports,
         };
+        policy.rate_limits = RateLimits::new(spec.rate_limits, policy.apis.len(), |name| policy.scope_named(name))?;
         policy.clients = spec.clients.map(|clients| policy.index_clients(clients)).transpose()?;
         Ok(policy)
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use super::{ApiId, MethodSet, QuestionFault, ScopeId, TokenRequestFault};
+use super::{ApiId, MethodSet, QuestionFault, RateLimitId, ScopeId, TokenRequestFault};
 
 /// A refusal, in the order of the decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub enum Denial {
     Token(TokenFault),
     /// The issuer's keys or its introspection are not at hand.
     IssuerUnavailable,
+    /// What other gateways have seen or revoked is not at hand, and has to be.
+    SharedStateUnavailable,
     /// There is a list of clients, and the token's is not on it.
     ClientUnknown,
     /// The client's entry asks for a certificate that was not presented.
@@ -85,6 +87,15 @@ pub enum Denial {
     BodyTooLarge {
         /// Whose services bound it.
         api: ApiId,
+    },
+    /// More requests than a rate limit lets through.
+    RateLimited {
+        /// Whose limit it is.
+        api: ApiId,
+        /// Which; the one that takes longest.
+        limit: RateLimitId,
+        /// After how many seconds one more would pass.
+        retry_after: u64,
     },
     /// As many requests are under way to the upstream as may be.
     Overloaded {
@@ -269,11 +280,13 @@ impl Denial {
             | Self::HeaderAmbiguous(_)
             | Self::HeadTooLarge(_)
             | Self::BodyTooLarge { .. }
+            | Self::RateLimited { .. }
             | Self::Overloaded { .. }
             | Self::OriginRejected { .. }
             | Self::TokenMissing
             | Self::Token(_)
             | Self::IssuerUnavailable
+            | Self::SharedStateUnavailable
             | Self::ClientUnknown
             | Self::ClientAccountMismatch
             | Self::CertificateMismatch
@@ -299,6 +312,7 @@ impl Denial {
             | Self::AccountAmbiguous { api }
             | Self::AccountForbidden { api }
             | Self::BodyTooLarge { api }
+            | Self::RateLimited { api, .. }
             | Self::Overloaded { api }
             | Self::OriginRejected { api }
             | Self::TokenRequest { api, .. } => Some(*api),
@@ -309,6 +323,7 @@ impl Denial {
             | Self::TokenMissing
             | Self::Token(_)
             | Self::IssuerUnavailable
+            | Self::SharedStateUnavailable
             | Self::ClientUnknown
             | Self::CertificateMismatch
             | Self::ClientAccountMismatch
@@ -330,6 +345,7 @@ impl Denial {
             Self::TokenMissing => Reason::TokenMissing,
             Self::Token(fault) => fault.reason(),
             Self::IssuerUnavailable => Reason::IssuerUnavailable,
+            Self::SharedStateUnavailable => Reason::SharedStateUnavailable,
             Self::ClientUnknown => Reason::ClientUnknown,
             Self::CertificateMismatch => Reason::CertificateMismatch,
             Self::ScopeUndefined => Reason::ScopeUndefined,
@@ -342,6 +358,7 @@ impl Denial {
             Self::AccountAmbiguous { .. } => Reason::AccountAmbiguous,
             Self::AccountForbidden { .. } | Self::ClientAccountMismatch => Reason::AccountForbidden,
             Self::BodyTooLarge { .. } => Reason::BodyTooLarge,
+            Self::RateLimited { .. } => Reason::RateLimited,
             Self::Overloaded { .. } => Reason::Overloaded,
             Self::TokenRequest { fault, .. } => fault.reason(),
         }
@@ -440,6 +457,7 @@ reasons! {
     TokenExpired => "token_expired",
     TokenNotYetValid => "token_not_yet_valid",
     IssuerUnavailable => "issuer_unavailable",
+    SharedStateUnavailable => "shared_state_unavailable",
     TokenRevoked => "token_revoked",
     BindingMismatch => "binding_mismatch",
     ClientUnknown => "client_unknown",
@@ -454,6 +472,7 @@ reasons! {
     AccountAmbiguous => "account_ambiguous",
     AccountForbidden => "account_forbidden",
     BodyTooLarge => "body_too_large",
+    RateLimited => "rate_limited",
     Overloaded => "overloaded",
     Reported => "reported",
     Granted => "granted",

@@ -27,6 +27,7 @@ impl Denial {
             | Self::HeaderAmbiguous(_)
             | Self::HeadTooLarge(_)
             | Self::BodyTooLarge { .. }
+            | Self::RateLimited { .. }
             | Self::Overloaded { .. }
             | Self::OriginRejected { .. }
             | Self::TokenRequest { .. }
@@ -34,6 +35,7 @@ impl Denial {
             Self::TokenMissing
             | Self::Token(_)
             | Self::IssuerUnavailable
+            | Self::SharedStateUnavailable
             | Self::ClientUnknown
             | Self::CertificateMismatch
             | Self::ClientAccountMismatch => Reporting::Nobody,

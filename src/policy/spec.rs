@@ -4,8 +4,8 @@
 //! here is looked at while a request is decided.
 
 use super::{
-    AccountSource, AccountWhenAbsent, ApiName, BasePath, CertificateRule, ClientId, ClientType, ScopeName, Service,
-    account::Account,
+    AccountSource, AccountWhenAbsent, ApiName, BasePath, CertificateRule, ClientId, ClientType, RateLimitSpec,
+    ScopeName, Service, account::Account,
 };
 
 /// An api's place in the file, counted from 0.
@@ -99,6 +99,8 @@ pub struct PolicySpec {
     pub apis: Vec<ApiSpec>,
     /// Where clients get their tokens through the gateway, in the order of the file.
     pub token_endpoints: Vec<TokenEndpointSpec>,
+    /// In the order of the file.
+    pub rate_limits: Vec<RateLimitSpec>,
     /// `None` where the file has no `clients`: then every client is as its token says.
     pub clients: Option<Vec<ClientSpec>>,
     /// Only looked at where there are `clients`.

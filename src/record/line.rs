@@ -34,6 +34,7 @@ pub(crate) fn append(outcome: &Outcome<'_>, line: &mut Vec<u8>) {
     number(",\"duration_microseconds\":", microseconds(outcome.request_time), line);
     asked_by(outcome.asked_by, line);
     seen(&outcome.seen, line);
+    optional(",\"rate_limit\":", outcome.rate_limit, line);
     line.extend_from_slice(b"}\n");
 }
 
@@ -76,7 +77,7 @@ fn seen(seen: &Seen<'_>, line: &mut Vec<u8>) {
 }
 
 /// Whether a decision of this reason allows.
-pub(super) fn decision(reason: Reason) -> &'static str {
+pub(crate) fn decision(reason: Reason) -> &'static str {
     match reason {
         Reason::Preflight | Reason::Public | Reason::Granted | Reason::Reported => "allow",
         Reason::QuestionRejected
@@ -96,6 +97,7 @@ pub(super) fn decision(reason: Reason) -> &'static str {
         | Reason::TokenExpired
         | Reason::TokenNotYetValid
         | Reason::IssuerUnavailable
+        | Reason::SharedStateUnavailable
         | Reason::TokenRevoked
         | Reason::BindingMismatch
         | Reason::ClientUnknown
@@ -110,6 +112,7 @@ pub(super) fn decision(reason: Reason) -> &'static str {
         | Reason::AccountAmbiguous
         | Reason::AccountForbidden
         | Reason::BodyTooLarge
+        | Reason::RateLimited
         | Reason::Overloaded => "deny",
     }
 }
@@ -283,9 +286,9 @@ mod tests {
                 r#""client":"acme-integration","subject":"s-1","account":"acme","#,
                 r#""scopes":["orders.read","orders.write"],"granted_by":"orders.read","#,
                 r#""service":"GET /orders/{account}/**","method":"GET","path":"/orders/acme/1","#,
-                r#""status":200,"upstream_error":null,"microseconds":2,"duration_microseconds":4321,"asked_by":null,"#,
+                r#""status":200,"upstream_error":null,"ended":null,"microseconds":2,"duration_microseconds":4321,"asked_by":null,"#,
                 r#""api":"orders","account_sources":[],"injected":false,"host":"api.example","browser":false,"#,
-                r#""token_scopes":[],"token_accounts":[],"certificate":null}"#,
+                r#""token_scopes":[],"token_accounts":[],"certificate":null,"rate_limit":null}"#,
                 "\n"
             )
         );

@@ -17,14 +17,18 @@ use super::Outcome;
 use super::audit::Dropped;
 use super::connections::ConnectionEnd;
 use super::denials::{Denials, Denied};
+use super::fleet::SharedSeries;
 use super::labels::{Names, Series};
 use super::line::decision;
+use super::rates::RateBook;
 use super::register::Register;
 use super::result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 use super::shadow::ShadowSeries;
+use super::spans::SpanSeries;
 use super::upstreams::{UpstreamMetrics, UpstreamSeries};
 use super::usage::{Usage, UsageBook, Used};
 use crate::policy::{ApiName, ClientId, Policy, Reason, ScopeName, UnixTime};
+use crate::version::{COMMIT, VERSION};
 
 /// Every metric of the process.
 pub struct Metrics {
@@ -33,6 +37,7 @@ pub struct Metrics {
     reported: IntCounterVec,
     reporting_apis: IntGauge,
     shadow: ShadowSeries,
+    spans: SpanSeries,
     decision_seconds: Histogram,
     request_seconds: HistogramVec,
     policy_generation: IntGauge,
@@ -49,6 +54,8 @@ pub struct Metrics {
     authorizer_strangers: IntCounter,
     upstreams: UpstreamMetrics,
     panics: IntCounter,
+    rates: RateBook,
+    shared: SharedSeries,
     state: Mutex<State>,
     usage: UsageBook,
     denials: Denials,
@@ -85,7 +92,7 @@ const CONNECTIONS: &str = "Connections of clients that are open.";
 const CONNECTIONS_ENDED: &str = "Connections that ended before a request of theirs was judged, by why.";
 const AUTHORIZER_STRANGERS: &str = "Questions to authorizers from addresses that may not ask.";
 const PANICS: &str = "Faults of the program that ended what a thread or task was doing.";
-const BUILD: &str = "Always 1; the label is the version that runs.";
+const BUILD: &str = "Always 1; the labels are the version that runs and the commit it was built from.";
 
 /// From a cached verdict, a microsecond, to a signature and a remote introspection.
 const DECISION_BUCKETS: [f64; 16] = [
@@ -105,13 +112,14 @@ impl Metrics {
         let register = Register::new();
         let reloads = register.counters("policy_reloads_total", RELOADS, &["result"])?;
         let cache = register.counters("token_cache_total", TOKEN_CACHE, &["result"])?;
-        register.numbers("build_info", BUILD, "version")?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        register.numbers_of("build_info", BUILD, &["version", "commit"])?.with_label_values(&[VERSION, COMMIT]).set(1);
         let ended = register.counters("connections_refused_total", CONNECTIONS_ENDED, &["reason"])?;
         let metrics = Self {
             decisions: register.counters("decisions_total", DECISIONS, &["api", "decision", "reason"])?,
             reported: register.counters("report_only_total", REPORTED, &["api", "reason"])?,
             reporting_apis: register.number("report_only_apis", REPORTING)?,
             shadow: ShadowSeries::new(&register)?,
+            spans: SpanSeries::new(&register)?,
             decision_seconds: register.histogram("decision_seconds", DECISION, &DECISION_BUCKETS)?,
             request_seconds: register.histograms("request_seconds", REQUEST, &REQUEST_BUCKETS, "api")?,
             policy_generation: register.number("policy_generation", GENERATION)?,
@@ -127,6 +135,8 @@ impl Metrics {
             authorizer_strangers: register.counter("authorizer_peers_refused_total", AUTHORIZER_STRANGERS)?,
             upstreams: UpstreamMetrics::new(&register)?,
             panics: register.counter("panics_total", PANICS)?,
+            rates: RateBook::new(&register)?,
+            shared: SharedSeries::new(&register)?,
             deprecated_uses: register.counters("deprecated_scope_uses_total", DEPRECATED_USES, &["scope"])?,
             state: Mutex::default(),
             usage: UsageBook::default(),
@@ -153,6 +163,7 @@ impl Metrics {
             let counter = self.deprecated_uses.with_label_values(&[scope.as_str()]);
             counter.inc_by(uses.saturating_sub(counter.get()));
         }
+        self.shared.refresh();
         if let Some(dropped) = &state.dropped {
             self.audit_dropped.inc_by(dropped.count().saturating_sub(self.audit_dropped.get()));
         }
@@ -246,9 +257,24 @@ impl Metrics {
         self.reporting_apis.set(i64::try_from(reporting_apis).unwrap_or(i64::MAX));
     }
 
+    /// What rate limits have come to.
+    pub fn rates(&self) -> &RateBook {
+        &self.rates
+    }
+
+    /// The series of the state that gateways share.
+    pub fn shared(&self) -> &SharedSeries {
+        &self.shared
+    }
+
     /// The series of candidates.
     pub fn shadow(&self) -> &ShadowSeries {
         &self.shadow
+    }
+
+    /// The series of spans.
+    pub fn spans(&self) -> &SpanSeries {
+        &self.spans
     }
 
     /// A reload has ended.
@@ -270,6 +296,11 @@ impl Metrics {
         expires_at: UnixTime,
     ) {
         self.usage.token_seen(scopes, client, expires_at);
+    }
+
+    /// Every scope of the policies in use, and until when one of its tokens that were seen is good.
+    pub fn scopes_carried(&self) -> Vec<(ScopeName, Option<UnixTime>)> {
+        self.usage.scopes_carried()
     }
 
     /// What a scope or privilege was used for; `None` if no policy in use has it.

@@ -50,6 +50,8 @@ pub struct Outcome<'a> {
     pub status: u16,
     /// Why an exchange that had begun was ended.
     pub ended: Option<Reason>,
+    /// The rate limit that it went beyond.
+    pub rate_limit: Option<&'a str>,
     /// What failed between here and the upstream.
     pub upstream_error: Option<&'static str>,
     /// From the request's head to the decision, without waiting for an issuer.
@@ -184,6 +186,7 @@ pub(super) mod tests {
             path: "/orders/acme/1",
             status: 200,
             ended: None,
+            rate_limit: None,
             upstream_error: None,
             decision_time: Duration::from_nanos(2_900),
             request_time: Duration::from_micros(4_321),

@@ -2,8 +2,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    Result,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, Result,
 };
 
 /// A registry under construction.
@@ -37,6 +37,10 @@ impl Register {
 
     pub(super) fn numbers_of(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
         self.add(IntGaugeVec::new(options(name, help), labels)?)
+    }
+
+    pub(super) fn gauge(&self, name: &str, help: &str) -> Result<Gauge> {
+        self.add(Gauge::with_opts(options(name, help))?)
     }
 
     pub(super) fn gauges(&self, name: &str, help: &str, label: &str) -> Result<GaugeVec> {

@@ -116,6 +116,12 @@ impl UsageBook {
         }
     }
 
+    /// Each scope, and the latest expiry of a token that was seen.
+    pub(super) fn scopes_carried(&self) -> Vec<(ScopeName, Option<UnixTime>)> {
+        let tallies = self.scopes.read();
+        tallies.iter().map(|(name, tally)| (name.clone(), tally.tally.used().last_expiry)).collect()
+    }
+
     /// Each scope with a token that was seen, and the latest expiry of one.
     pub(super) fn last_expiries(&self) -> Vec<(ScopeName, UnixTime)> {
         let tallies = self.scopes.read();

@@ -148,13 +148,15 @@ fn fitting(
     reason: Reason,
     decided: bool,
 ) -> Result<Explanation, &'static str> {
-    if explanation.allowed && matches!(reason, Reason::BodyTooLarge | Reason::Overloaded) {
+    if explanation.allowed && matches!(reason, Reason::BodyTooLarge | Reason::RateLimited | Reason::Overloaded) {
         // What the head leads to, and what then stopped it.
         explanation.allowed = false;
         explanation.reason = reason.as_str();
         explanation.reported = None;
         let why = if reason == Reason::Overloaded {
             "it would be let through, but as many requests were under way as the upstream's `max_requests`"
+        } else if reason == Reason::RateLimited {
+            "it would be let through, but more requests had come than the api's `rate_limits` let through"
         } else {
             "it would be let through, but its body was larger than the api's `body_bytes`"
         };
@@ -242,6 +244,7 @@ fn refused_token(reason: Reason) -> Option<Denial> {
         Reason::TokenRevoked => TokenFault::Revoked,
         Reason::BindingMismatch => TokenFault::BindingMismatch,
         Reason::IssuerUnavailable => return Some(Denial::IssuerUnavailable),
+        Reason::SharedStateUnavailable => return Some(Denial::SharedStateUnavailable),
         Reason::QuestionRejected
         | Reason::HeadTooLarge
         | Reason::PathAmbiguous
@@ -263,6 +266,7 @@ fn refused_token(reason: Reason) -> Option<Denial> {
         | Reason::AccountAmbiguous
         | Reason::AccountForbidden
         | Reason::BodyTooLarge
+        | Reason::RateLimited
         | Reason::Overloaded
         | Reason::Reported
         | Reason::Granted => return None,

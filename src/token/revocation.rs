@@ -75,6 +75,21 @@ impl Revocations {
             || (self.digests > 0 && means(By::Digest, &token_digest(token)))
     }
 
+    /// Its entries, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = Revocation> {
+        self.entries.iter().map(|(named, revoked)| Revocation { named: named.clone(), revoked: *revoked })
+    }
+
+    /// Whether it revokes all that the entry does.
+    pub fn has(&self, entry: &Revocation) -> bool {
+        self.entries.get(&entry.named).is_some_and(|known| known.or(entry.revoked) == *known)
+    }
+
+    /// How many entries it has.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether nothing is revoked.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -110,6 +125,21 @@ mod tests {
 
     use super::*;
     use crate::policy::Binding;
+
+    #[test]
+    fn a_list_has_what_its_entries_say_and_less() {
+        let list = Revocations::parse(LIST).unwrap();
+        assert_eq!((list.len(), list.entries().count()), (4, 4));
+        assert!(list.entries().all(|entry| list.has(&entry)));
+        for (entry, expected) in [
+            (r#"{"sub":"alice","iss":"https://a.example","issued_before":50,"exp":6000}"#, true),
+            (r#"{"sub":"alice","iss":"https://a.example","issued_before":101,"exp":6000}"#, false),
+            (r#"{"jti":"t-1","iss":"https://a.example","exp":5001}"#, false),
+            (r#"{"jti":"t-2","iss":"https://a.example","exp":5000}"#, false),
+        ] {
+            assert_eq!(list.has(&Revocation::parse(entry.as_bytes()).unwrap()), expected, "{entry}");
+        }
+    }
 
     fn caller(id: Option<&str>, subject: &str, client: &str, issued_at: Option<u64>) -> Caller {
         Caller {

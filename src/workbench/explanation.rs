@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::moments::{moment, since};
+use super::rates::{LimitStory, limit_stories};
 use super::why::{Facts, fate, why};
 use super::{CheckOutcome, Ending, Rehearsed, Said, Sent, TokenChecks};
 use crate::config::Settings;
@@ -41,6 +42,8 @@ pub struct Explanation {
     pub services: Vec<ServiceStory>,
     /// The scopes that the apis of these services ask of every token.
     pub required_scopes: Vec<RequiredScope>,
+    /// The rate limits that the request falls under, if it is let through: nothing is counted here.
+    pub rate_limits: Vec<LimitStory>,
     /// The gateway's own answer, if it gives one.
     pub answer: Option<AnswerStory>,
     /// What the upstream gets, if the request is forwarded.
@@ -253,6 +256,7 @@ impl Explanation {
             }),
             services: rehearsed.considered.iter().map(|considered| service_story(policy, considered, &facts)).collect(),
             required_scopes: required_scopes(policy, rehearsed),
+            rate_limits: limit_stories(policy, rehearsed.api, sent),
             answer: match &rehearsed.ending {
                 Ending::Refused(_, said) | Ending::Answered(_, Some(said)) => Some(answer_story(said)),
                 Ending::Answered(_, None) | Ending::Forwarded(_) => None,

@@ -10,6 +10,7 @@ mod explanation;
 mod moments;
 mod openapi;
 pub mod paint;
+mod rates;
 mod recorded;
 mod rehearsed;
 pub mod replay;
@@ -26,6 +27,7 @@ pub use explanation::{
     ScopeStory, ServiceStory, TokenKind, TokenStory,
 };
 pub use openapi::{Imported, NotOpenApi, Note, import_openapi};
+pub use rates::LimitStory;
 pub use recorded::{Recorded, Unjudged};
 pub use rehearsed::{Ending, Own, Rehearsed, Said, Sent, Showing};
 pub use scope_map::{Access, ApiMap, Endpoint, ScopeMap};

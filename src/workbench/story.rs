@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::paint::{Paint, plain, wrapped};
 use crate::workbench::{
-    AnswerStory, Asked, CallerStory, CheckStory, Explanation, ForwardStory, ServiceStory, TokenKind, TokenStory,
+    AnswerStory, Asked, CallerStory, CheckStory, Explanation, ForwardStory, LimitStory, ServiceStory, TokenKind,
+    TokenStory,
 };
 
 /// The whole story: what was asked, what was found, how it ended.
@@ -18,6 +19,7 @@ pub fn story(explanation: &Explanation, paint: Paint) -> String {
     sections.push(token(&explanation.token, paint));
     sections.extend(explanation.caller.as_ref().map(|told| caller(told, paint)));
     sections.push(decision(explanation, paint));
+    sections.push(rate_limits(&explanation.rate_limits, paint));
     sections.extend(explanation.answer.as_ref().map(|told| answer(told, paint)));
     sections.extend(explanation.forwarded.as_ref().map(|told| forwarded(told, paint)));
     let sections = sections.into_iter().filter(|lines| !lines.is_empty());
@@ -132,6 +134,15 @@ fn decision(explanation: &Explanation, paint: Paint) -> Vec<String> {
         paint.bad(format!("denied, {}", explanation.reason)).to_string()
     };
     vec![format!("{} {verdict}", paint.bold("Decision:")), wrapped(&plain(&explanation.why), 2, 2)]
+}
+
+fn rate_limits(told: &[LimitStory], paint: Paint) -> Vec<String> {
+    if told.is_empty() {
+        return Vec::new();
+    }
+    let title = paint.bold("Rate limits that it falls under").to_string();
+    let lines = told.iter().map(|limit| format!("  {}: {}", limit.name, limit.in_words()));
+    std::iter::once(title).chain(lines).collect()
 }
 
 fn answer(told: &AnswerStory, paint: Paint) -> Vec<String> {

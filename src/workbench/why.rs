@@ -126,6 +126,7 @@ impl Facts<'_> {
             Denial::IssuerUnavailable => {
                 self.failed_check().unwrap_or_else(|| "the token could not be checked".to_owned())
             }
+            Denial::SharedStateUnavailable => "what other gateways have revoked or seen was not at hand".to_owned(),
             Denial::ClientUnknown => match self.client() {
                 Some(id) => format!("the file lists its clients, and `{id}` is not one of them"),
                 None => "the file lists its clients, and the token names none".to_owned(),
@@ -150,6 +151,7 @@ impl Facts<'_> {
             | Denial::AccountAmbiguous { .. }
             | Denial::AccountForbidden { .. } => self.short_of_first(denial),
             Denial::BodyTooLarge { .. } => "the body is larger than the api's `body_bytes`".to_owned(),
+            Denial::RateLimited { .. } => "more requests came than its rate limits let through".to_owned(),
             Denial::Overloaded { .. } => "as many requests are under way as the upstream's `max_requests`".to_owned(),
             Denial::TokenRequest { fault, .. } => self.token_request(fault),
         }
@@ -189,11 +191,13 @@ impl Facts<'_> {
             | Denial::HeaderAmbiguous(_)
             | Denial::HeadTooLarge(_)
             | Denial::BodyTooLarge { .. }
+            | Denial::RateLimited { .. }
             | Denial::Overloaded { .. }
             | Denial::OriginRejected { .. }
             | Denial::TokenMissing
             | Denial::Token(_)
             | Denial::IssuerUnavailable
+            | Denial::SharedStateUnavailable
             | Denial::ClientUnknown
             | Denial::CertificateMismatch
             | Denial::ClientAccountMismatch

@@ -166,7 +166,7 @@ fn is_for_the_running_one_alone(told: &Explanation, answered: &Value, request: &
             || was(check, "keys at hand", "failed")
             || was(check, "not revoked", "failed") && told.reason == "issuer_unavailable"
     });
-    let live = ["overloaded", "body_too_large"];
+    let live = ["overloaded", "rate_limited", "body_too_large"];
     let is_load = answered["reason"].as_str().is_some_and(|reason| live.contains(&reason));
     let revokes = told.allowed && told.answer.is_none() && told.forwarded.is_none();
     // A proof may have been seen before, and a nonce is the gateway's own.

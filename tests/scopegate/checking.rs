@@ -84,9 +84,11 @@ fn a_gateway_does_not_start_on_a_bad_file() {
 fn the_repositorys_own_files_are_good() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert_eq!(run(root, &["check"]).status.code(), Some(0));
-    for (file, from, to) in
-        [("README.md", "```yaml\n", "```"), ("deploy/kubernetes/sidecar.yaml", "gateway.yaml: |\n", "---")]
-    {
+    for file in ["deploy/kubernetes/standalone", "deploy/kubernetes/sidecar", "deploy/debian"] {
+        let output = run(&root.join(file), &["check"]);
+        assert_eq!(output.status.code(), Some(0), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    for (file, from, to) in [("README.md", "```yaml\n", "```")] {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
         let start = text.find(from).unwrap_or_else(|| panic!("{file} has no policy")) + from.len();
         let policy = text[start..].split(to).next().unwrap();

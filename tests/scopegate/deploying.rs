@@ -13,34 +13,36 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path)).unwrap()
 }
 
+/// The pod of each Deployment that has the gateway in it; `make test-kubernetes` looks at all the rest.
 #[test]
 fn a_pod_has_no_privilege_and_time_to_end() {
-    let documents: Vec<Value> =
-        read("kubernetes/sidecar.yaml").split("\n---\n").map(|text| serde_yaml::from_str(text).unwrap()).collect();
-    let pod =
-        documents.iter().find(|document| document["kind"] == "Deployment").unwrap()["spec"]["template"]["spec"].clone();
-    assert!(Duration::from_secs(pod["terminationGracePeriodSeconds"].as_u64().unwrap()) > END);
-    assert_eq!(pod["automountServiceAccountToken"], false);
-    for shared in ["hostNetwork", "hostPID", "hostIPC"] {
-        assert!(pod[shared].is_null(), "{shared}");
-    }
-    let container =
-        pod["containers"].as_array().unwrap().iter().find(|container| container["name"] == "scopegate").unwrap();
-    assert_eq!(
-        container["securityContext"],
-        json!({
-            "runAsNonRoot": true, "runAsUser": 65532, "readOnlyRootFilesystem": true, "allowPrivilegeEscalation": false,
-            "capabilities": { "drop": ["ALL"] }, "seccompProfile": { "type": "RuntimeDefault" },
-        })
-    );
-    for mount in container["volumeMounts"].as_array().unwrap() {
-        assert_eq!(mount["readOnly"], true, "{mount}");
-    }
-    // The admin address is for whoever watches, and for nobody else.
-    let network = documents.iter().find(|document| document["kind"] == "NetworkPolicy").unwrap();
-    for rule in network["spec"]["ingress"].as_array().unwrap() {
-        let has_admin = rule["ports"].as_array().unwrap().contains(&json!({ "port": "admin" }));
-        assert_eq!(has_admin, !rule["from"].is_null(), "{rule}");
+    for file in ["kubernetes/standalone/deployment.yaml", "kubernetes/components/sidecar/patch.yaml"] {
+        let document: Value = serde_yaml::from_str(&read(file)).unwrap();
+        let pod = &document["spec"]["template"]["spec"];
+        let container =
+            pod["containers"].as_array().unwrap().iter().find(|container| container["name"] == "scopegate").unwrap();
+        let pause = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
+        let grace = Duration::from_secs(pod["terminationGracePeriodSeconds"].as_u64().unwrap() - pause);
+        assert!(grace > END, "{file}: {grace:?}");
+        for shared in ["hostNetwork", "hostPID", "hostIPC"] {
+            assert!(pod[shared].is_null(), "{file}: {shared}");
+        }
+        let mut security = container["securityContext"].clone();
+        for (name, value) in pod["securityContext"].as_object().into_iter().flatten() {
+            security[name] = value.clone();
+        }
+        assert_eq!(
+            security,
+            json!({
+                "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "readOnlyRootFilesystem": true,
+                "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] },
+                "seccompProfile": { "type": "RuntimeDefault" },
+            }),
+            "{file}"
+        );
+        for mount in container["volumeMounts"].as_array().unwrap() {
+            assert_eq!(mount["readOnly"], true, "{file}: {mount}");
+        }
     }
 }
 

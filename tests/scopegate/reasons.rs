@@ -80,8 +80,9 @@ fn each_reason_has_its_status_challenge_and_body_and_reaches_no_upstream() {
         seen.insert(case.reason);
     }
     assert_eq!(gateway.upstream.count(), 0, "a refused request was forwarded");
-    // A form is answered as RFC 6749 section 5.2 has it, which `revoking` shows; `bounds` shows the last three,
-    // `authorizer` questions.
+    // A form is answered as RFC 6749 section 5.2 has it, which `revoking` shows; `bounds` shows the last but `rate_limited`,
+    // which `limiting` does; `fleet` shows `shared_state_unavailable`, and
+    // `authorizer` what becomes of questions.
     let others = [
         Reason::QuestionRejected,
         Reason::Public,
@@ -89,7 +90,9 @@ fn each_reason_has_its_status_challenge_and_body_and_reaches_no_upstream() {
         Reason::Reported,
         Reason::FormRejected,
         Reason::HeadTooLarge,
+        Reason::SharedStateUnavailable,
         Reason::BodyTooLarge,
+        Reason::RateLimited,
         Reason::Overloaded,
     ];
     let missing: Vec<_> =

@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 
 /// The modules from the bottom up: each may import itself and what stands before it.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("version", &[]),
     ("policy", &[]),
-    ("record", &["policy"]),
+    ("rates", &["policy"]),
+    ("record", &["policy", "version"]),
     ("token", &["policy"]),
     ("config", &["policy", "token"]),
     ("workbench", &["policy", "token", "config", "record"]),
-    ("issuer", &["policy", "token", "config", "record"]),
-    ("gateway", &["policy", "token", "config", "workbench", "record", "issuer"]),
+    ("fleet", &["policy", "rates", "config", "record"]),
+    ("issuer", &["policy", "token", "config", "record", "fleet"]),
+    ("spans", &["policy", "config", "record"]),
+    ("gateway", &["policy", "rates", "token", "config", "workbench", "record", "fleet", "issuer", "spans"]),
     ("reload", &["policy", "config", "record", "issuer", "gateway"]),
     ("registry", &["policy", "config", "workbench", "record", "issuer", "gateway"]),
     ("console", &["policy", "token", "config", "workbench", "record", "issuer", "gateway", "registry", "reload"]),
@@ -20,6 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "version",
             "policy",
             "token",
             "config",

@@ -57,13 +57,14 @@ pub(super) async fn authorize(
 
 fn refused(denial: &Denial) -> Refusal {
     match denial {
-        Denial::IssuerUnavailable => Refusal::unavailable(),
+        Denial::IssuerUnavailable | Denial::SharedStateUnavailable => Refusal::unavailable(),
         Denial::Token(fault) => Refusal::unauthorized(denial.reason().as_str(), &fault.to_string(), true),
         Denial::Question(_)
         | Denial::PathAmbiguous(_)
         | Denial::HeaderAmbiguous(_)
         | Denial::HeadTooLarge(_)
         | Denial::BodyTooLarge { .. }
+        | Denial::RateLimited { .. }
         | Denial::Overloaded { .. }
         | Denial::OriginRejected { .. }
         | Denial::TokenMissing

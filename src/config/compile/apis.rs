@@ -6,12 +6,12 @@ use super::services::{Terms, remedy, services};
 use super::take::{Firsts, RENAME, Wrong, at_least_one, checked, items, optional, parsed, required};
 use super::token_endpoints::TokenEndpoints;
 use super::upstreams::Upstreams;
-use super::{accounts, cors, scopes, token_endpoints, values};
+use super::{accounts, cors, rates, scopes, token_endpoints, values};
 use crate::config::entry::{Entry, List};
 use crate::config::finding::{At, Finding, Findings, Quoted};
 use crate::config::suggest;
 use crate::config::{Cors, document};
-use crate::policy::{ApiId, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Mode, UpstreamId};
+use crate::policy::{ApiId, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Mode, RateLimitSpec, UpstreamId};
 
 /// What apis are read with.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +30,7 @@ pub(super) struct Apis {
     pub(super) body_bytes: Vec<Option<u64>>,
     pub(super) cors: Vec<Option<Cors>>,
     pub(super) token_endpoints: TokenEndpoints,
+    pub(super) rate_limits: Vec<RateLimitSpec>,
     pub(super) names: DefinedNames,
 }
 
@@ -53,6 +54,7 @@ pub(super) fn apis(list: List<document::Api>, at: At<'_>, context: Context<'_>, 
         body_bytes: Vec::new(),
         cors: Vec::new(),
         token_endpoints: TokenEndpoints::new(),
+        rate_limits: Vec::new(),
         names: DefinedNames::new(),
     };
     apis.names.complete = match &list {
@@ -73,9 +75,13 @@ pub(super) fn apis(list: List<document::Api>, at: At<'_>, context: Context<'_>, 
         let endpoint = std::mem::take(&mut document.token_endpoint);
         let has_endpoint = endpoint.is_there();
         let endpoint = token_endpoints::token_endpoint(endpoint, here.key("token_endpoint"), context, findings);
-        let Some(spec) = api(document, has_endpoint, here, context, &mut apis.names, findings) else { continue };
+        let limits = std::mem::take(&mut document.rate_limits);
+        let spec = api(document, has_endpoint, here, context, &mut apis.names, findings);
+        let id = ApiId(u32::try_from(apis.specs.len()).unwrap_or(u32::MAX));
+        let limits = rates::rate_limits(limits, here.key("rate_limits"), id, spec.as_ref(), findings);
+        let Some(spec) = spec else { continue };
+        apis.rate_limits.extend(limits);
         if let Some(endpoint) = endpoint {
-            let id = ApiId(u32::try_from(apis.specs.len()).unwrap_or(u32::MAX));
             apis.token_endpoints.add(endpoint, id, &spec.hosts, here.key("token_endpoint"), findings);
         }
         apis.specs.push(spec);

@@ -20,6 +20,10 @@ pub(in crate::config) const SMALLEST_HEAD: usize = 1024;
 pub(in crate::config) const MOST_AT_ONCE: usize = 1_000_000;
 /// In bytes a second; faster than any client must be.
 pub(in crate::config) const FASTEST: usize = 1 << 30;
+/// Fewer buckets of rate limits than these save nothing.
+pub(in crate::config) const LEAST_KEYS: usize = 1_024;
+/// Some 800 MB of them.
+pub(in crate::config) const MOST_KEYS: usize = 16_777_216;
 /// More of one connection help nobody.
 pub(in crate::config) const MOST_STREAMS: usize = 10_000;
 pub(in crate::config) const MOST_RESETS: usize = 100_000;
@@ -44,6 +48,7 @@ pub(super) fn limits(entry: Entry<document::Limits>, at: At<'_>, findings: &mut 
     let depth = (document.claims_depth, "claims_depth");
     let all = (document.connections, "connections");
     let one = (document.connections_per_address, "connections_per_address");
+    let keys = (document.rate_limit_keys, "rate_limit_keys");
     let pace = (document.body_bytes_per_second, "body_bytes_per_second");
     Limits {
         request_line_bytes: number(line.0, line.1, 64, LARGEST_HEAD, usual.request_line_bytes, findings),
@@ -62,6 +67,7 @@ pub(super) fn limits(entry: Entry<document::Limits>, at: At<'_>, findings: &mut 
         drain_timeout: time(document.drain_timeout, "drain_timeout", usual.drain_timeout, findings),
         connections: number(all.0, all.1, 1, MOST_AT_ONCE, usual.connections, findings),
         connections_per_address: number(one.0, one.1, 1, MOST_AT_ONCE, usual.connections_per_address, findings),
+        rate_limit_keys: number(keys.0, keys.1, LEAST_KEYS, MOST_KEYS, usual.rate_limit_keys, findings),
         http2: http2(document.http2, at.key("http2"), usual.http2, findings),
     }
 }

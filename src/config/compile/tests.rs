@@ -9,10 +9,10 @@ use jsonwebtoken::Algorithm;
 use crate::config::entry::Entry;
 use crate::config::finding::Findings;
 use crate::config::{
-    Access, Admin, Audit, Authorizer, Balance, ClientAuthentication, ClientCertificates, Ejection, HealthCheck,
-    Http2Limits, IdentityHeaders, Introspection, Issuer, KeySource, Limits, Listener, ListenerTls, Plane,
-    ResourceMetadata, Retries, RevocationList, ServerAddress, Settings, TokenEndpoint, Transport, Upstream,
-    UpstreamServer, reading, yaml,
+    Access, Admin, Audit, Authorizer, Balance, ClientAuthentication, ClientCertificates, Ejection, FollowParents,
+    HealthCheck, Http2Limits, IdentityHeaders, Introspection, Issuer, KeySource, Limits, Listener, ListenerTls, Plane,
+    ResourceMetadata, Retries, RevocationList, Sampling, ServerAddress, Settings, Share, TokenEndpoint, Tracing,
+    Transport, Upstream, UpstreamServer, reading, yaml,
 };
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, Marks,
@@ -23,7 +23,7 @@ use crate::token::{
 };
 
 #[track_caller]
-fn meaning(text: &str) -> (PolicySpec, Settings) {
+pub(super) fn meaning(text: &str) -> (PolicySpec, Settings) {
     let mut findings = Findings::default();
     let document = reading::document(yaml::parse(text).unwrap(), &mut findings).unwrap();
     let meaning = super::meaning(document, Path::new("/etc/scopegate"), &mut findings);
@@ -79,6 +79,17 @@ fn upstreams() -> Vec<Upstream> {
     ]
 }
 
+fn tracing() -> Tracing {
+    Tracing {
+        otlp: "https://collector.example.com/v1/traces".into(),
+        headers_file: Some("/etc/scopegate/secrets/collector-headers".into()),
+        ca_file: Some("/etc/scopegate/tls/collector-ca.pem".into()),
+        service_name: "edge".into(),
+        sampling: Sampling { share: Share::new(0.25).unwrap(), parents: FollowParents::TrustedProxies },
+        timeout: Duration::from_secs(5),
+    }
+}
+
 #[test]
 fn the_settings_are_what_the_file_says() {
     let (_, settings) = complete();
@@ -104,8 +115,10 @@ fn the_settings_are_what_the_file_says() {
             file: "/etc/scopegate/revoked.jsonl".into(),
             endpoint: Some("/oauth/revoke".into()),
         }),
+        shared_state: None,
         trusted_proxies: ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"].map(|net| net.parse().unwrap()).into(),
         audit: Audit { file: Some("/etc/scopegate/audit.jsonl".into()) },
+        tracing: Some(tracing()),
         removal_guard: false,
         shadow: Some("/etc/scopegate/candidate.yaml".into()),
     };
@@ -127,6 +140,7 @@ fn limits() -> Limits {
         drain_timeout: Duration::from_secs(15),
         connections: 5000,
         connections_per_address: 100,
+        rate_limit_keys: 100_000,
         http2: Http2Limits { streams: 50, resets: 10, errors: 500 },
     }
 }
@@ -296,7 +310,7 @@ fn the_apis_are_what_the_file_says() {
     assert_eq!(data.name.as_str(), "default-data");
     assert_eq!(data.display_name.as_deref(), Some("Default Data"));
     assert_eq!(data.base_path.to_string(), "/integration/default-data");
-    assert_eq!(data.hosts, ["api.example.com".into(), "api.example.com:8443".into()]);
+    assert_eq!(data.hosts, ["api.example.com", "api.example.com:8443"].map(Box::<str>::from));
     assert_eq!([data.upstream, certificates.upstream], [UpstreamId(0), UpstreamId(1)]);
     let sources = [
         AccountSource::Path("account".into()),

@@ -20,6 +20,7 @@ const CLIENT: &str = "^[ -~]{1,256}$";
 const PLAIN: &str = r"^[^\u0000-\u001f\u007f]+$";
 const FILE: &str = r"^[^\u0000]+$";
 const URL: &str = r"^https?://[^\s\\#]+$";
+const REDIS: &str = r"^rediss?://[^\s\\#?@]+$";
 const PATH: &str = r"^/[^\s?#*{}]+$";
 const BASE: &str = r"^[^\s?#*{}]+$";
 const HOST: &str = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]+)?$";
@@ -62,6 +63,7 @@ texts! {
     Plain: "A text without control characters.", PLAIN, "https://login.example.com";
     File: "A path; a relative one starts at the directory of this file.", FILE, "keys/jwks.json";
     Url: "A URL with `https`, or `http` on this machine.", URL, "https://login.example.com/jwks";
+    RedisUrl: "`redis://host:port/database`, or `rediss://` for TLS.", REDIS, "redis://127.0.0.1:6379/0";
     Path: "A literal path.", PATH, "/oauth/revoke";
     Base: "A literal path.", BASE, "/integration/orders";
     Host: "A host, with a port if only that one is meant.", HOST, "api.example.com";

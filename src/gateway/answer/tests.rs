@@ -8,8 +8,8 @@ use super::super::refusals::Refusals;
 use super::super::trace::REQUEST_ID;
 use super::*;
 use crate::policy::{
-    AccountWhenAbsent, ApiName, ApiSpec, BasePath, HeaderFault, Marks, Mode, PathFault, PolicySpec, Reach, ScopeName,
-    ScopeSpec, UpstreamId,
+    AccountWhenAbsent, ApiName, ApiSpec, BasePath, HeaderFault, Marks, Mode, PathFault, PolicySpec, RateLimitId, Reach,
+    ScopeName, ScopeSpec, UpstreamId,
 };
 
 fn scope(name: &str, marks: Marks) -> ScopeSpec {
@@ -114,7 +114,9 @@ fn what_is_beyond_a_bound_has_its_status() {
         (Denial::HeadTooLarge(HeadFault::Fields), 431),
         (Denial::HeadTooLarge(HeadFault::Bytes), 431),
         (Denial::BodyTooLarge { api }, 413),
+        (Denial::RateLimited { api, limit: RateLimitId(0), retry_after: 7 }, 429),
         (Denial::Overloaded { api }, 503),
+        (Denial::SharedStateUnavailable, 503),
     ] {
         let answer = answer(&denial);
         assert_eq!(answer.status.as_u16(), status, "{denial:?}");

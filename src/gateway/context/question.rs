@@ -13,6 +13,7 @@ use crate::gateway::inbound::Peer;
 use crate::gateway::judge::{Asked, Judged, judge};
 use crate::gateway::known::Known;
 use crate::gateway::problem::Answer;
+use crate::gateway::rates::Counting;
 use crate::policy::{Certificate, Denial, FormFault, Policy, QuestionFault, Reason};
 use crate::record::AskedBy;
 
@@ -61,6 +62,9 @@ impl Context {
         let asked = self.asking.as_ref().and_then(|asking| asking.question.as_ref());
         if let (Err(answer), Some(asked), Some(cors)) = (&mut decided, asked, &self.generation.cors) {
             cors.share_own(self.found.api, &shared(&asked.head), &self.generation.policy, answer);
+        }
+        if let Err(answer) = &mut decided {
+            answer.headers.extend(self.found.limits_told.iter().flat_map(|told| told.headers()));
         }
         if let (Err(answer), Some(asking)) = (&decided, &mut self.asking) {
             asking.status = answer.status;
@@ -146,6 +150,11 @@ impl Context {
             }
         };
         self.meter(&forward, &question.head.headers)?;
+        if let Some(rates) = self.generation.rates.as_deref() {
+            let (generation, head) = (&self.generation, &question.head);
+            let counting = Counting { rates, generation, forward: &forward, head, peer: self.peer };
+            counting.count(&mut self.found)?;
+        }
         let (outbound, policy) = (&self.generation.outbound, &self.generation.policy);
         Edits::new(outbound, policy, &forward, &self.sending(), &question.head.headers, authorizer).map(Ok)
     }

@@ -131,10 +131,12 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
         limits: Limits::default(),
         resource_metadata: Some(ResourceMetadata { resource: "https://api.example/v1".into() }),
         revocations: None,
+        shared_state: None,
         trusted_proxies: vec![],
         audit: Audit { file: None },
         removal_guard: false,
         shadow: None,
+        tracing: None,
     };
     let policy = Policy::compile(PolicySpec { apis: vec![api], ..PolicySpec::default() }).unwrap();
     Configuration { policy, settings, sha256: [version; 32] }

@@ -266,9 +266,11 @@ fn settings(issuers: Vec<config::Issuer>) -> Settings {
         limits: Limits::default(),
         resource_metadata: None,
         revocations: None,
+        shared_state: None,
         trusted_proxies: vec![],
         audit: Audit { file: None },
         removal_guard: false,
         shadow: None,
+        tracing: None,
     }
 }

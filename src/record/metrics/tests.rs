@@ -35,7 +35,13 @@ fn every_metric_has_its_name_and_labels() {
         "scopegate_introspections_total{issuer=\"https://i\",result=\"not_asked\"} 1\n",
         "scopegate_scope_last_expiry_seconds{scope=\"orders.read\"} 1700000000\n",
         "scopegate_audit_dropped_total 0\n",
-        concat!("scopegate_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"),
+        concat!(
+            "scopegate_build_info{commit=\"",
+            env!("SCOPEGATE_BUILD_COMMIT"),
+            "\",version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\"} 1\n"
+        ),
     ] {
         assert!(text.contains(sample), "{sample} is not in\n{text}");
     }

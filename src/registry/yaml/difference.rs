@@ -80,7 +80,8 @@ fn list_difference(path: &[Step], own: &[Value], wanted: &[Value]) -> Option<Ope
                 _ if is_changed && !is_collection(old) && !is_collection(new) => {
                     Some(Operation::Replace(path_of(), same, new.clone()))
                 }
-                _ if comes_later && !is_kept => Some(Operation::Remove(path_of(), same)),
+                // Of two that are alike one may go while the other is kept.
+                _ if comes_later && (!is_kept || own.len() > wanted.len()) => Some(Operation::Remove(path_of(), same)),
                 _ => Some(Operation::Insert(path_of(), same, new.clone())),
             }
         }

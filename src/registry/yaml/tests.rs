@@ -34,6 +34,11 @@ fn a_list_of_lines_changes_line_by_line() {
 }
 
 #[test]
+fn of_two_entries_that_are_alike_one_goes_and_what_stands_between_stays() {
+    check("a:\n  - x\n  - y # why\n  - x\nb: 1\n", &[key("a")], "[y, x]", "a:\n  - y # why\n  - x\nb: 1\n");
+}
+
+#[test]
 fn a_list_in_brackets_stays_on_its_line() {
     let text = "a: [x, \"y\"]   # why\nb: {c: 1, d: [2]}\n";
     check(text, &[key("a")], "[x, \"y\", z]", "a: [x, \"y\", z]   # why\nb: {c: 1, d: [2]}\n");

@@ -3,13 +3,14 @@
 //! Whether a token is good is not known from the file alone, so that these are listed and not worked
 //! out: each with whether it can let more in, or less.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
 use crate::config::{Configuration, Issuer, Listener, Settings};
-use crate::policy::{Api, ApiName, Mode, Policy, Role};
+use crate::policy::{Api, ApiName, Mode, Policy, RateLimitSpec, Role};
 use crate::token::{IssuerRules, TokenType};
+use crate::workbench::rates::in_words;
 
 /// A setting that is not the same in both files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,6 +196,7 @@ fn apis(old: &Configuration, new: &Configuration, changes: &mut Changes) {
             configuration.settings.forward_authorization.get(place).copied().unwrap_or_default()
         };
         let forwards = (forwards(old, before_place), forwards(new, place));
+        rate_limits(&key("rate_limits"), (&old.policy, before_place), (&new.policy, place), changes);
         changes.say(key("forward_authorization"), (&forwards.0, &forwards.1), ToString::to_string, Effect::Neither);
     }
     for gone in old.policy.reporting_apis().filter(|gone| !new.policy.apis().iter().any(|api| api.name == gone.name)) {
@@ -202,6 +204,42 @@ fn apis(old: &Configuration, new: &Configuration, changes: &mut Changes) {
     }
     changes.list("token_endpoint", &token_endpoints(&old.policy), &token_endpoints(&new.policy));
     scopes(&old.policy, &new.policy, changes);
+}
+
+/// The rate limits of an api, by their names. More scopes in the list of a limit limit more.
+fn rate_limits(key: &str, old: (&Policy, usize), new: (&Policy, usize), changes: &mut Changes) {
+    let of = |(policy, place): (&Policy, usize)| -> BTreeMap<String, RateLimitSpec> {
+        let limits = policy.rate_limits().iter().filter(|limit| limit.spec.api.0 as usize == place);
+        limits.map(|limit| (limit.spec.name.to_string(), limit.spec.clone())).collect()
+    };
+    let (old, new) = (of(old), of(new));
+    let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    for name in names {
+        let (was, is) = (old.get(name), new.get(name));
+        let effect = match (was, is) {
+            (Some(was), Some(is)) if is_same(was, is) => continue,
+            (Some(was), Some(is)) => effect_of(was, is),
+            (None, _) => Effect::Denies,
+            (_, None) => Effect::Allows,
+        };
+        changes.add(format!("{key} {name}"), was.map(in_words), is.map(in_words), effect);
+    }
+}
+
+/// Whatever the place of its api.
+fn is_same(old: &RateLimitSpec, new: &RateLimitSpec) -> bool {
+    *old == RateLimitSpec { api: old.api, ..new.clone() }
+}
+
+fn effect_of(old: &RateLimitSpec, new: &RateLimitSpec) -> Effect {
+    let (was, is) = (old.pace(), new.pace());
+    let is_no_slower = is.interval <= was.interval && new.burst >= old.burst;
+    let is_no_faster = is.interval >= was.interval && new.burst <= old.burst;
+    match (old.by == new.by && old.scopes == new.scopes, is_no_slower, is_no_faster) {
+        (true, true, false) => Effect::Allows,
+        (true, false, true) => Effect::Denies,
+        (true | false, _, _) => Effect::Either,
+    }
 }
 
 /// An api that only reports lets through what the rest of the difference says that it refuses.
@@ -238,6 +276,7 @@ fn rest(old: &Settings, new: &Settings, changes: &mut Changes) {
     changes.differ("identity_headers", &old.identity_headers, &new.identity_headers, Effect::Neither);
     changes.differ("resource_metadata", &old.resource_metadata, &new.resource_metadata, Effect::Neither);
     changes.differ("admin", &old.admin, &new.admin, Effect::Neither);
+    changes.differ("tracing", &old.tracing, &new.tracing, Effect::Neither);
     changes.differ("shadow", &old.shadow, &new.shadow, Effect::Neither);
     changes.differ("audit", &old.audit, &new.audit, Effect::Neither);
     changes.say("threads".to_owned(), (&old.threads, &new.threads), ToString::to_string, Effect::Neither);
