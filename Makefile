@@ -6,7 +6,7 @@ SOAK_SECONDS ?= 600
 # So that a rustup that is installed but not on the PATH is found.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test test-authorizer test-clock test-dashboards test-fleet test-deb test-diff test-idp test-kubernetes test-secret soak fuzz fuzz-check deb deny advisories release sbom lint schema man bench bench-check compare scale setup
+.PHONY: help run test test-authorizer test-clock test-dashboards test-fleet test-deb test-diff test-grpc test-idp test-kubernetes test-secret soak fuzz fuzz-check deb deny advisories release sbom lint schema man bench bench-check compare scale setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,11 @@ test-fleet: setup ## several gateways over a real Redis, stopped and hung under 
 		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq --no-install-recommends redis-server; fi; } \
 		|| { echo "redis-server could not be installed: install it, then try again" >&2; exit 1; }
 	$(CARGO) test --test fleet -- --nocapture --test-threads 1
+
+test-grpc: setup ## calls of every kind through the gateway, by a real gRPC client and server; needs Python
+	@test -x target/grpc/bin/python || python3 -m venv target/grpc || { echo "Python and its venv are missing: install python3-venv first" >&2; exit 1; }
+	target/grpc/bin/pip install --quiet --only-binary :all: -r tests/grpc/requirements.txt
+	$(CARGO) test --test grpc -- --nocapture
 
 test-secret: setup ## ways around proxies, tried before nginx, Apache and Node.js; needs Node.js and Debian
 	@command -v node >/dev/null || { echo "node is missing: install Node.js 20.20 or later first" >&2; exit 1; }
@@ -144,7 +149,7 @@ release: setup ## the optimised binary, target/release/scopegate
 lint: setup ## format, lints and docs, as the pipeline has them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- --deny warnings
-	$(CARGO) clippy --test authorizer --test browser --test clock --test fleet --test idp --test secret -- --deny warnings
+	$(CARGO) clippy --test authorizer --test browser --test clock --test fleet --test grpc --test idp --test secret -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --document-private-items
 
 schema: setup ## the JSON Schemas of gateway.yaml and its tests, for editors

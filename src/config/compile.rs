@@ -31,6 +31,7 @@ mod tests;
 mod tls;
 mod token_endpoints;
 mod tracing;
+mod transport;
 mod upstreams;
 mod values;
 
@@ -120,7 +121,7 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
     let root = At::ROOT;
     server::check_version(document.version, root.key("version"), findings);
     let has_revocations = document.revocations.is_there();
-    let upstreams = upstreams::upstreams(document.upstreams, root.key("upstreams"), findings);
+    let upstreams = upstreams::upstreams(document.upstreams, root.key("upstreams"), directory, findings);
     let limits = limits::limits(document.limits, root.key("limits"), findings);
     let issuers = issuers::issuers(document.issuers, limits.token, root.key("issuers"), directory, findings);
     let bounds_bodies = apis::bound_bodies(&document.apis);
@@ -132,10 +133,7 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
         apis::Context { upstreams: &upstreams, issuers: &issuers, forward_authorization: forward.unwrap_or(true) };
     let asks_for_tokens = apis::have_scopes(&document.apis);
     let apis = apis::apis(document.apis, root.key("apis"), context, findings);
-    if !issuers.any && asks_for_tokens {
-        let finding = Finding::new(root.key("issuers"), "`issuers` is missing, so no token could be verified");
-        findings.add(finding.help("write who signs the tokens: `issuers: [{ issuer: …, audiences: […], keys: … }]`"));
-    }
+    check_issuers(issuers.any || !asks_for_tokens, root.key("issuers"), findings);
     let scope_names = scope_names(document.scope_names, root.key("scope_names"), findings);
     let clients = clients::clients(document.clients, root.key("clients"), &apis.names, scope_names, findings);
     let account_headers: Vec<_> = apis.specs.iter().flat_map(|api| accounts::headers(&api.account)).cloned().collect();
@@ -171,6 +169,13 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
         scope_names,
     };
     (spec, settings)
+}
+
+fn check_issuers(are_enough: bool, at: At<'_>, findings: &mut Findings) {
+    if !are_enough {
+        let finding = Finding::new(at, "`issuers` is missing, so no token could be verified");
+        findings.add(finding.help("write who signs the tokens: `issuers: [{ issuer: …, audiences: […], keys: … }]`"));
+    }
 }
 
 fn scope_names(entry: Entry<document::ScopeNames>, at: At<'_>, findings: &mut Findings) -> ScopeNames {

@@ -10,6 +10,7 @@ mod cors;
 mod fleet;
 mod rates;
 pub(super) mod tracing;
+mod upstream_tls;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,6 +27,7 @@ use super::schema::{keys, names, needs, privilege_names, texts};
 use crate::token::{LONGEST_TOKEN, WIDEST_BOUNDS};
 pub(super) use fleet::{OnOutage, SharedState};
 pub(super) use rates::{CountedBy, RateLimit};
+pub(super) use upstream_tls::UpstreamTls;
 
 /// What the gateway enforces: listeners, upstreams, issuers, clients, and apis with their scopes.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -301,12 +303,27 @@ pub(super) struct Upstream {
     /// How long a connection may take to be made.
     #[schemars(extend("default" = "2s"))]
     pub(super) connect_timeout: Entry<DurationText>,
+    /// How long a server may take to begin its answer; as long as `read_timeout` if left out.
+    pub(super) first_byte_timeout: Entry<DurationText>,
     /// How long a server may keep silent.
     #[schemars(extend("default" = "30s"))]
     pub(super) read_timeout: Entry<DurationText>,
     /// How long a server may take nothing of a request.
     #[schemars(extend("default" = "30s"))]
     pub(super) write_timeout: Entry<DurationText>,
+    /// How long all of an exchange may take, further tries included; as long as it takes if left out.
+    pub(super) total_timeout: Entry<DurationText>,
+    /// How long a connection is kept that nobody uses.
+    #[schemars(extend("default" = "60s"))]
+    pub(super) idle_timeout: Entry<DurationText>,
+    /// The most connections to one server that are kept while nobody uses them.
+    #[schemars(range(max = MOST_AT_ONCE), extend("default" = 512))]
+    pub(super) idle_connections: Entry<u64>,
+    /// Speak HTTP/2 with the servers: by ALPN with `tls`, without it with prior knowledge.
+    #[schemars(extend("default" = false))]
+    pub(super) http2: Entry<bool>,
+    /// TLS towards the servers; `{}` trusts whom the machine trusts.
+    pub(super) tls: Entry<UpstreamTls>,
     /// The most requests under way at once, to all of its servers; others are answered 503.
     #[schemars(range(min = 1, max = MOST_AT_ONCE), extend("default" = 1024))]
     pub(super) max_requests: Entry<u64>,

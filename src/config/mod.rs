@@ -31,6 +31,7 @@ mod test_document;
 #[cfg(test)]
 mod tests;
 mod tracing;
+mod transport;
 mod yaml;
 
 use std::path::Path;
@@ -51,10 +52,11 @@ pub use schema::{policy_schema, tests_schema};
 pub use settings::{
     Access, Admin, Audit, ClientAuthentication, ClientCertificates, IdentityHeaders, Introspection, Issuer, KeySource,
     Listener, ListenerTls, ResourceMetadata, RevocationList, ServerAddress, Settings, SignInClient, TokenEndpoint,
-    Transport, Upstream,
+    Upstream,
 };
 pub use source::{SourceFile, Unreadable};
 pub use tracing::{FollowParents, Sampling, Share, Tracing};
+pub use transport::{ClientIdentity, Transport, UpstreamTls};
 
 /// A file's text, and what to call it.
 #[derive(Debug, Clone, Copy)]

@@ -17,6 +17,7 @@ use super::cors::Cors;
 use super::fleet::SharedState;
 use super::limits::Limits;
 use super::tracing::Tracing;
+use super::transport::Transport;
 use crate::policy::ScopeName;
 use crate::token::{AssertionAlgorithm, IssuerRules, ScopeSyntax};
 
@@ -155,18 +156,6 @@ pub struct Upstream {
     pub retries: Option<Retries>,
     /// Requests that are under way at once, to all of its servers; at least one.
     pub max_requests: usize,
-}
-
-/// How servers of an upstream are spoken to: connections are reused between policies as long as this stays
-/// as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transport {
-    /// To a TCP connection.
-    pub connect_timeout: Duration,
-    /// Between two reads from the server.
-    pub read_timeout: Duration,
-    /// Between two writes to the server.
-    pub write_timeout: Duration,
 }
 
 /// A server as the file names it; a name is resolved when the policy is taken into use.

@@ -3,6 +3,7 @@
 //! Pingora's own streams have no place for a client's certificate unless its TLS is used, which
 //! brings a second crypto library and cannot change its certificate authorities while it runs.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, RawFd};
@@ -22,12 +23,15 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio::task::unconstrained;
+use tokio_rustls::TlsStream;
+use tokio_rustls::client;
 
 use super::answer::head_too_large;
 use super::farewell::Farewell;
 use super::framing::Framing;
 use super::known::{Known, Security};
+use super::onward::Age;
 use super::tenure::{Kind, Tenure};
 use super::tls::Secured;
 use super::trace::request_id;
@@ -43,7 +47,7 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
-/// One client's connection; without TLS also one to an upstream's server.
+/// One client's connection, or one to an upstream's server.
 #[derive(Debug)]
 pub(super) struct Connection {
     transport: BufWriter<Transport>,
@@ -59,6 +63,8 @@ pub(super) struct Connection {
     since: SystemTime,
     /// Of an exchange that can end before this would.
     farewell: Option<Box<Farewell>>,
+    /// To a server with TLS.
+    age: Option<Age>,
 }
 
 #[derive(Debug)]
@@ -84,7 +90,41 @@ impl Connection {
     pub(super) fn tls(secured: Secured, peer: SocketAddr) -> pingora::Result<Self> {
         let fd = secured.stream.get_ref().0.as_raw_fd();
         let security = Security { certificate: secured.certificate };
-        Self::new(Transport::Tls(Box::new(secured.stream)), fd, peer, Some(security))
+        Self::new(Transport::Tls(Box::new(secured.stream.into())), fd, peer, Some(security))
+    }
+
+    /// To a server, with TLS of that age.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn to_server(
+        stream: client::TlsStream<TcpStream>,
+        server: SocketAddr,
+        age: Age,
+    ) -> pingora::Result<Self> {
+        let fd = stream.get_ref().0.as_raw_fd();
+        let mut connection = Self::new(Transport::Tls(Box::new(stream.into())), fd, server, None)?;
+        connection.age = Some(age);
+        Ok(connection)
+    }
+
+    /// Which state of its TLS files it was made with, if it is to a server with TLS.
+    pub(super) fn age(&self) -> Option<Age> {
+        self.age
+    }
+
+    /// Whether a server keeps silent on it, as it has to between two answers.
+    pub(super) fn is_silent(&mut self) -> bool {
+        if let Transport::Plain(stream) = self.transport.get_ref() {
+            // The system is asked only where it has announced something.
+            return stream.try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        }
+        let mut byte = [0];
+        let mut to = ReadBuf::new(&mut byte);
+        let mut context = Context::from_waker(Waker::noop());
+        // TLS may have something to say that is no part of an answer.
+        let read = unconstrained(poll_fn(|context| Pin::new(&mut self.transport).poll_read(context, &mut to)));
+        std::pin::pin!(read).poll(&mut context).is_pending()
     }
 
     /// What is known of it.
@@ -129,6 +169,7 @@ impl Connection {
             fd,
             since: SystemTime::now(),
             farewell: None,
+            age: None,
         })
     }
 

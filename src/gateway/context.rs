@@ -2,6 +2,7 @@
 //!
 //! The phases of `proxy` call it in their order.
 
+mod answering;
 mod question;
 mod tries;
 
@@ -9,43 +10,39 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{EXPECT, HeaderValue};
-use http::{HeaderMap, Method, StatusCode};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::header::HeaderValue;
+use http::{HeaderMap, StatusCode};
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
+pub(super) use self::answering::linger;
 use self::question::Asking;
 use super::body::{BodyMeter, Excess};
-use super::cors::{Cors, Shared};
+use super::cors::Cors;
 use super::failure::Failure;
 use super::forward::Forward;
 use super::generation::{Gateway, Generation};
-use super::grpc;
 use super::head_checks;
 use super::inbound::{self, Peer};
 use super::judge::{Asked, Findings, Judged, judge};
 use super::known::Known;
 use super::load::Carried;
+use super::onward::Way;
 use super::outbound::Sending;
 use super::problem::Answer;
 use super::rates::{Counting, Fields};
 use super::revocation::{self, is_revocation, revoke};
 use super::shadow::Shadow;
-use super::tenure::{Grounds, Kind, Watched};
+use super::tenure::Watched;
 use super::token_endpoint::{self, AskedToken};
 use super::trace::{self, Traced};
 use super::traced;
-use super::upstream::Turn;
+use super::upstream::{Pool, Turn};
 use crate::config::Limits;
 use crate::issuer::Moment;
-use crate::policy::{ClientId, Denial, Reason, TokenFault, has_browser_headers};
+use crate::policy::{ClientId, Denial, TokenFault, has_browser_headers};
 use crate::record::{HeldScopes, Outcome, Seen, record};
-
-/// How much of a refused request's body is read and thrown away, and how long that may take, so that
-/// a client that is still sending gets to read its answer (RFC 9112 section 9.6).
-const LINGER_BYTES: usize = 256 * 1024;
-const LINGER_TIME: Duration = Duration::from_secs(1);
 
 /// One request, from its head to its record.
 pub(super) struct Context {
@@ -147,6 +144,17 @@ impl Context {
         answer
     }
 
+    /// Which way the request goes to its upstream.
+    pub(super) fn way(&self) -> Way {
+        let pool = self.forward.as_ref().and_then(|forward| self.generation.upstreams.pool(forward.upstream()));
+        pool.map_or(Way::Usual, Pool::way)
+    }
+
+    /// Whether a form is sent in the place of the body that came.
+    pub(super) fn has_form(&self) -> bool {
+        self.forward.as_ref().is_some_and(|forward| forward.form().is_some())
+    }
+
     /// Makes of the request that came the one to send.
     pub(super) fn write(&self, request: &mut RequestHeader) -> pingora::Result<()> {
         let forward = self.forward.as_ref().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
@@ -192,47 +200,6 @@ impl Context {
         if let Some(form) = self.forward.as_ref().and_then(Forward::form) {
             *body = Some(if is_last { form.clone() } else { Bytes::new() });
         }
-    }
-
-    /// Answers, and leaves the connection so that nothing of this request is read as the next one:
-    /// pingora closes it where the body was not read to its end. Where a request is ambiguous, so is
-    /// what comes after it.
-    pub(super) async fn answer(&mut self, session: &mut Session, mut answer: Answer) {
-        answer.headers.extend(self.found.limits_told.iter().flat_map(|told| told.headers()));
-        if matches!(self.found.reason, Some(Reason::PathAmbiguous | Reason::HeaderAmbiguous)) {
-            session.set_keepalive(None);
-        }
-        if let Some(cors) = &self.generation.cors {
-            cors.share_own(self.found.api, &shared(session.req_header()), &self.generation.policy, &mut answer);
-        }
-        if grpc::is_grpc(session.req_header()) {
-            answer = grpc::say(answer, self.found.reason, self.failure);
-        }
-        self.give(session, answer).await;
-    }
-
-    /// Gives an answer as it is.
-    async fn give(&mut self, session: &mut Session, answer: Answer) {
-        let has_body = session.req_header().method != Method::HEAD && !answer.is_trailers_only();
-        // Who does not take the answer has gone: there is nobody to tell.
-        if let Ok(head) = answer.head()
-            && session.write_response_header(Box::new(head), !has_body).await.is_ok()
-            && has_body
-        {
-            let _ = session.write_response_body(Some(answer.body), true).await;
-        }
-        self.answered = Some(self.started.elapsed());
-        linger(session).await;
-    }
-
-    /// Answers a request that was allowed and could not be served, if that can still be done; the
-    /// status, 0 if not.
-    pub(super) async fn fail(&mut self, session: &mut Session, error: &Error) -> u16 {
-        let failure = *self.failure.get_or_insert_with(|| Failure::of(error));
-        let Some(answer) = failure.answer(&self.request_id).filter(|_| written(session).is_none()) else { return 0 };
-        let status = answer.status.as_u16();
-        self.answer(session, answer).await;
-        status
     }
 
     /// Records what became of the request.
@@ -322,45 +289,6 @@ impl Context {
         Some(answer)
     }
 
-    /// Says of an upstream's answer which pages may read it.
-    ///
-    /// # Errors
-    /// As [`Cors::share`](super::cors::Cors::share).
-    pub(super) fn share(&self, request: &RequestHeader, response: &mut ResponseHeader) -> pingora::Result<()> {
-        match (&self.generation.cors, &self.forward) {
-            (Some(cors), Some(forward)) if !response.status.is_informational() => {
-                cors.share(forward.api(), &shared(request), response)
-            }
-            (Some(_) | None, Some(_) | None) => Ok(()),
-        }
-    }
-
-    /// Sees to it that an exchange which goes on ends when what lets it through does.
-    pub(super) fn watch(&mut self, session: &Session, response: &ResponseHeader) {
-        let Some(kind) = Kind::of(response) else { return };
-        let grounds = Grounds {
-            gateway: Arc::clone(&self.gateway),
-            head: session.req_header().clone(),
-            peer: self.peer,
-            certificate: Known::certificate(session.digest()).cloned(),
-            account: Grounds::account(self.forward.as_ref()),
-        };
-        // Streams of HTTP/2 share theirs.
-        let own = session.as_downstream().as_http1().and_then(|_| Known::of(session.digest()));
-        self.watched = Some(Watched::new(kind, grounds, own.cloned()));
-    }
-
-    /// Passes nothing more on once an exchange has ended.
-    ///
-    /// # Errors
-    /// If it has.
-    pub(super) fn check_watched(&self) -> pingora::Result<()> {
-        match &self.watched {
-            Some(watched) if watched.has_ended() => Err(Error::new_down(ErrorType::ConnectionClosed)),
-            Some(_) | None => Ok(()),
-        }
-    }
-
     /// The answer, if the request goes no further.
     async fn decide(&mut self, session: &mut Session) -> Result<Option<Answer>, Denial> {
         let raw_head = raw_head(session);
@@ -445,27 +373,8 @@ fn raw_head(session: &Session) -> bytes::Bytes {
     }
 }
 
-fn shared(request: &RequestHeader) -> Shared<'_> {
-    Shared { method: &request.method, target: request.raw_path(), headers: &request.headers }
-}
-
 /// The status of the answer, if its head was written.
 fn written(session: &Session) -> Option<StatusCode> {
     let status = session.response_written()?.status;
     (!status.is_informational() || session.was_upgraded()).then_some(status)
-}
-
-async fn linger(session: &mut Session) {
-    let waits_to_send = session.req_header().headers.contains_key(EXPECT);
-    if waits_to_send || session.is_body_done() {
-        return;
-    }
-    let read = async {
-        let mut left = LINGER_BYTES;
-        while let (Ok(Some(bytes)), true) = (session.read_request_body().await, left > 0) {
-            left = left.saturating_sub(bytes.len());
-        }
-    };
-    // Whatever comes of it, the connection is closed.
-    let _ = tokio::time::timeout(LINGER_TIME, read).await;
 }

@@ -17,6 +17,8 @@ pub(super) enum Failure {
     UpstreamFailed,
     /// The upstream took too long.
     UpstreamTimeout,
+    /// The upstream speaks HTTP/2, over which nothing is upgraded.
+    UpgradeImpossible,
     /// The client took too long to send its body.
     RequestTimeout,
     /// The client sends a body that is larger than it may be.
@@ -58,6 +60,7 @@ impl Failure {
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::UpstreamFailed => "upstream_failed",
             Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpgradeImpossible => "upgrade_impossible",
             Self::RequestTimeout => "request_timeout",
             Self::BodyTooLarge => Reason::BodyTooLarge.as_str(),
             Self::RequestInvalid => "request_invalid",
@@ -69,9 +72,11 @@ impl Failure {
     /// Its code, where the audit line says what went wrong with the upstream.
     pub(super) fn upstream_error(self) -> Option<&'static str> {
         match self {
-            Self::UpstreamUnavailable | Self::UpstreamFailed | Self::UpstreamTimeout | Self::Internal => {
-                Some(self.as_str())
-            }
+            Self::UpstreamUnavailable
+            | Self::UpstreamFailed
+            | Self::UpstreamTimeout
+            | Self::UpgradeImpossible
+            | Self::Internal => Some(self.as_str()),
             Self::RequestTimeout | Self::BodyTooLarge | Self::RequestInvalid | Self::ClientGone => None,
         }
     }
@@ -89,6 +94,10 @@ impl Failure {
             }
             Self::UpstreamTimeout => {
                 Problem::new(StatusCode::GATEWAY_TIMEOUT, "Upstream too slow", "the upstream did not answer in time")
+            }
+            Self::UpgradeImpossible => {
+                let detail = "the upstream takes no upgrade to another protocol";
+                Problem::new(StatusCode::NOT_IMPLEMENTED, "Upgrade impossible", detail)
             }
             Self::RequestTimeout => {
                 let detail = "the body of the request did not arrive in time";
@@ -132,7 +141,7 @@ fn kind(error: &ErrorType) -> Kind {
         | ErrorType::InvalidCert
         | ErrorType::HandshakeError => Kind::Connecting,
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => Kind::Late,
-        // HTTP/2 is spoken with clients only, and there it means a stream that the client has reset.
+        // Of HTTP/2 it means a stream or a connection that the other end has ended.
         ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed | ErrorType::H2Error => Kind::Gone,
         ErrorType::AcceptError
         | ErrorType::InvalidHTTPHeader
@@ -181,6 +190,7 @@ mod tests {
             (Failure::UpstreamUnavailable, 503, true),
             (Failure::UpstreamFailed, 502, false),
             (Failure::UpstreamTimeout, 504, false),
+            (Failure::UpgradeImpossible, 501, false),
             (Failure::RequestTimeout, 408, false),
             (Failure::RequestInvalid, 400, false),
             (Failure::BodyTooLarge, 413, false),

@@ -16,6 +16,7 @@ use super::cors::Cors;
 use super::guard::{self, StillCarried};
 use super::load::Loads;
 use super::metadata::Metadata;
+use super::onward::AllTls;
 use super::outbound::Outbound;
 use super::rates::{Buckets, RateLimits};
 use super::refusals::Refusals;
@@ -73,8 +74,20 @@ pub struct Gateway {
     in_flight: AtomicUsize,
     loads: Loads,
     buckets: Buckets,
+    server_tls: AllTls,
     shadows: Shadows,
     exports: Exports,
+}
+
+/// What outlives generations, as one is made of it.
+#[derive(Clone, Copy)]
+struct Lasting<'g> {
+    issuers: &'g Arc<Issuers>,
+    metrics: &'g Arc<Metrics>,
+    loads: &'g Loads,
+    buckets: &'g Buckets,
+    exports: &'g Exports,
+    server_tls: &'g AllTls,
 }
 
 /// That a generation was put in force.
@@ -125,9 +138,16 @@ impl Gateway {
     #[must_use]
     pub fn new(configuration: Configuration, issuers: Arc<Issuers>, metrics: Arc<Metrics>, audit: AuditSink) -> Self {
         let (loads, buckets, exports) = (Loads::default(), Buckets::default(), Exports::default());
-        let spans = exports.adopt(configuration.settings.tracing.as_ref(), metrics.spans());
-        let first = Generation::new(1, configuration, &issuers, &metrics, &loads, &buckets, None);
-        let first = Generation { spans, ..first };
+        let server_tls = AllTls::default();
+        let lasting = Lasting {
+            issuers: &issuers,
+            metrics: &metrics,
+            loads: &loads,
+            buckets: &buckets,
+            exports: &exports,
+            server_tls: &server_tls,
+        };
+        let first = Generation::new(1, configuration, lasting, None);
         first.announce(&metrics);
         let past = Mutex::new(VecDeque::from([first.put_in_force()]));
         Self {
@@ -140,6 +160,7 @@ impl Gateway {
             in_flight: AtomicUsize::new(0),
             loads,
             buckets,
+            server_tls,
             shadows: Shadows::default(),
             exports,
         }
@@ -178,11 +199,10 @@ impl Gateway {
             return Ok(Replaced::Unchanged);
         }
         self.check(&current, &configuration)?;
-        let (number, before) = (current.number + 1, Some(&current.upstreams));
-        let Self { issuers, metrics, loads, buckets, exports, .. } = self;
-        let spans = exports.adopt(configuration.settings.tracing.as_ref(), metrics.spans());
-        let next = Generation::new(number, configuration, issuers, metrics, loads, buckets, before);
-        let next = Generation { spans, ..next };
+        let Self { issuers, metrics, loads, buckets, exports, server_tls, .. } = self;
+        let lasting = Lasting { issuers, metrics, loads, buckets, exports, server_tls };
+        let next = Generation::new(current.number + 1, configuration, lasting, Some(&current.upstreams));
+        let number = next.number;
         next.announce(&self.metrics);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         past.push_back(next.put_in_force());
@@ -220,8 +240,8 @@ impl Gateway {
         Ok(())
     }
 
-    /// What is to be done now and then: drops generations that no request has any more, resolves the
-    /// names of servers again and lets idle connections go. It blocks as long as that takes.
+    /// What is to be done now and then: drops generations that no request has any more, and resolves the
+    /// names of servers again. It blocks as long as that takes.
     pub fn tend(&self) {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).retain(is_used);
         self.shadows.tend();
@@ -232,6 +252,16 @@ impl Gateway {
     /// Has the spans that wait sent, for as long as that may take. There are no more after that.
     pub fn end_spans(&self, patience: Duration) {
         self.exports.end(patience);
+    }
+
+    /// Lets idle connections to servers go.
+    pub(super) fn tend_connections(&self) {
+        self.current().upstreams.tend_connections();
+    }
+
+    /// The TLS towards all servers.
+    pub(super) fn server_tls(&self) -> &AllTls {
+        &self.server_tls
     }
 
     /// Has servers checked and brings back those that were ejected, where it is time. To be called again and
@@ -263,16 +293,9 @@ impl Generation {
         PutInForce { generation: self.number, sha256: self.sha256, at: self.loaded_at }
     }
 
-    fn new(
-        number: u64,
-        configuration: Configuration,
-        issuers: &Arc<Issuers>,
-        metrics: &Arc<Metrics>,
-        loads: &Loads,
-        buckets: &Buckets,
-        before: Option<&Upstreams>,
-    ) -> Self {
+    fn new(number: u64, configuration: Configuration, lasting: Lasting<'_>, before: Option<&Upstreams>) -> Self {
         let Configuration { policy, settings, sha256 } = configuration;
+        let Lasting { issuers, metrics, loads, buckets, exports, server_tls } = lasting;
         let (metadata, challenges) = told(&settings, &policy);
         let rates = RateLimits::new(&policy, &settings, metrics, buckets);
         let issuers = issuers.adopt(&settings);
@@ -285,13 +308,13 @@ impl Generation {
             loaded_at: SystemTime::now(),
             refusals: Refusals::new(challenges, &policy),
             outbound: Outbound::new(&settings, &policy),
-            upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics), before),
+            upstreams: Upstreams::new(&settings, loads.adopt(&settings.upstreams, metrics), server_tls, before),
             issuers,
             labels: Labels::new(metrics, &policy),
             cors: Cors::new(&settings, &policy),
             rates,
             metadata,
-            spans: None,
+            spans: exports.adopt(settings.tracing.as_ref(), metrics.spans()),
             policy,
             settings,
         }

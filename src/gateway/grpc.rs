@@ -139,6 +139,8 @@ fn of_failure(failure: Failure) -> Code {
     match failure {
         Failure::UpstreamUnavailable | Failure::UpstreamFailed => Code::Unavailable,
         Failure::UpstreamTimeout | Failure::RequestTimeout => Code::DeadlineExceeded,
+        // No gRPC call asks for one.
+        Failure::UpgradeImpossible => Code::Unimplemented,
         Failure::BodyTooLarge => Code::ResourceExhausted,
         Failure::RequestInvalid | Failure::Internal => Code::Internal,
         Failure::ClientGone => Code::Cancelled,
@@ -228,13 +230,11 @@ mod tests {
         assert_eq!(header(&said, &MESSAGE), Some("scope_insufficient: 100%25 of \"%C3%A9\"%0A"));
         assert_eq!((header(&said, &PUSHBACK), header(&said, &RETRY_AFTER)), (Some("2000"), Some("2")));
         let details = STANDARD_NO_PAD.decode(header(&said, &DETAILS).unwrap()).unwrap();
-        let mut expected = b"\x08\x07\x12\x25scope_insufficient: 100% of \"\xc3\xa9\"\n\x1a".to_vec();
+        let mut expected = b"\x08\x07\x12\x21scope_insufficient: 100% of \"\xc3\xa9\"\n\x1a".to_vec();
         let info = b"\x0a\x12SCOPE_INSUFFICIENT\x12\x09scopegate\
                      \x1a\x11\x0a\x0arequest_id\x12\x03r-1\x1a\x16\x0a\x0frequired_scopes\x12\x03a b";
-        let any =
-            [&b"\x0a\x28type.googleapis.com/google.rpc.ErrorInfo\x12"[..], &[u8::try_from(info.len()).unwrap()], info]
-                .concat();
-        expected.extend_from_slice(&[u8::try_from(any.len() & 0x7f).unwrap() | 0x80, 1]);
+        let any = [&b"\x0a\x28type.googleapis.com/google.rpc.ErrorInfo\x12\x4a"[..], info].concat();
+        expected.push(u8::try_from(any.len()).unwrap());
         expected.extend_from_slice(&any);
         assert_eq!(details.escape_ascii().to_string(), expected.escape_ascii().to_string());
     }
@@ -264,6 +264,15 @@ mod tests {
         ] {
             let said = say(problem(502, "d"), Some(Reason::Granted), Some(failure));
             assert_eq!(header(&said, &STATUS), Some(code), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn long_fields_say_their_length_in_several_bytes() {
+        for (length, head) in [(127, &b"\x0a\x7f"[..]), (128, b"\x0a\x80\x01"), (16_384, b"\x0a\x80\x80\x01")] {
+            let mut to = Vec::new();
+            field(1, &vec![b'x'; length], &mut to);
+            assert_eq!((&to[..head.len()], to.len()), (head, head.len() + length));
         }
     }
 

@@ -22,8 +22,10 @@ use super::failure::Failure;
 use super::generation::Gateway;
 use super::head_checks;
 use super::known::Known;
+use super::onward::forward;
 use super::outbound;
-use super::relay::{prepare, relay};
+use super::relay::prepare;
+use super::upstream::upgrading;
 use crate::config::Limits;
 
 /// The gateway as pingora runs it.
@@ -69,13 +71,14 @@ impl ProxyHttp for Proxy {
                 context.answer(session, answer).await;
                 Ok(true)
             }
-            None => relay(session, context).await,
+            None => forward(session, context).await,
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
         let turn = context.turn().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
-        turn.next().map(|server| server.peer()).ok_or_else(|| Error::new_up(ErrorType::ConnectError))
+        let peer = turn.next().map(|server| server.peer()).ok_or_else(|| Error::new_up(ErrorType::ConnectError))?;
+        Ok(if session.is_upgrade_req() { upgrading(peer) } else { peer })
     }
 
     fn fail_to_connect(

@@ -182,7 +182,7 @@ impl RateLimits {
         self.beyond(family, asked.collect())?;
         let taken = keyed.iter().map(|(limit, key)| (*limit, self.table.take(*key, limit.pace, now)));
         let left = self.beyond(family, taken.collect())?;
-        Ok(Some(family.fields.with(&left)))
+        Ok(Some(Box::new(family.fields.with(&left))))
     }
 
     /// What is left of limits, unless one of them does not let the request through.
@@ -202,7 +202,7 @@ impl RateLimits {
                 Left { name: &limit.name, requests: 0, seconds: seconds(wait) }
             })
             .collect();
-        Err(Exceeded { limit: longest.id, retry_after: seconds(wait), fields: family.fields.with(&told) })
+        Err(Exceeded { limit: longest.id, retry_after: seconds(wait), fields: Box::new(family.fields.with(&told)) })
     }
 }
 

@@ -25,6 +25,7 @@ use super::connection::Connection;
 use super::context::Context;
 use super::head::is_usual;
 use super::hygiene;
+use super::onward::dial_plain;
 use super::reply::{self, Plain, Reply};
 use super::trace::REQUEST_ID;
 use super::upstream::{Server, Turn};
@@ -53,9 +54,9 @@ pub(super) async fn relay(session: &mut Session, context: &mut Context) -> Resul
     }
     let Some(head) = context.head(session.req_header()) else { return Ok(false) };
     let Some(server) = context.turn().and_then(Turn::next) else { return Ok(false) };
-    let (connection, reused) = match server.idle.take() {
+    let (connection, reused) = match server.idle.take(None) {
         Some(connection) => (connection, true),
-        None => match connect(&server).await {
+        None => match dial_plain(&server).await {
             Ok(connection) => (connection, false),
             Err(error) => {
                 // Another server may be reached.
@@ -115,7 +116,9 @@ impl Exchange<'_> {
         within(self.server.transport.write_timeout, ErrorType::WriteTimedout, send(socket, head)).await?;
         let mut read = BytesMut::with_capacity(FIRST_READ);
         loop {
-            let received = self.receive(&mut read).await;
+            let transport = &self.server.transport;
+            let time = if read.is_empty() { transport.first_byte_timeout } else { transport.read_timeout };
+            let received = self.receive(&mut read, time).await;
             let received = received.and_then(|length| if length > 0 { Ok(length) } else { closed() });
             received.map_err(|mut error| {
                 // What was answered in part was asked.
@@ -141,7 +144,7 @@ impl Exchange<'_> {
         downstream.write_response_body(body, rest == 0).await.map_err(Error::into_down)?;
         while rest > 0 {
             let mut read = BytesMut::with_capacity(READ.min(rest));
-            let length = self.receive(&mut read).await?;
+            let length = self.receive(&mut read, self.server.transport.read_timeout).await?;
             if length == 0 {
                 return closed();
             }
@@ -209,10 +212,10 @@ impl Exchange<'_> {
 
     /// Waits for what the server says next and appends it, as far as there is room; its length, 0 at the
     /// connection's end. It gives up where the client does.
-    async fn receive(&mut self, to: &mut BytesMut) -> Result<usize> {
+    async fn receive(&mut self, to: &mut BytesMut, time: Duration) -> Result<usize> {
         // Not by the socket's own calls, after which the system would be asked once more for nothing.
         let read = self.connection.read_buf(to);
-        let mut read = std::pin::pin!(within(self.server.transport.read_timeout, ErrorType::ReadTimedout, read));
+        let mut read = std::pin::pin!(within(time, ErrorType::ReadTimedout, read));
         loop {
             tokio::select! {
                 biased;
@@ -237,15 +240,6 @@ fn in_chunks(head: &mut ResponseHeader) -> Result<()> {
     }
     head.set_version(Version::HTTP_11);
     head.insert_header(TRANSFER_ENCODING, "chunked")
-}
-
-/// A new connection.
-async fn connect(server: &Server) -> Result<Box<Connection>> {
-    let connected = timeout(server.transport.connect_timeout, TcpStream::connect(server.address)).await;
-    let connected = connected.map_err(|_| Error::new_up(ErrorType::ConnectTimedout))?;
-    let stream = connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
-    let stream = stream.map_err(|error| Error::because(ErrorType::ConnectError, "connecting", error).into_up())?;
-    Ok(Box::new(Connection::plain(stream, server.address)?))
 }
 
 /// The server has closed the connection.

@@ -30,6 +30,8 @@ const TENDING: Duration = Duration::from_secs(10);
 const WATCHING: Duration = Duration::from_millis(100);
 /// How often TLS files are looked at; what has changed is in use after two looks.
 const FILES: Duration = Duration::from_millis(250);
+/// How often idle connections to servers are looked through.
+const CONNECTIONS: Duration = Duration::from_secs(1);
 /// How many idle connections to upstreams each thread may keep.
 const IDLE_CONNECTIONS: usize = 512;
 /// How many times pingora may try a request; how many it should, `upstream` says.
@@ -116,9 +118,8 @@ impl Server {
         runtime.spawn(tend(Arc::clone(&gateway)));
         runtime.spawn(watch(Arc::clone(&gateway)));
         let tls: Vec<_> = tls.into_iter().flatten().collect();
-        if !tls.is_empty() {
-            runtime.spawn(follow(tls.into()));
-        }
+        runtime.spawn(follow(tls.into(), Arc::clone(&gateway)));
+        runtime.spawn(tend_connections(Arc::clone(&gateway)));
         Ok(Self { gateway, addresses, shutdown, listening, connections, runtime: Some(runtime) })
     }
 
@@ -199,13 +200,27 @@ async fn listen(listeners: Vec<Listener>, app: App, ends: ShutdownWatch) {
 }
 
 /// Looks at the files of TLS again and again.
-async fn follow(tls: Arc<[Arc<Tls>]>) {
+async fn follow(tls: Arc<[Arc<Tls>]>, gateway: Arc<Gateway>) {
     loop {
         tokio::time::sleep(FILES).await;
-        let tls = Arc::clone(&tls);
-        if let Err(error) = tokio::task::spawn_blocking(move || tls.iter().for_each(|tls| tls.look())).await {
+        if tls.is_empty() && gateway.server_tls().is_empty() {
+            continue;
+        }
+        let (tls, gateway) = (Arc::clone(&tls), Arc::clone(&gateway));
+        let look = move || {
+            tls.iter().for_each(|tls| tls.look());
+            gateway.server_tls().look();
+        };
+        if let Err(error) = tokio::task::spawn_blocking(look).await {
             tracing::error!(%error, "looking at the TLS files failed");
         }
+    }
+}
+
+async fn tend_connections(gateway: Arc<Gateway>) {
+    loop {
+        tokio::time::sleep(CONNECTIONS).await;
+        gateway.tend_connections();
     }
 }
 

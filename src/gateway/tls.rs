@@ -5,7 +5,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -15,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::tls_changes::{Changes, Seen};
 use super::tls_files::{Contents, TlsFault, UnreadableFile, Validity};
 use crate::config::ListenerTls;
 use crate::policy::Certificate;
@@ -40,19 +40,9 @@ pub(super) struct Secured {
 
 /// What was last seen of the files, and said of them.
 struct Watch {
-    /// What was taken into use, or found to be no good.
-    considered: Seen,
-    /// What was seen since; it may still be being written.
-    changing: Option<Seen>,
+    changes: Changes,
     validity: Validity,
     lapse: Option<Lapse>,
-}
-
-/// One state of the files, as far as it differs from others.
-#[derive(Debug, PartialEq, Eq)]
-enum Seen {
-    Contents([u8; 32]),
-    Unreadable(PathBuf, io::ErrorKind),
 }
 
 /// Why clients that look at the clock will not take a certificate.
@@ -70,8 +60,8 @@ impl Tls {
     pub(super) fn load(listener: SocketAddr, files: &ListenerTls, http2: bool) -> Result<Self, TlsFault> {
         let contents = Contents::read(files)?;
         let made = contents.make(files, http2)?;
-        let considered = Seen::Contents(contents.digest());
-        let mut watch = Watch { considered, changing: None, validity: made.validity, lapse: None };
+        let changes = Changes::since(Seen::Contents(contents.digest()));
+        let mut watch = Watch { changes, validity: made.validity, lapse: None };
         watch.tell(listener);
         Ok(Self {
             listener,
@@ -96,20 +86,12 @@ impl Tls {
         Ok(Secured { stream, certificate, http2 })
     }
 
-    /// Takes the files into use if they have changed: once they are the same at two looks, so that
-    /// none is read while it is written. What is no good is said once. It blocks while it reads.
+    /// Takes the files into use if they have changed. What is no good is said once. It blocks while it reads.
     pub(super) fn look(&self) {
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let contents = Contents::read(&self.files);
-        let seen = Seen::of(&contents);
-        if seen == watch.considered {
-            watch.changing = None;
-        } else if watch.changing.as_ref() == Some(&seen) {
-            watch.considered = seen;
-            watch.changing = None;
+        if watch.changes.settle(Seen::of(&contents, Contents::digest)) {
             self.consider(contents, &mut watch);
-        } else {
-            watch.changing = Some(seen);
         }
         watch.tell(self.listener);
     }
@@ -140,15 +122,6 @@ impl Watch {
                 Some(Lapse::NotYetValid) => tracing::warn!(%listener, "the certificate is not valid yet"),
                 None => {}
             }
-        }
-    }
-}
-
-impl Seen {
-    fn of(contents: &Result<Contents, UnreadableFile>) -> Self {
-        match contents {
-            Ok(contents) => Self::Contents(contents.digest()),
-            Err(UnreadableFile { file, error }) => Self::Unreadable(file.clone(), error.kind()),
         }
     }
 }

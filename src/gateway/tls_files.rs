@@ -1,5 +1,5 @@
-//! A listener's PEM files: read whole, and made into one rustls configuration, or what is wrong with
-//! them.
+//! PEM files of TLS: read whole; and those of a listener made into one rustls configuration, or what is
+//! wrong with them.
 //!
 //! When they are read, and which configuration is in use, is `tls`'s. The protocol's versions and
 //! ciphers are rustls' defaults, and all cryptography is aws-lc's.
@@ -35,7 +35,7 @@ pub struct UnreadableFile {
     pub error: io::Error,
 }
 
-/// What is wrong with a listener's files.
+/// What is wrong with the files of some TLS.
 #[derive(Debug, Error)]
 pub enum TlsFault {
     /// The operating system says so.
@@ -123,13 +123,7 @@ impl Contents {
 
     /// SHA-256 of all, so that no key is kept to see whether it changes.
     pub(super) fn digest(&self) -> [u8; 32] {
-        let mut context = digest::Context::new(&SHA256);
-        for content in [Some(&self.certificate), Some(&self.key), self.authorities.as_ref()].into_iter().flatten() {
-            context.update(&content.len().to_le_bytes());
-            context.update(content);
-        }
-        // INVARIANT: a SHA-256 digest has 32 bytes.
-        context.finish().as_ref().try_into().unwrap_or_default()
+        digest_of([Some(&self.certificate), Some(&self.key), self.authorities.as_ref()])
     }
 
     /// The configuration that they make.
@@ -140,7 +134,7 @@ impl Contents {
         let provider = Arc::new(default_provider());
         let chain = certificates(&self.certificate, &files.certificate)?;
         let validity = validity(&chain, &files.certificate)?;
-        let key = certified_key(chain, &self.key, files, &provider)?;
+        let key = certified_key(chain, &self.key, (&files.certificate, &files.key), &provider)?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsFault::Setup(error.to_string()))?;
@@ -160,7 +154,8 @@ impl Contents {
     }
 }
 
-fn bytes(file: &Path) -> Result<Vec<u8>, UnreadableFile> {
+/// All of a file.
+pub(super) fn bytes(file: &Path) -> Result<Vec<u8>, UnreadableFile> {
     let unreadable = |error| UnreadableFile { file: file.to_owned(), error };
     // Before it is opened: to open a pipe waits for its writer.
     if !std::fs::metadata(file).map_err(unreadable)?.is_file() {
@@ -172,10 +167,23 @@ fn bytes(file: &Path) -> Result<Vec<u8>, UnreadableFile> {
     Ok(bytes)
 }
 
-fn certificates(pem: &[u8], file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+/// The certificates of a PEM file, at least one.
+pub(super) fn certificates(pem: &[u8], file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let chain = chain.map_err(|error| TlsFault::NotPem { file: file.to_owned(), error })?;
     if chain.is_empty() { Err(TlsFault::NoCertificate { file: file.to_owned() }) } else { Ok(chain) }
+}
+
+/// SHA-256 of files that there may be.
+pub(super) fn digest_of<'a>(files: impl IntoIterator<Item = Option<&'a Vec<u8>>>) -> [u8; 32] {
+    let mut context = digest::Context::new(&SHA256);
+    for content in files {
+        // One that there is not differs from an empty one.
+        context.update(&content.map_or(usize::MAX, Vec::len).to_le_bytes());
+        context.update(content.map_or(&[], Vec::as_slice));
+    }
+    // INVARIANT: a SHA-256 digest has 32 bytes.
+    context.finish().as_ref().try_into().unwrap_or_default()
 }
 
 fn validity(chain: &[CertificateDer<'_>], file: &Path) -> Result<Validity, TlsFault> {
@@ -191,22 +199,26 @@ fn validity(chain: &[CertificateDer<'_>], file: &Path) -> Result<Validity, TlsFa
     Ok(validity)
 }
 
-fn certified_key(
+/// A chain with its key, which belong together.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub(super) fn certified_key(
     chain: Vec<CertificateDer<'static>>,
     pem: &[u8],
-    files: &ListenerTls,
+    (certificate, file): (&Path, &Path),
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, TlsFault> {
-    let key = PrivateKeyDer::pem_slice_iter(pem).next().ok_or_else(|| TlsFault::NoKey { file: files.key.clone() })?;
-    let key = key.map_err(|error| TlsFault::NotPem { file: files.key.clone(), error })?;
+    let key = PrivateKeyDer::pem_slice_iter(pem).next().ok_or_else(|| TlsFault::NoKey { file: file.to_owned() })?;
+    let key = key.map_err(|error| TlsFault::NotPem { file: file.to_owned(), error })?;
     let key = provider.key_provider.load_private_key(key);
-    let key = key.map_err(|error| TlsFault::BadKey { file: files.key.clone(), error })?;
+    let key = key.map_err(|error| TlsFault::BadKey { file: file.to_owned(), error })?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
         // Keys of every kind that aws-lc loads can tell their public half.
         Ok(()) => Ok(certified),
-        Err(rustls::Error::InvalidCertificate(_)) => Err(TlsFault::BadCertificate { file: files.certificate.clone() }),
-        Err(_) => Err(TlsFault::Mismatch { key: files.key.clone(), certificate: files.certificate.clone() }),
+        Err(rustls::Error::InvalidCertificate(_)) => Err(TlsFault::BadCertificate { file: certificate.to_owned() }),
+        Err(_) => Err(TlsFault::Mismatch { key: file.to_owned(), certificate: certificate.to_owned() }),
     }
 }
 

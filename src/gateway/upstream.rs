@@ -1,6 +1,6 @@
 //! The servers behind: which of them gets a request, and the next where one cannot be reached.
 //!
-//! Connections and their reuse are pingora's, but for those that `relay` keeps here. Names are resolved
+//! Connections and their reuse are pingora's, but for those that `relay` and `onward` keep here. Names are resolved
 //! when a generation is taken into use and again every now and then, never while a request waits.
 
 mod budget;
@@ -11,6 +11,7 @@ mod names;
 mod pool;
 mod server;
 mod turn;
+mod upgrading;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,8 +19,10 @@ use std::time::Instant;
 pub(super) use pool::Pool;
 pub(super) use server::Server;
 pub(super) use turn::Turn;
+pub(super) use upgrading::upgrading;
 
 use super::load::Load;
+use super::onward::AllTls;
 use crate::config::Settings;
 use crate::policy::UpstreamId;
 
@@ -29,11 +32,11 @@ pub(super) struct Upstreams(Box<[Pool]>);
 
 impl Upstreams {
     /// Resolves names, and blocks as long as that takes. `loads` are theirs, in the same order. Servers of
-    /// upstreams in `before` that stay as they were stay, with their connections.
-    pub(super) fn new(settings: &Settings, loads: Vec<Arc<Load>>, before: Option<&Self>) -> Self {
+    /// upstreams in `before` that stay as they were stay, with their connections. Files of TLS are read.
+    pub(super) fn new(settings: &Settings, loads: Vec<Arc<Load>>, all_tls: &AllTls, before: Option<&Self>) -> Self {
         let pool = |(upstream, load): (&crate::config::Upstream, _)| {
             let before = before.and_then(|before| before.0.iter().find(|pool| pool.is_of(upstream)));
-            Pool::new(upstream, load, before)
+            Pool::new(upstream, load, all_tls.of(upstream), before)
         };
         Self(settings.upstreams.iter().zip(loads).map(pool).collect())
     }
@@ -43,9 +46,14 @@ impl Upstreams {
         self.0.get(id.0 as usize)
     }
 
-    /// Resolves names again and lets idle connections go; blocks as long as that takes.
+    /// Resolves names again; blocks as long as that takes.
     pub(super) fn tend(&self) {
         self.0.iter().for_each(Pool::tend);
+    }
+
+    /// Lets idle connections go.
+    pub(super) fn tend_connections(&self) {
+        self.0.iter().for_each(Pool::tend_connections);
     }
 
     /// Has servers checked and brings back those that were ejected, where it is time. Within a runtime.

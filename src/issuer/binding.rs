@@ -1,5 +1,8 @@
 //! Step 7's other half: is a bound token shown by whom it is bound to, with a proof that is new?
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::authenticate::Presented;
 use super::moment::Moment;
 use super::replay::Admission;
@@ -62,7 +65,7 @@ impl IssuerSet {
 /// # Errors
 /// If it was used, or nobody can tell and the file says that this refuses it.
 pub(super) async fn check_first_use(fleet: &Fleet, id: [u8; 32], until: UnixTime, now: Moment) -> Result<(), Denial> {
-    let name: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = URL_SAFE_NO_PAD.encode(id);
     let left = until.0.saturating_sub(now.time.0).clamp(1, LONGEST);
     match (fleet.link().is_first(&format!("proof:{name}"), left + MARGIN).await, fleet.on_outage()) {
         (Ok(true), _) | (Err(Unanswered), OnOutage::Local) => Ok(()),

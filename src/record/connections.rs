@@ -1,5 +1,14 @@
 //! What can become of a connection before a request of it is judged.
 
+/// What is shaken hands about with a server of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handshake {
+    /// TLS: whose the server is.
+    Tls,
+    /// HTTP/2: that it speaks it.
+    Http2,
+}
+
 /// Why a connection ended before a request of it was judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionEnd {
@@ -13,6 +22,16 @@ pub enum ConnectionEnd {
     HeadTimeout,
     /// A head was larger than it may be.
     HeadTooLarge,
+}
+
+impl Handshake {
+    /// What it is called in labels and messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Http2 => "http2",
+        }
+    }
 }
 
 impl ConnectionEnd {

@@ -31,7 +31,7 @@ pub(crate) use line::append as audit_line;
 
 pub use audit::{AuditGuard, AuditSink};
 pub use change_line::RegistryChange;
-pub use connections::ConnectionEnd;
+pub use connections::{ConnectionEnd, Handshake};
 pub use denials::Denied;
 pub use fleet::{SharedFault, SharedSeries};
 pub use labels::Labels;

@@ -2,6 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Result};
 
+use super::connections::Handshake;
 use super::register::Register;
 
 const REQUESTS: &str = "Requests that are under way, by upstream.";
@@ -13,6 +14,9 @@ const EJECTIONS: &str = "Servers that got no requests for a while because they f
 const RETRIES: &str =
     "Requests that a server did not answer and that may be sent again, by upstream and result: retried, over_budget.";
 
+const HANDSHAKES: &str = "Handshakes with servers that have failed, by upstream and protocol: tls, http2.";
+
+const PROTOCOLS: [Handshake; 2] = [Handshake::Tls, Handshake::Http2];
 const STATES: [&str; 3] = ["usable", "unhealthy", "ejected"];
 const CHECKED: [&str; 2] = ["passed", "failed"];
 const RETRIED: [&str; 2] = ["retried", "over_budget"];
@@ -26,6 +30,7 @@ pub(super) struct UpstreamMetrics {
     checks: IntCounterVec,
     ejections: IntCounterVec,
     retries: IntCounterVec,
+    handshakes: IntCounterVec,
 }
 
 /// The series of one upstream.
@@ -37,6 +42,7 @@ pub struct UpstreamSeries {
     checks: [IntCounter; 2],
     ejections: IntCounter,
     retries: [IntCounter; 2],
+    handshakes: [IntCounter; 2],
 }
 
 impl UpstreamMetrics {
@@ -48,6 +54,7 @@ impl UpstreamMetrics {
             checks: register.counters("upstream_checks_total", CHECKS, &["upstream", "result"])?,
             ejections: register.counters("upstream_ejections_total", EJECTIONS, &["upstream"])?,
             retries: register.counters("upstream_retries_total", RETRIES, &["upstream", "result"])?,
+            handshakes: register.counters("upstream_handshakes_failed_total", HANDSHAKES, &["upstream", "protocol"])?,
         })
     }
 
@@ -59,6 +66,7 @@ impl UpstreamMetrics {
             checks: CHECKED.map(|result| self.checks.with_label_values(&[name, result])),
             ejections: self.ejections.with_label_values(&[name]),
             retries: RETRIED.map(|result| self.retries.with_label_values(&[name, result])),
+            handshakes: PROTOCOLS.map(|protocol| self.handshakes.with_label_values(&[name, protocol.as_str()])),
         }
     }
 
@@ -73,6 +81,9 @@ impl UpstreamMetrics {
         }
         for result in CHECKED {
             let _ = self.checks.remove_label_values(&[name, result]);
+        }
+        for protocol in PROTOCOLS {
+            let _ = self.handshakes.remove_label_values(&[name, protocol.as_str()]);
         }
         for result in RETRIED {
             let _ = self.retries.remove_label_values(&[name, result]);
@@ -100,6 +111,15 @@ impl UpstreamSeries {
     pub fn servers(&self, usable: usize, unhealthy: usize, ejected: usize) {
         for (series, count) in self.servers.iter().zip([usable, unhealthy, ejected]) {
             series.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// A handshake with one of its servers has failed.
+    pub fn handshake_failed(&self, handshake: Handshake) {
+        let [tls, http2] = &self.handshakes;
+        match handshake {
+            Handshake::Tls => tls.inc(),
+            Handshake::Http2 => http2.inc(),
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Sent;
-use crate::policy::{ApiId, Basis, Policy, RateLimitSpec};
+use crate::policy::{ApiId, Basis, Policy, RateLimitSpec, ScopeName};
 
 /// A rate limit that a request falls under.
 #[derive(Debug, Clone, Serialize)]
@@ -48,7 +48,7 @@ impl LimitStory {
 /// A limit in a few words: `100 in 1m by client, at most 20 at once`.
 pub(super) fn in_words(spec: &RateLimitSpec) -> String {
     let story = LimitStory::of(spec);
-    let scopes: Vec<_> = spec.scopes.iter().map(|scope| scope.as_str()).collect();
+    let scopes: Vec<_> = spec.scopes.iter().map(ScopeName::as_str).collect();
     let of = if scopes.is_empty() { String::new() } else { format!(" of {}", scopes.join(", ")) };
     format!("{}{of}", story.in_words())
 }

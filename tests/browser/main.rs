@@ -12,6 +12,7 @@ mod access;
 #[path = "../scopegate/agreeing.rs"]
 #[allow(dead_code, reason = "the other test binary uses all of it")]
 mod agreeing;
+mod cors;
 mod driver;
 #[path = "../scopegate/harness.rs"]
 #[allow(dead_code, unused_imports, clippy::format_push_string, reason = "the other test binary uses all of it")]

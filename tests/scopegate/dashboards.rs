@@ -31,6 +31,7 @@ apis:
   - name: data
     base_path: /data
     upstream: backend
+    rate_limits: [{ by: client, requests: 100, per: 1m }]
     scopes:
       - { name: data-read, deprecated: true, services: [/data/**] }
 "#;
@@ -38,10 +39,8 @@ apis:
 /// What a gateway tells that was asked for all that it has series for.
 fn series() -> (Series, BTreeSet<String>) {
     let provider = Upstream::answering(|asked| {
-        let body = match asked.line.contains("/jwks") {
-            true => Signer::shared().jwks(),
-            false => json!({ "active": false }),
-        };
+        let is_for_keys = asked.line.contains("/jwks");
+        let body = if is_for_keys { Signer::shared().jwks() } else { json!({ "active": false }) };
         let body = body.to_string();
         let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
         format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()

@@ -376,6 +376,13 @@ impl Connection {
         read_head(&mut self.stream).map(|(line, _)| line)
     }
 
+    /// The next so many bytes, whatever they are.
+    pub(crate) fn read_bytes(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes).expect("so many bytes");
+        bytes
+    }
+
     /// The next answer; `None` if the peer closed instead.
     #[track_caller]
     pub(crate) fn read_response(&mut self) -> Option<Response> {

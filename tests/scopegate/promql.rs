@@ -83,6 +83,8 @@ fn tokens(expression: &str) -> Vec<Token> {
             // A number or a duration, and a variable of Grafana's.
             '0'..='9' | '.' => length(|c| c.is_ascii_alphanumeric() || c == '.'),
             '$' => 1 + rest[1..].find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len() - 1),
+            // For how long, and in which steps.
+            '[' => rest.find(']').map_or(rest.len(), |end| end + 1),
             '"' | '\'' | '`' => {
                 let (mut text, mut escaped, mut end) = (String::new(), false, rest.len());
                 for (at, c) in rest.char_indices().skip(1) {

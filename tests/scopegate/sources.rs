@@ -130,7 +130,7 @@ fn the_core_does_no_io_reads_no_clock_and_logs_nothing() {
         "tokio",
         "SystemTime",
         "Instant",
-        "tracing",
+        "tracing::",
         "reqwest",
         "println!",
         "eprintln!",

@@ -166,10 +166,10 @@ fn a_refusal_has_a_span_and_only_what_the_gateway_cannot_do_is_an_error() {
         .replace("\napis:", &format!("\nupstreams: {{ backend: {{ servers: [\"{nobody}\"] }} }}\napis:"));
     gateway.rewrite(&policy);
     gateway.wait_for_policy("the second", |policy| policy["generation"] == 2);
-    assert_eq!(gateway.get("/data/acme/x", &token()).status, 502);
+    assert_eq!(gateway.get("/data/acme/x", &token()).status, 503);
     let span = wait_for_spans(&collector, 2).remove(1);
     let said = read(&span.attributes);
-    assert_eq!((said["scopegate.reason"].as_str(), said["http.response.status_code"].as_str()), ("granted", "502"));
+    assert_eq!((said["scopegate.reason"].as_str(), said["http.response.status_code"].as_str()), ("granted", "503"));
     assert_eq!(
         (said["error.type"].as_str(), said["scopegate.generation"].as_str()),
         (&*said["scopegate.upstream_error"], "2")
@@ -229,7 +229,7 @@ fn a_traceparent_that_is_none_begins_a_trace_and_takes_no_state_along() {
     }
     // A state that cannot be read, or is long, is the upstream's to read.
     let good = format!("00-{TRACE}-{PARENT}-01");
-    for (count, state) in (9..).zip([",,,=", &format!("v={}", "x".repeat(600))]) {
+    for (count, state) in (9..).zip(["vendor", &format!("v={}", "x".repeat(600))]) {
         let headers = [("Authorization", bearer.as_str()), ("traceparent", &good), ("tracestate", state)];
         assert_eq!(gateway.ask("GET", "/data/acme/x", &headers).status, 200);
         let span = wait_for_spans(&collector, count).remove(count - 1);

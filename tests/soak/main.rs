@@ -27,6 +27,7 @@
 #[path = "../scopegate/agreeing.rs"]
 #[allow(dead_code, reason = "the other test binary uses all of it")]
 mod agreeing;
+mod bodies;
 #[allow(dead_code, unused_imports, reason = "it is shared with the other tests")]
 #[path = "../scopegate/harness.rs"]
 mod harness;

@@ -9,10 +9,10 @@ use jsonwebtoken::Algorithm;
 use crate::config::entry::Entry;
 use crate::config::finding::Findings;
 use crate::config::{
-    Access, Admin, Audit, Authorizer, Balance, ClientAuthentication, ClientCertificates, Ejection, FollowParents,
-    HealthCheck, Http2Limits, IdentityHeaders, Introspection, Issuer, KeySource, Limits, Listener, ListenerTls, Plane,
-    ResourceMetadata, Retries, RevocationList, Sampling, ServerAddress, Settings, Share, TokenEndpoint, Tracing,
-    Transport, Upstream, UpstreamServer, reading, yaml,
+    Access, Admin, Audit, Authorizer, Balance, ClientAuthentication, ClientCertificates, ClientIdentity, Ejection,
+    FollowParents, HealthCheck, Http2Limits, IdentityHeaders, Introspection, Issuer, KeySource, Limits, Listener,
+    ListenerTls, Plane, ResourceMetadata, Retries, RevocationList, Sampling, ServerAddress, Settings, Share,
+    TokenEndpoint, Tracing, Transport, Upstream, UpstreamServer, UpstreamTls, reading, yaml,
 };
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, Marks,
@@ -44,17 +44,19 @@ fn server(host: &str, port: u16, weight: u16) -> UpstreamServer {
 }
 
 fn upstreams() -> Vec<Upstream> {
-    let transport = |connect, read, write| Transport {
-        connect_timeout: Duration::from_millis(connect),
-        read_timeout: Duration::from_secs(read),
-        write_timeout: Duration::from_secs(write),
-    };
+    let file = |name: &str| PathBuf::from("/etc/scopegate/tls").join(name);
     vec![
         Upstream {
             name: "integration".into(),
             servers: vec![server("127.0.0.1", 9000, 1), server("backend.internal", 9000, 1)],
             balance: Balance::RoundRobin,
-            transport: transport(500, 60, 10),
+            transport: Transport {
+                connect_timeout: Duration::from_millis(500),
+                first_byte_timeout: Duration::from_secs(60),
+                read_timeout: Duration::from_secs(60),
+                write_timeout: Duration::from_secs(10),
+                ..Transport::default()
+            },
             health: None,
             ejection: None,
             retries: None,
@@ -64,7 +66,19 @@ fn upstreams() -> Vec<Upstream> {
             name: "plain".into(),
             servers: vec![server("::1", 9001, 3), server("::1", 9002, 1)],
             balance: Balance::Account,
-            transport: transport(2_000, 30, 30),
+            transport: Transport {
+                first_byte_timeout: Duration::from_secs(5),
+                total_timeout: Some(Duration::from_secs(60)),
+                idle_timeout: Duration::from_secs(20),
+                idle_connections: 8,
+                http2: true,
+                tls: Some(UpstreamTls {
+                    ca_file: Some(file("ca.pem")),
+                    server_name: Some("orders.internal".try_into().unwrap()),
+                    identity: Some(ClientIdentity { certificate: file("gateway.pem"), key: file("gateway.key") }),
+                }),
+                ..Transport::default()
+            },
             health: Some(HealthCheck {
                 path: Some("/health".into()),
                 interval: Duration::from_secs(2),

@@ -1,18 +1,18 @@
 //! `upstreams`: the unchanged servers behind.
 
-use std::time::Duration;
+use std::path::Path;
 
 use hashbrown::HashMap;
 
 use super::balancing;
 use super::limits::{MOST_AT_ONCE, number};
-use super::take::{optional, parsed, required};
-use super::values;
+use super::take::required;
+use super::transport::{Said, transport};
+use crate::config::Upstream;
 use crate::config::document;
 use crate::config::entry::{Entry, Named};
 use crate::config::finding::{At, Finding, Findings, Quoted};
 use crate::config::limits::USUAL_REQUESTS;
-use crate::config::{Transport, Upstream};
 use crate::policy::{ApiName, UpstreamId};
 
 /// The upstreams, and what apis call them.
@@ -25,7 +25,12 @@ pub(super) struct Upstreams {
     pub(super) complete: bool,
 }
 
-pub(super) fn upstreams(entry: Entry<Named<document::Upstream>>, at: At<'_>, findings: &mut Findings) -> Upstreams {
+pub(super) fn upstreams(
+    entry: Entry<Named<document::Upstream>>,
+    at: At<'_>,
+    directory: &Path,
+    findings: &mut Findings,
+) -> Upstreams {
     let help = "write `upstreams: { name: { servers: [\"127.0.0.1:9000\"] } }`";
     let mut upstreams = Upstreams { list: Vec::new(), ids: HashMap::new(), complete: true };
     let Some(Named(entries)) = required(entry, at, help, findings) else {
@@ -41,7 +46,7 @@ pub(super) fn upstreams(entry: Entry<Named<document::Upstream>>, at: At<'_>, fin
             findings.add(finding.help("letters, digits, `-`, `_` and `.` make a name"));
         }
         // INVARIANT: an upstream that is left out has been reported, so no id outlives the file's run.
-        if let Some(upstream) = upstream(&name, entry, here, findings) {
+        if let Some(upstream) = upstream(&name, entry, here, directory, findings) {
             upstreams.list.push(upstream);
         }
         upstreams.ids.insert(name, id);
@@ -49,26 +54,33 @@ pub(super) fn upstreams(entry: Entry<Named<document::Upstream>>, at: At<'_>, fin
     upstreams
 }
 
-fn upstream(name: &str, entry: Entry<document::Upstream>, at: At<'_>, findings: &mut Findings) -> Option<Upstream> {
+fn upstream(
+    name: &str,
+    entry: Entry<document::Upstream>,
+    at: At<'_>,
+    directory: &Path,
+    findings: &mut Findings,
+) -> Option<Upstream> {
     let document = required(entry, at, "write `servers: [\"127.0.0.1:9000\"]`", findings)?;
     let servers = balancing::servers(document.servers, at.key("servers"), findings);
     let requests = at.key("max_requests");
     let max_requests = number(document.max_requests, requests, 1..=MOST_AT_ONCE, USUAL_REQUESTS, findings);
-    let mut timeout = |entry, key, default| {
-        let at = at.key(key);
-        let text = optional(entry, at, findings);
-        parsed(text, at, findings, values::timeout).unwrap_or(Duration::from_secs(default))
-    };
-    let transport = Transport {
-        connect_timeout: timeout(document.connect_timeout, "connect_timeout", 2),
-        read_timeout: timeout(document.read_timeout, "read_timeout", 30),
-        write_timeout: timeout(document.write_timeout, "write_timeout", 30),
+    let said = Said {
+        connect_timeout: document.connect_timeout,
+        first_byte_timeout: document.first_byte_timeout,
+        read_timeout: document.read_timeout,
+        write_timeout: document.write_timeout,
+        total_timeout: document.total_timeout,
+        idle_timeout: document.idle_timeout,
+        idle_connections: document.idle_connections,
+        http2: document.http2,
+        tls: document.tls,
     };
     Some(Upstream {
         name: name.into(),
         servers,
         balance: balancing::balance(document.balance, at.key("balance"), findings),
-        transport,
+        transport: transport(said, at, directory, findings),
         health: balancing::health(document.health, at.key("health"), findings),
         ejection: balancing::ejection(document.ejection, at.key("ejection"), findings),
         retries: balancing::retries(document.retries, at.key("retries"), findings),

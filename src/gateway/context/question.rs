@@ -4,7 +4,8 @@ use http::StatusCode;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use super::{Context, shared, written};
+use super::answering::shared;
+use super::{Context, written};
 use crate::config::{Authorizer, Plane};
 use crate::gateway::authorizer::Question;
 use crate::gateway::authorizer::edits::Edits;

@@ -45,13 +45,13 @@ impl Policies {
         Self(value(text))
     }
 
-    pub(super) fn with(&self, left: &[Left<'_>]) -> Box<Fields> {
+    pub(super) fn with(&self, left: &[Left<'_>]) -> Fields {
         let mut text = String::with_capacity(left.len() * 48);
         for Left { name, requests, seconds } in left {
             let separator = if text.is_empty() { "" } else { ", " };
             let _ = write!(text, "{separator}{name};r={requests};t={seconds}");
         }
-        Box::new(Fields { policies: self.0.clone(), left: value(text) })
+        Fields { policies: self.0.clone(), left: value(text) }
     }
 }
 

@@ -105,7 +105,9 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
         transport: Transport {
             connect_timeout: Duration::from_secs(1),
             read_timeout: Duration::from_millis(300),
+            first_byte_timeout: Duration::from_millis(300),
             write_timeout: Duration::from_secs(5),
+            ..Transport::default()
         },
         max_requests: 1_024,
     };

@@ -1,6 +1,7 @@
 //! The checks of a server, without requests of clients.
 //!
-//! How one is made is `pingora-load-balancing`'s; what it comes to is `condition`'s.
+//! How one is made is `pingora-load-balancing`'s, or `onward`'s where there is TLS or HTTP/2; what it comes to
+//! is `condition`'s.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,11 +19,14 @@ use pingora::{Error, ErrorType, Result};
 
 use super::server::Server;
 use crate::config::{HealthCheck, ServerAddress};
+use crate::gateway::onward::probe;
 use crate::record::UpstreamSeries;
 
 /// How one server is checked, and when next.
 pub(super) struct Check {
     every: HealthCheck,
+    /// The server, as its own `Host`.
+    name: Box<str>,
     /// `None` if the server's name makes no `Host`: nobody could be asked.
     how: Option<How>,
     next: Mutex<Option<Instant>>,
@@ -40,7 +44,13 @@ impl Check {
             Some(path) => asking(path, name, peer).ok(),
             None => Some(connecting(peer)),
         };
-        Self { every: every.clone(), how, next: Mutex::new(None), is_running: AtomicBool::new(false) }
+        Self {
+            every: every.clone(),
+            name: name.to_string().into(),
+            how,
+            next: Mutex::new(None),
+            is_running: AtomicBool::new(false),
+        }
     }
 
     /// Whether one is to begin now.
@@ -57,10 +67,14 @@ impl Check {
     /// Checks the server once.
     pub(super) async fn run(self: Arc<Self>, server: Arc<Server>, upstream: Box<str>, series: UpstreamSeries) {
         let target = Backend { addr: SocketAddr::Inet(server.address), weight: 1, ext: Extensions::new() };
-        let checked = match &self.how {
-            Some(how) => tokio::time::timeout(self.every.timeout, how.check(&target)).await,
-            None => Ok(Err(Error::new(ErrorType::InvalidHTTPHeader))),
+        let check = async {
+            match &self.how {
+                Some(_) if server.handshake().is_some() => probe(&server, &self.name, self.every.path.as_deref()).await,
+                Some(how) => how.check(&target).await,
+                None => Err(Error::new(ErrorType::InvalidHTTPHeader)),
+            }
         };
+        let checked = tokio::time::timeout(self.every.timeout, check).await;
         let failure = match checked {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),

@@ -15,12 +15,15 @@ use super::server::Server;
 use super::turn::Turn;
 use crate::config::{Upstream, UpstreamServer};
 use crate::gateway::load::{Carried, Load};
+use crate::gateway::onward::{ServerTls, Way};
 
 /// The servers of one upstream.
 #[derive(Debug)]
 pub(in crate::gateway) struct Pool {
     upstream: Upstream,
     load: Arc<Load>,
+    tls: Option<Arc<ServerTls>>,
+    way: Way,
     /// What each server's name stands for, in the order of the file.
     resolved: Mutex<Vec<Resolved>>,
     /// All of it, ready to connect to.
@@ -31,7 +34,12 @@ pub(in crate::gateway) struct Pool {
 
 impl Pool {
     /// Resolves names, and blocks as long as that takes. Servers that `before` has too stay.
-    pub(super) fn new(upstream: &Upstream, load: Arc<Load>, before: Option<&Self>) -> Self {
+    pub(super) fn new(
+        upstream: &Upstream,
+        load: Arc<Load>,
+        tls: Option<Arc<ServerTls>>,
+        before: Option<&Self>,
+    ) -> Self {
         let resolved = |server| before.and_then(|before| before.resolved(server)).unwrap_or_default();
         let pool = Self {
             resolved: Mutex::new(upstream.servers.iter().map(resolved).collect()),
@@ -40,6 +48,8 @@ impl Pool {
             budget: upstream.retries.map(Budget::new),
             next: AtomicUsize::new(0),
             load,
+            tls,
+            way: Way::of(&upstream.transport),
         };
         let known = before.filter(|before| before.speaks_as(upstream)).map(|before| before.servers.load_full());
         pool.resolve(known.as_deref().map_or(&[], |known| &known.list));
@@ -95,24 +105,39 @@ impl Pool {
         self.report();
     }
 
-    /// Resolves names again and lets idle connections go.
+    /// Which way its requests go.
+    pub(in crate::gateway) fn way(&self) -> Way {
+        self.way
+    }
+
+    /// Lets idle connections go.
+    pub(super) fn tend_connections(&self) {
+        self.servers.load().list.iter().for_each(|server| server.tend());
+    }
+
+    /// Resolves names again.
     pub(super) fn tend(&self) {
         if self.upstream.servers.iter().any(|server| is_named(&server.address)) {
             self.resolve(&self.servers.load().list);
         }
-        self.servers.load().list.iter().for_each(|server| server.idle.tend());
     }
 
     /// Resolves all names. Servers that are known stay, with their connections.
     fn resolve(&self, known: &[Arc<Server>]) {
         let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
-        let known: HashMap<_, _> = known.iter().map(|server| (server.address, server)).collect();
+        // What it is called is whose certificate it must show.
+        let known: HashMap<_, _> = known.iter().map(|server| ((server.address, &*server.host), server)).collect();
         let mut servers = Vec::new();
         for (server, resolved) in self.upstream.servers.iter().zip(resolved.iter_mut()) {
             resolved.renew(&self.upstream.name, &server.address);
-            servers.extend(resolved.addresses.iter().map(|address| match known.get(address) {
+            let name = &server.address;
+            let series = self.load.series();
+            servers.extend(resolved.addresses.iter().map(|address| match known.get(&(*address, &*name.host)) {
                 Some(known) => (Arc::clone(known), server.weight),
-                None => (Arc::new(Server::new(*address, &server.address, &self.upstream)), server.weight),
+                None => {
+                    let new = Server::new(*address, name, &self.upstream, self.tls.clone(), series.clone());
+                    (Arc::new(new), server.weight)
+                }
             }));
         }
         self.servers.store(Arc::new(Servers::new(servers, &self.upstream, self.load.series())));
@@ -176,6 +201,7 @@ mod tests {
                 connect_timeout: Duration::from_millis(1),
                 read_timeout: Duration::from_millis(2),
                 write_timeout: Duration::from_millis(3),
+                ..Transport::default()
             },
             max_requests: 2,
         }
@@ -184,7 +210,7 @@ mod tests {
     fn pool_of(upstream: &Upstream, before: Option<&Pool>) -> Pool {
         let metrics = crate::record::Metrics::new().unwrap();
         let load = Loads::default().adopt(std::slice::from_ref(upstream), &metrics).remove(0);
-        Pool::new(upstream, load, before)
+        Pool::new(upstream, load, None, before)
     }
 
     fn pool(servers: &[(&str, u16)]) -> Pool {

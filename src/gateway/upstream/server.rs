@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pingora::upstreams::peer::HttpPeer;
 
@@ -10,18 +10,23 @@ use super::condition::Condition;
 use super::health::Check;
 use crate::config::{ServerAddress, Transport, Upstream};
 use crate::gateway::idle::Idle;
-use crate::record::UpstreamSeries;
-
-/// How long an idle connection to a server is kept; most servers keep theirs for at least as long.
-const IDLE: Duration = Duration::from_secs(60);
+use crate::gateway::onward::{Age, Handshakes, ServerTls, Streams};
+use crate::record::{Handshake, UpstreamSeries};
 
 /// One address of a server.
 #[derive(Debug)]
 pub(in crate::gateway) struct Server {
     pub(in crate::gateway) address: SocketAddr,
+    /// As the file names it.
+    pub(in crate::gateway) host: Box<str>,
     pub(in crate::gateway) transport: Transport,
-    /// Connections that `relay` keeps.
+    /// Connections of HTTP/1.1 that are kept here, and not by pingora.
     pub(in crate::gateway) idle: Idle,
+    /// Those of HTTP/2, if that is spoken.
+    pub(in crate::gateway) streams: Option<Streams>,
+    /// TLS, if it has any.
+    pub(in crate::gateway) tls: Option<Arc<ServerTls>>,
+    pub(in crate::gateway) handshakes: Handshakes,
     pub(super) condition: Condition,
     check: Option<Arc<Check>>,
     peer: HttpPeer,
@@ -29,23 +34,54 @@ pub(in crate::gateway) struct Server {
 
 impl Server {
     /// One of the addresses that `name` stands for.
-    pub(super) fn new(address: SocketAddr, name: &ServerAddress, upstream: &Upstream) -> Self {
+    pub(super) fn new(
+        address: SocketAddr,
+        name: &ServerAddress,
+        upstream: &Upstream,
+        tls: Option<Arc<ServerTls>>,
+        series: UpstreamSeries,
+    ) -> Self {
         let transport = &upstream.transport;
         let mut peer = HttpPeer::new(address, false, String::new());
-        let Transport { connect_timeout, read_timeout, write_timeout } = transport;
-        peer.options.connection_timeout = Some(*connect_timeout);
-        peer.options.total_connection_timeout = Some(*connect_timeout);
-        peer.options.read_timeout = Some(*read_timeout);
-        peer.options.write_timeout = Some(*write_timeout);
-        peer.options.idle_timeout = Some(IDLE);
+        peer.options.connection_timeout = Some(transport.connect_timeout);
+        peer.options.total_connection_timeout = Some(transport.connect_timeout);
+        peer.options.read_timeout = Some(transport.read_timeout);
+        peer.options.write_timeout = Some(transport.write_timeout);
+        peer.options.idle_timeout = Some(transport.idle_timeout);
         let check = upstream.health.as_ref().map(|health| Check::new(health, name, &peer));
         Self {
             address,
+            host: name.host.clone(),
+            idle: Idle::new(transport.idle_connections, kept(transport)),
+            streams: transport.http2.then(Streams::default),
+            tls,
+            handshakes: Handshakes::new(upstream.name.clone(), series),
             transport: transport.clone(),
-            idle: Idle::default(),
             condition: Condition::default(),
             check: check.map(Arc::new),
             peer,
+        }
+    }
+
+    /// Which state of its TLS files a connection must be made with to be used; `None`: it has no TLS.
+    pub(in crate::gateway) fn age(&self) -> Option<Age> {
+        self.tls.as_ref()?.age()
+    }
+
+    /// What is shaken hands about once it is connected to.
+    pub(in crate::gateway) fn handshake(&self) -> Option<Handshake> {
+        match (&self.tls, &self.streams) {
+            (Some(_), _) => Some(Handshake::Tls),
+            (None, Some(_)) => Some(Handshake::Http2),
+            (None, None) => None,
+        }
+    }
+
+    /// To be called every second: lets idle connections go.
+    pub(super) fn tend(&self) {
+        self.idle.tend();
+        if let Some(streams) = &self.streams {
+            streams.tend(kept(&self.transport), self.transport.idle_connections);
         }
     }
 
@@ -62,4 +98,9 @@ impl Server {
     pub(in crate::gateway) fn peer(&self) -> Box<HttpPeer> {
         Box::new(self.peer.clone())
     }
+}
+
+/// For how many seconds an idle connection is kept, at least one.
+fn kept(transport: &Transport) -> u32 {
+    u32::try_from(transport.idle_timeout.as_secs()).unwrap_or(u32::MAX).max(1)
 }

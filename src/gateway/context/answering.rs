@@ -1,0 +1,144 @@
+//! How a request's answer is written, and what is done with one that its upstream gives.
+//!
+//! What a refusal says is `answer`'s; what of an answer passes is `hygiene`'s.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use http::header::EXPECT;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::ServerSession;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
+
+use super::{Context, written};
+use crate::gateway::cors::Shared;
+use crate::gateway::failure::Failure;
+use crate::gateway::grpc;
+use crate::gateway::known::Known;
+use crate::gateway::problem::Answer;
+use crate::gateway::tenure::{Grounds, Kind, Watched};
+use crate::policy::Reason;
+
+/// How much of a refused request's body is read and thrown away, and how long that may take, so that
+/// a client that is still sending gets to read its answer (RFC 9112 section 9.6).
+const LINGER_BYTES: usize = 256 * 1024;
+const LINGER_TIME: Duration = Duration::from_secs(1);
+
+impl Context {
+    /// Answers, and leaves the connection so that nothing of this request is read as the next one:
+    /// pingora closes it where the body was not read to its end. Where a request is ambiguous, so is
+    /// what comes after it.
+    pub(in crate::gateway) async fn answer(&mut self, session: &mut Session, mut answer: Answer) {
+        answer.headers.extend(self.found.limits_told.iter().flat_map(|told| told.headers()));
+        if matches!(self.found.reason, Some(Reason::PathAmbiguous | Reason::HeaderAmbiguous)) {
+            session.set_keepalive(None);
+        }
+        if let Some(cors) = &self.generation.cors {
+            cors.share_own(self.found.api, &shared(session.req_header()), &self.generation.policy, &mut answer);
+        }
+        if grpc::is_grpc(session.req_header()) {
+            answer = grpc::say(answer, self.found.reason, self.failure);
+        }
+        self.give(session, answer).await;
+    }
+
+    /// Gives an answer as it is.
+    pub(super) async fn give(&mut self, session: &mut Session, answer: Answer) {
+        let has_body = session.req_header().method != Method::HEAD && !answer.is_trailers_only();
+        // Who does not take the answer has gone: there is nobody to tell.
+        if let Ok(head) = answer.head()
+            && write_head(session, head, !has_body).await.is_ok()
+            && has_body
+        {
+            let _ = session.write_response_body(Some(answer.body), true).await;
+        }
+        self.answered = Some(self.started.elapsed());
+        linger(session).await;
+    }
+
+    /// Answers a request that was allowed and could not be served, if that can still be done; the
+    /// status, 0 if not.
+    pub(in crate::gateway) async fn fail(&mut self, session: &mut Session, error: &Error) -> u16 {
+        let failure = *self.failure.get_or_insert_with(|| Failure::of(error));
+        let Some(answer) = failure.answer(&self.request_id).filter(|_| written(session).is_none()) else { return 0 };
+        let status = answer.status.as_u16();
+        self.answer(session, answer).await;
+        status
+    }
+
+    /// Says of an upstream's answer which pages may read it.
+    ///
+    /// # Errors
+    /// As [`Cors::share`](crate::gateway::cors::Cors::share).
+    pub(in crate::gateway) fn share(
+        &self,
+        request: &RequestHeader,
+        response: &mut ResponseHeader,
+    ) -> pingora::Result<()> {
+        match (&self.generation.cors, &self.forward) {
+            (Some(cors), Some(forward)) if !response.status.is_informational() => {
+                cors.share(forward.api(), &shared(request), response)
+            }
+            (Some(_) | None, Some(_) | None) => Ok(()),
+        }
+    }
+
+    /// Sees to it that an exchange which goes on ends when what lets it through does.
+    pub(in crate::gateway) fn watch(&mut self, session: &Session, response: &ResponseHeader) {
+        let Some(kind) = Kind::of(response) else { return };
+        let grounds = Grounds {
+            gateway: Arc::clone(&self.gateway),
+            head: session.req_header().clone(),
+            peer: self.peer,
+            certificate: Known::certificate(session.digest()).cloned(),
+            account: Grounds::account(self.forward.as_ref()),
+        };
+        // Streams of HTTP/2 share theirs.
+        let own = session.as_downstream().as_http1().and_then(|_| Known::of(session.digest()));
+        self.watched = Some(Watched::new(kind, grounds, own.cloned()));
+    }
+
+    /// Passes nothing more on once an exchange has ended.
+    ///
+    /// # Errors
+    /// If it has.
+    pub(in crate::gateway) fn check_watched(&self) -> pingora::Result<()> {
+        match &self.watched {
+            Some(watched) if watched.has_ended() => Err(Error::new_down(ErrorType::ConnectionClosed)),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Writes a head, which is all of the answer if it is `whole`: pingora itself would end that with an
+/// empty piece of a body, which is not what trailers alone are to gRPC.
+async fn write_head(session: &mut Session, head: ResponseHeader, whole: bool) -> pingora::Result<()> {
+    match &mut *session.downstream_session {
+        ServerSession::H2(http2) if whole => http2.write_response_header(Box::new(head), true),
+        ServerSession::H1(_) | ServerSession::H2(_) | ServerSession::Subrequest(_) | ServerSession::Custom(_) => {
+            session.write_response_header(Box::new(head), whole).await
+        }
+    }
+}
+
+pub(super) fn shared(request: &RequestHeader) -> Shared<'_> {
+    Shared { method: &request.method, target: request.raw_path(), headers: &request.headers }
+}
+
+/// Reads the rest of a body, or some of it, and throws it away.
+pub(in crate::gateway) async fn linger(session: &mut Session) {
+    let waits_to_send = session.req_header().headers.contains_key(EXPECT);
+    if waits_to_send || session.is_body_done() {
+        return;
+    }
+    let read = async {
+        let mut left = LINGER_BYTES;
+        while let (Ok(Some(bytes)), true) = (session.read_request_body().await, left > 0) {
+            left = left.saturating_sub(bytes.len());
+        }
+    };
+    // Whatever comes of it, the connection is closed.
+    let _ = tokio::time::timeout(LINGER_TIME, read).await;
+}

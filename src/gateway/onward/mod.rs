@@ -1,0 +1,214 @@
+//! The way of a request to a server that has TLS or speaks HTTP/2, or whose exchanges are bounded as a whole.
+//!
+//! Pingora's own upstream half cannot take it: without pingora's TLS, a stream of the gateway's making has no
+//! descriptor there, and one without is never used again. So the exchange is made here, as `relay` makes the
+//! usual short one over plain HTTP/1.1, in pingora's phase that may answer. What passes is what passes there:
+//! `outbound` writes the request, `relay::prepare` makes the answer the one to tell on.
+
+mod dial;
+mod exchange;
+mod head;
+mod http1;
+mod http2;
+mod probe;
+mod pump;
+mod streams;
+mod tls;
+mod trailers;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use http::uri::Scheme;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result, RetryType};
+use tokio::time::sleep_until;
+
+use self::exchange::{Exchange, Times};
+use self::pump::{Pump, Told};
+use super::context::{Context, linger};
+use super::failure::Failure;
+use super::head_checks::is_websocket;
+use super::relay::relay;
+use super::upstream::{Server, Turn};
+use crate::config::Transport;
+
+pub(super) use self::dial::{Handshakes, plain as dial_plain};
+pub(super) use self::probe::probe;
+pub(super) use self::streams::Streams;
+pub(super) use self::tls::{Age, AllTls, ServerTls};
+
+/// Which way requests to an upstream go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// `relay`'s short one, or else pingora's.
+    Usual,
+    /// This module's, or `relay`'s before it where the servers speak plain HTTP/1.1.
+    Own {
+        /// Whether `relay` may try.
+        plain: bool,
+        /// How long all of it may take.
+        total: Option<Duration>,
+    },
+}
+
+/// Why an exchange with one server has failed.
+struct Failed {
+    error: Box<Error>,
+    /// Whether the request may be sent again: nothing was told, and what was read of it is still there.
+    may_repeat: bool,
+    /// Whether the connection was used before.
+    was_used: bool,
+}
+
+impl Way {
+    pub(super) fn of(transport: &Transport) -> Self {
+        if transport.is_usual() {
+            return Self::Usual;
+        }
+        Self::Own { plain: transport.tls.is_none() && !transport.http2, total: transport.total_timeout }
+    }
+}
+
+/// Whether the request was answered; if not, pingora is to forward it.
+///
+/// # Errors
+/// If it can be answered neither here nor there.
+pub(super) async fn forward(session: &mut Session, context: &mut Context) -> Result<bool> {
+    match context.way() {
+        Way::Usual => relay(session, context).await,
+        // On the heap, so that what every request carries along stays small.
+        Way::Own { plain, total } => Box::pin(go(session, context, plain, total)).await.map(|()| true),
+    }
+}
+
+/// Within the time that all of it may take; a connection that was upgraded is not bound by it.
+async fn go(session: &mut Session, context: &mut Context, plain: bool, total: Option<Duration>) -> Result<()> {
+    let upgraded = AtomicBool::new(false);
+    let exchanged = async {
+        if plain && relay(session, context).await? {
+            return Ok(());
+        }
+        exchange(session, context, &upgraded).await
+    };
+    let Some(total) = total else { return exchanged.await };
+    let mut exchanged = std::pin::pin!(exchanged);
+    let end = Instant::now() + total;
+    tokio::select! {
+        biased;
+        done = &mut exchanged => return done,
+        () = sleep_until(end.into()) => {}
+    }
+    if upgraded.load(Ordering::Relaxed) { exchanged.await } else { Err(Error::new_up(ErrorType::ReadTimedout)) }
+}
+
+/// Tries one server after another, as far as `tries` lets it.
+async fn exchange(session: &mut Session, context: &mut Context, upgraded: &AtomicBool) -> Result<()> {
+    session.enable_retry_buffering();
+    let mut new = false;
+    loop {
+        let Some(server) = context.turn().and_then(Turn::next) else {
+            context.failure.get_or_insert(Failure::UpstreamUnavailable);
+            return Err(Error::new_up(ErrorType::ConnectError));
+        };
+        let Err(failed) = exchange_with(&server, session, context, upgraded, new).await else { return Ok(()) };
+        new = failed.was_used;
+        if !goes_on(&failed, session, context) {
+            return Err(failed.error);
+        }
+    }
+}
+
+/// Whether the request is to be sent again. What was not processed is, whatever the method; what an old
+/// connection has swallowed only if that does no harm; else it is a retry.
+fn goes_on(failed: &Failed, session: &Session, context: &mut Context) -> bool {
+    let Failed { error, may_repeat, was_used } = failed;
+    let is_unprocessed = match error.retry {
+        RetryType::Decided(is_unprocessed) => is_unprocessed,
+        RetryType::ReusedOnly => *was_used && session.req_header().method.is_idempotent(),
+    };
+    match (is_unprocessed && *may_repeat, *was_used) {
+        (true, true) => {
+            context.outdated();
+            true
+        }
+        (true, false) => context.unreached(),
+        (false, _) => {
+            context.broken_off(error);
+            *may_repeat && context.failure.is_none() && Failure::is_cut_off(error) && context.retry(session)
+        }
+    }
+}
+
+/// The exchange with one server; with `new` over a connection that was not used before.
+async fn exchange_with(
+    server: &Arc<Server>,
+    session: &mut Session,
+    context: &mut Context,
+    upgraded: &AtomicBool,
+    new: bool,
+) -> std::result::Result<(), Failed> {
+    let connected = match &server.streams {
+        Some(streams) => dial::http2(server, streams).await.map(|(place, used)| (Line::Http2(place), used)),
+        None => dial::http1(server, new).await.map(|(connection, used)| (Line::Http1(connection), used)),
+    };
+    let (line, was_used) = connected.map_err(|mut error| {
+        error.retry = RetryType::Decided(true);
+        Failed { error, may_repeat: true, was_used: false }
+    })?;
+    context.failure = None;
+    let mut pump = Pump::new(session, context, &server.transport, upgraded);
+    let mut exchange = match begin(line, server, &mut pump).await {
+        Ok(exchange) => exchange,
+        Err(error) => return Err(Failed { error, may_repeat: true, was_used }),
+    };
+    let done = pump.run(&mut exchange).await;
+    let (is_read, may_repeat) = (pump.is_read, pump.told == Told::Nothing && !pump.session.retry_buffer_truncated());
+    done.map_err(|error| Failed { error, may_repeat, was_used })?;
+    if let Exchange::Http1(exchange) = exchange
+        && let Some(connection) = exchange.into_connection().await
+    {
+        server.idle.give(connection);
+    }
+    if !is_read {
+        linger(session).await;
+    }
+    Ok(())
+}
+
+/// What a request is sent over.
+enum Line {
+    Http1(Box<super::connection::Connection>),
+    Http2(streams::Place),
+}
+
+/// Sends the head.
+async fn begin(line: Line, server: &Server, pump: &mut Pump<'_>) -> Result<Exchange> {
+    let (session, context) = (&mut *pump.session, &*pump.context);
+    let times = Times::of(&server.transport, false);
+    let has_come = !session.is_body_empty();
+    let body = head::Body { is_sent: has_come || context.has_form(), has_come };
+    let request = session.req_header();
+    let write = |head: &mut _| context.write(head);
+    let exchange = match line {
+        Line::Http1(connection) => {
+            let head = head::http1(request, is_websocket(request), body, write)?;
+            let exchange = http1::Exchange::begin(connection, head, !body.is_sent, times).await?;
+            Exchange::Http1(Box::new(exchange))
+        }
+        Line::Http2(place) => {
+            if is_websocket(request) {
+                pump.context.failure = Some(Failure::UpgradeImpossible);
+                return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+            }
+            let scheme = if server.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+            let head = head::http2(request, scheme, write)?;
+            Exchange::Http2(Box::new(http2::Exchange::begin(place, head, !body.is_sent).await?))
+        }
+    };
+    if body.is_sent {
+        pump.hold_what_was_read();
+    }
+    Ok(exchange)
+}

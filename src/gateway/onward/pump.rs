@@ -1,0 +1,162 @@
+//! Both directions of one exchange: the client's body to the server, the server's answer to the client.
+//!
+//! One task looks after both, so that what is on its way is bounded by one piece of each.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{Method, StatusCode, Version};
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::HttpTask;
+use pingora::proxy::Session;
+use pingora::{Error, Result};
+
+use super::exchange::{Event, Exchange, Piece, Times};
+use super::http1::{has_no_body, is_empty};
+use crate::config::Transport;
+use crate::gateway::context::Context;
+use crate::gateway::relay::prepare;
+
+/// What was told of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    Nothing,
+    /// An interim one (RFC 9110 section 15.2).
+    Interim,
+    /// Its head.
+    Head,
+}
+
+/// An exchange between a client and a server.
+pub(super) struct Pump<'r> {
+    pub(super) session: &'r mut Session,
+    pub(super) context: &'r mut Context,
+    transport: &'r Transport,
+    /// That the connection speaks another protocol from here on.
+    upgraded: &'r AtomicBool,
+    pub(super) told: Told,
+    /// Of the request, and not sent yet.
+    held: Option<Piece>,
+    /// Whether all of the request was read.
+    pub(super) is_read: bool,
+    /// Whether the client is heard beyond that, so that its end is noticed.
+    listens: bool,
+}
+
+impl<'r> Pump<'r> {
+    pub(super) fn new(
+        session: &'r mut Session,
+        context: &'r mut Context,
+        transport: &'r Transport,
+        upgraded: &'r AtomicBool,
+    ) -> Self {
+        let is_read = session.is_body_done();
+        Self { session, context, transport, upgraded, told: Told::Nothing, held: None, is_read, listens: true }
+    }
+
+    /// Has sent what was read of the request already: for an earlier try, or to judge it.
+    pub(super) fn hold_what_was_read(&mut self) {
+        let read = self.session.get_retry_buffer();
+        if read.is_some() || self.is_read {
+            self.hold(read);
+        }
+    }
+
+    /// Moves everything, to the answer's end.
+    ///
+    /// # Errors
+    /// Whatever ends it before.
+    pub(super) async fn run(&mut self, exchange: &mut Exchange) -> Result<()> {
+        loop {
+            let times = Times::of(self.transport, self.told == Told::Head);
+            let event = if self.held.is_some() {
+                exchange.step(&mut self.held, times).await?
+            } else {
+                let mut none = None;
+                tokio::select! {
+                    biased;
+                    event = exchange.step(&mut none, times) => event?,
+                    read = self.session.downstream_session.read_body_or_idle(self.is_read), if self.listens => {
+                        self.hear(read.map_err(Error::into_down)?)?;
+                        continue;
+                    }
+                }
+            };
+            match event {
+                // A client of another protocol that has closed its half has left.
+                Event::Sent if self.session.was_upgraded() && self.is_read => return Ok(()),
+                Event::Sent => {}
+                Event::Answered(task) => {
+                    if self.tell(task).await? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what the client has sent.
+    fn hear(&mut self, read: Option<Bytes>) -> Result<()> {
+        if self.is_read {
+            // Pingora keeps what comes for the next request.
+            self.listens = false;
+            return Ok(());
+        }
+        let is_upgraded = self.session.was_upgraded();
+        self.is_read = read.is_none() || !is_upgraded && self.session.is_body_done();
+        // The client of another protocol has closed its half.
+        self.listens = !(is_upgraded && self.is_read);
+        if !is_upgraded {
+            self.context.bound_body(read.as_ref().map_or(0, Bytes::len))?;
+        }
+        self.hold(read);
+        Ok(())
+    }
+
+    /// Has so much sent, or the form that was judged in its place.
+    fn hold(&mut self, mut bytes: Option<Bytes>) {
+        self.context.write_body(&mut bytes, self.is_read);
+        let bytes = bytes.unwrap_or_default();
+        if self.is_read || !bytes.is_empty() {
+            self.held = Some(Piece { bytes, is_last: self.is_read });
+        }
+    }
+
+    /// Tells so much of the answer; whether that was the end.
+    async fn tell(&mut self, task: HttpTask) -> Result<bool> {
+        self.context.check_watched()?;
+        let task = match task {
+            HttpTask::Header(mut head, is_end) => {
+                prepare(&mut head, self.session, self.context)?;
+                self.context.answered();
+                let is_interim = head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS;
+                self.told = if is_interim { Told::Interim } else { Told::Head };
+                self.frame(&mut head, is_end)?;
+                HttpTask::Header(head, is_end)
+            }
+            HttpTask::Failed(error) => return Err(error.into_up()),
+            task @ (HttpTask::Body(..) | HttpTask::UpgradedBody(..)) if is_empty(&task) => return Ok(false),
+            task @ (HttpTask::Body(..) | HttpTask::UpgradedBody(..) | HttpTask::Trailer(_) | HttpTask::Done) => task,
+        };
+        let told = self.session.downstream_session.response_duplex_vec(vec![task]).await;
+        let is_end = told.map_err(Error::into_down)?;
+        if !self.upgraded.load(Ordering::Relaxed) && self.session.was_upgraded() {
+            self.upgraded.store(true, Ordering::Relaxed);
+            // What comes from the client now is of the other protocol.
+            (self.is_read, self.listens) = (false, true);
+        }
+        Ok(is_end)
+    }
+
+    /// Says how long a body is whose end the server tells in its own way: HTTP/1.1 has it in chunks, so that
+    /// the client's connection stays, and an answer that breaks off cannot be taken for a whole one.
+    fn frame(&self, head: &mut ResponseHeader, is_end: bool) -> Result<()> {
+        let is_framed = head.headers.contains_key(CONTENT_LENGTH) || head.headers.contains_key(TRANSFER_ENCODING);
+        if is_framed || has_no_body(head.status) || self.session.req_header().method == Method::HEAD {
+            return Ok(());
+        }
+        head.set_version(Version::HTTP_11);
+        if is_end { head.insert_header(CONTENT_LENGTH, 0) } else { head.insert_header(TRANSFER_ENCODING, "chunked") }
+    }
+}

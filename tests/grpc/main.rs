@@ -1,0 +1,75 @@
+//! gRPC through the gateway, by a real client and a real server: grpcio's. `make test-grpc` runs it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that meets what it does not expect fails, and that is what it is for"
+)]
+
+#[path = "../scopegate/agreeing.rs"]
+#[allow(dead_code, reason = "the other test binary uses all of it")]
+mod agreeing;
+#[path = "../scopegate/harness.rs"]
+#[allow(dead_code, unused_imports, clippy::format_push_string, reason = "the other test binary uses all of it")]
+mod harness;
+#[path = "../scopegate/signer.rs"]
+#[allow(dead_code, clippy::needless_pass_by_value, reason = "the other test binary uses all of it")]
+mod signer;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use harness::{Gateway, Process, Signer, Upstream, wait_for};
+
+const POLICY: &str = r#"
+identity_headers: { subject: X-Auth-Subject }
+apis:
+  - name: test
+    base_path: /test.v1.Test
+    upstream: grpc
+    scopes:
+      - name: test-all
+        services:
+          - POST /test.v1.Test/Unary
+          - POST /test.v1.Test/Listing
+          - POST /test.v1.Test/Endless
+          - POST /test.v1.Test/Collecting
+          - POST /test.v1.Test/Echoing
+      - { name: test-other, services: [POST /test.v1.Test/Other] }
+"#;
+
+fn python(script: &str, arguments: &[&str]) -> Process {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(root.join("target/grpc/bin/python"));
+    command.arg(root.join("tests/grpc").join(script)).args(arguments);
+    Process::spawn(command, root)
+}
+
+fn said(process: &Process) -> String {
+    process.log.lock().unwrap().clone()
+}
+
+#[test]
+fn a_client_calls_a_server_in_every_way_and_is_refused_as_grpc_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket: PathBuf = folder.path().join("unused");
+    assert!(!socket.exists());
+    let address = harness::free_address().to_string();
+    let server = python("server.py", &[&address]);
+    wait_for("the server", || said(&server).contains("serves ").then_some(()));
+    let upstreams = format!("\nupstreams: {{ grpc: {{ servers: [\"{address}\"], http2: true }} }}");
+    let gateway = Gateway::start_listening("http2: true", &format!("{upstreams}{POLICY}"), Upstream::start(), |_| {});
+    let token = |scope: &str| Signer::shared().token(json!({ "scope": scope, "sub": "somebody" }));
+    let target = gateway.address.to_string();
+    let mut client = python("client.py", &[&target, &token("test-all"), &token("test-other")]);
+    let code = client.ended();
+    assert_eq!(code, Some(0), "{}\n{}", said(&client), said(&server));
+    // A deadline and a cancelled call reach the server.
+    wait_for("the server's calls to end", || (said(&server).matches("ended").count() == 2).then_some(()));
+    let lines = gateway.audit(20);
+    let refused = lines.iter().filter(|line| line["decision"] == "deny").count();
+    assert_eq!(refused, 6, "{lines:#?}");
+}

@@ -1,0 +1,302 @@
+//! Servers behind a gateway that have TLS or speak HTTP/2, and remember what they got.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, Request, Response};
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
+
+use crate::authority::{Authority, Issued};
+use crate::harness::Recorded;
+
+/// What it takes to be spoken to over TLS.
+pub(crate) fn tls(certificate: &Issued, clients: Option<&Authority>, protocols: &[&str]) -> Arc<ServerConfig> {
+    let provider = Arc::new(default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+    let builder = match clients {
+        None => builder.unwrap().with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.certificate.clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            builder.unwrap().with_client_cert_verifier(verifier)
+        }
+    };
+    let mut configuration = builder.with_single_cert(vec![certificate.certificate.clone()], certificate.key()).unwrap();
+    configuration.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    Arc::new(configuration)
+}
+
+/// What is remembered.
+#[derive(Clone)]
+struct Shared {
+    seen: Arc<Mutex<VecDeque<Recorded>>>,
+    connections: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
+}
+
+/// A server on threads of its own. What it does with a request whose path begins with `/data/` the rest of the
+/// path says; it answers others with their path.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    shared: Shared,
+    _runtime: Runtime,
+}
+
+impl Server {
+    /// HTTP/1.1 without TLS.
+    pub(crate) fn plain() -> Self {
+        Self::start(None, false)
+    }
+
+    /// HTTP/1.1 over TLS. Each request is answered with its path.
+    pub(crate) fn http1(tls: Arc<ServerConfig>) -> Self {
+        Self::start(Some(tls), false)
+    }
+
+    /// HTTP/2, with TLS or with prior knowledge.
+    pub(crate) fn http2(tls: Option<Arc<ServerConfig>>) -> Self {
+        Self::start(tls, true)
+    }
+
+    fn start(tls: Option<Arc<ServerConfig>>, http2: bool) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Shared { seen: Arc::default(), connections: Arc::default(), open: Arc::default() };
+        let given = shared.clone();
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                stream.set_nodelay(true).unwrap();
+                given.connections.fetch_add(1, Ordering::SeqCst);
+                given.open.fetch_add(1, Ordering::SeqCst);
+                let (tls, shared) = (tls.clone(), given.clone());
+                tokio::spawn(async move {
+                    take(stream, tls, http2, shared.clone()).await;
+                    shared.open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        Self { address, shared, _runtime: runtime }
+    }
+
+    /// How many connections were made to it.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many of them are open.
+    pub(crate) fn open(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// How many requests reached it.
+    pub(crate) fn count(&self) -> usize {
+        self.shared.seen.lock().unwrap().len()
+    }
+
+    #[track_caller]
+    pub(crate) fn last(&self) -> Recorded {
+        self.shared.seen.lock().unwrap().back().cloned().expect("nothing reached the server")
+    }
+}
+
+async fn take(stream: TcpStream, tls: Option<Arc<ServerConfig>>, http2: bool, shared: Shared) {
+    match tls {
+        None => serve(stream, http2, shared).await,
+        Some(tls) => {
+            if let Ok(stream) = TlsAcceptor::from(tls).accept(stream).await {
+                serve(stream, http2, shared).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, http2: bool, shared: Shared) {
+    if http2 { serve_http2(stream, shared).await } else { serve_http1(stream, shared).await }
+}
+
+/// Enough of HTTP/1.1 for the gateway's requests.
+async fn serve_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared) {
+    let mut read = Vec::new();
+    loop {
+        let end = loop {
+            match read.windows(4).position(|four| four == b"\r\n\r\n") {
+                Some(end) => break end + 4,
+                None if stream.read_buf(&mut read).await.is_ok_and(|length| length > 0) => {}
+                None => return,
+            }
+        };
+        let head = String::from_utf8(read.drain(..end).collect()).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let line = lines.next().unwrap().to_owned();
+        let headers: Vec<_> =
+            lines.filter_map(|line| line.split_once(": ")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+        let says = |name: &str| headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone());
+        if says("upgrade").is_some() {
+            stream.write_all(b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await.unwrap();
+            shared.seen.lock().unwrap().push_back(Recorded { line, headers, body: vec![] });
+            let mut bytes = [0; 1024];
+            while let Ok(length @ 1..) = stream.read(&mut bytes).await {
+                stream.write_all(&bytes[..length]).await.unwrap();
+                stream.flush().await.unwrap();
+            }
+            return;
+        }
+        let mut body = Vec::new();
+        let chunked = says("transfer-encoding").is_some();
+        let length = says("content-length").map_or(0, |length| length.parse().unwrap());
+        let is_whole = |read: &[u8]| if chunked { read.ends_with(b"0\r\n\r\n") } else { read.len() >= length };
+        while !is_whole(&read) {
+            if stream.read_buf(&mut read).await.is_ok_and(|length| length == 0) {
+                return;
+            }
+        }
+        body.extend(read.drain(..if chunked { read.len() } else { length }));
+        let path = line.split(' ').nth(1).unwrap().to_owned();
+        shared.seen.lock().unwrap().push_back(Recorded { line, headers, body });
+        let answer = match path.strip_prefix("/data/").unwrap_or_default() {
+            "slow" => {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow".to_owned()
+            }
+            "half" => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n").await.unwrap();
+                stream.flush().await.unwrap();
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                return;
+            }
+            "last" => "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlast".to_owned(),
+            "chunks" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nchunks\r\n0\r\n\r\n".to_owned(),
+            _ => format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len()),
+        };
+        let _ = stream.write_all(answer.as_bytes()).await;
+        let _ = stream.flush().await;
+        if path.ends_with("/last") {
+            return;
+        }
+    }
+}
+
+async fn serve_http2(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, shared: Shared) {
+    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    while let Some(Ok((request, respond))) = connection.accept().await {
+        if request.uri().path() == "/data/goaway" && request.headers().get("x-first").is_none() {
+            connection.graceful_shutdown();
+        }
+        tokio::spawn(answer(request, respond, shared.clone()));
+    }
+}
+
+async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, shared: Shared) {
+    let (head, mut body) = request.into_parts();
+    let act = head.uri.path().strip_prefix("/data/").unwrap_or_default().to_owned();
+    let mut read = Vec::new();
+    if act == "early" {
+        // Answers before it has read, and wants no more.
+        respond.send_response(response(413), true).unwrap();
+        return;
+    }
+    if act == "echo" {
+        let mut send = respond.send_response(response(200), false).unwrap();
+        while let Some(Ok(bytes)) = body.data().await {
+            let _ = body.flow_control().release_capacity(bytes.len());
+            write(&mut send, bytes).await;
+        }
+        let _ = send.send_data(Bytes::new(), true);
+        return;
+    }
+    while let Some(Ok(bytes)) = body.data().await {
+        let _ = body.flow_control().release_capacity(bytes.len());
+        read.extend_from_slice(&bytes);
+    }
+    let line = format!("{} {} {}", head.method, head.uri, "HTTP/2");
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    shared.seen.lock().unwrap().push_back(Recorded { line, headers, body: read });
+    let refuses =
+        shared.seen.lock().unwrap().iter().filter(|seen| seen.line.contains("/data/refuse-once")).count() == 1;
+    match &*act {
+        "trailers" => {
+            let mut send = respond.send_response(response(200), false).unwrap();
+            write(&mut send, "body".into()).await;
+            send.send_trailers(trailers()).unwrap();
+        }
+        "trailers-only" => {
+            let mut head = response(200);
+            head.headers_mut().insert("grpc-status", "7".parse().unwrap());
+            respond.send_response(head, true).unwrap();
+        }
+        "refuse-once" if refuses => respond.send_reset(Reason::REFUSED_STREAM),
+        "cancel" => respond.send_reset(Reason::CANCEL),
+        "half" => {
+            let mut send = respond.send_response(response(200), false).unwrap();
+            write(&mut send, "half".into()).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            send.send_reset(Reason::INTERNAL_ERROR);
+        }
+        "stall" => {
+            let mut send = respond.send_response(response(200), false).unwrap();
+            write(&mut send, "half".into()).await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+        "slow" => {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let _ = respond.send_response(response(200), true);
+        }
+        "large" => {
+            let mut send = respond.send_response(response(200), false).unwrap();
+            for _ in 0..64 {
+                write(&mut send, vec![b'x'; 64 * 1024].into()).await;
+            }
+            let _ = send.send_data(Bytes::new(), true);
+        }
+        "head" => {
+            let mut head = response(200);
+            head.headers_mut().insert("x-large", "y".repeat(100_000).parse().unwrap());
+            let _ = respond.send_response(head, true);
+        }
+        "empty" => drop(respond.send_response(response(204), true)),
+        _ => {
+            let target = head.uri.path_and_query().unwrap().to_string();
+            let mut answer = response(200);
+            answer.headers_mut().insert("content-length", target.len().into());
+            let mut send = respond.send_response(answer, false).unwrap();
+            write(&mut send, target.into()).await;
+            let _ = send.send_data(Bytes::new(), true);
+        }
+    }
+}
+
+fn response(status: u16) -> Response<()> {
+    Response::builder().status(status).header("x-answer", "yes").header("te", "trailers").body(()).unwrap()
+}
+
+fn trailers() -> HeaderMap {
+    let fields = [("grpc-status", "0"), ("x-request-id", "forged"), ("content-length", "9"), ("x_mine", "kept")];
+    fields.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+}
+
+async fn write(send: &mut SendStream<Bytes>, mut bytes: Bytes) {
+    while !bytes.is_empty() {
+        send.reserve_capacity(bytes.len());
+        let Some(Ok(room)) = poll_fn(|context| send.poll_capacity(context)).await else { return };
+        let part = bytes.split_to(room.min(bytes.len()));
+        if send.send_data(part, false).is_err() {
+            return;
+        }
+    }
+}
