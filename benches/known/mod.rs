@@ -114,6 +114,7 @@ impl Known {
             upstream_error: None,
             decision_time: Duration::from_micros(3),
             request_time: Duration::from_micros(345),
+            asked_by: None,
             seen: Seen::default(),
         };
         record(&outcome, &self.labels, &self.audit);

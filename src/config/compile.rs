@@ -6,6 +6,7 @@
 mod access;
 mod accounts;
 mod apis;
+mod authorize;
 mod balancing;
 mod claims;
 mod clients;
@@ -54,8 +55,8 @@ use super::document::{self, Document};
 use super::entry::Entry;
 use super::finding::{At, Finding, Findings, Place};
 use super::source::LARGEST;
-use super::{Audit, Configuration, Problems, ResourceMetadata, Settings, Source, reading, yaml};
-use crate::policy::{Policy, PolicySpec, ScopeNames, UndefinedScopes, UnregisteredClients};
+use super::{Audit, Configuration, IdentityHeaders, Problems, ResourceMetadata, Settings, Source, reading, yaml};
+use crate::policy::{ApiSpec, Policy, PolicySpec, ScopeNames, UndefinedScopes, UnregisteredClients};
 
 /// Reads a file's text.
 ///
@@ -123,7 +124,8 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
     let upstreams = upstreams::upstreams(document.upstreams, root.key("upstreams"), directory, findings);
     let limits = limits::limits(document.limits, root.key("limits"), findings);
     let issuers = issuers::issuers(document.issuers, limits.token, root.key("issuers"), directory, findings);
-    let known = server::Known { directory, issuers: &issuers };
+    let bounds_bodies = apis::bound_bodies(&document.apis);
+    let known = server::Known { directory, issuers: &issuers, bounds_bodies };
     let addresses = server::addresses(document.listeners, document.admin, root, known, findings);
     revocations::check_admin(addresses.admin.as_ref(), has_revocations, root.key("admin"), findings);
     let forward = take::optional(document.forward_authorization, root.key("forward_authorization"), findings);
@@ -134,8 +136,7 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
     check_issuers(issuers.any || !asks_for_tokens, root.key("issuers"), findings);
     let scope_names = scope_names(document.scope_names, root.key("scope_names"), findings);
     let clients = clients::clients(document.clients, root.key("clients"), &apis.names, scope_names, findings);
-    let account_headers: Vec<_> = apis.specs.iter().flat_map(|api| accounts::headers(&api.account)).cloned().collect();
-    let identity = root.key("identity_headers");
+    let identity = identity_headers(document.identity_headers, &apis.specs, root.key("identity_headers"), findings);
     let settings = Settings {
         threads: server::threads(document.threads, root.key("threads"), findings),
         listeners: addresses.listeners,
@@ -144,7 +145,7 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
         upstreams: upstreams.list,
         issuers: issuers.list,
         token_endpoints: apis.token_endpoints.settings,
-        identity_headers: headers::identity_headers(document.identity_headers, &account_headers, identity, findings),
+        identity_headers: identity,
         forward_authorization: apis.forward_authorization,
         body_bytes: apis.body_bytes,
         cors: apis.cors,
@@ -167,6 +168,16 @@ pub(super) fn meaning(document: Document, directory: &Path, findings: &mut Findi
         scope_names,
     };
     (spec, settings)
+}
+
+fn identity_headers(
+    entry: Entry<document::IdentityHeaders>,
+    apis: &[ApiSpec],
+    at: At<'_>,
+    findings: &mut Findings,
+) -> IdentityHeaders {
+    let account_headers: Vec<_> = apis.iter().flat_map(|api| accounts::headers(&api.account)).cloned().collect();
+    headers::identity_headers(entry, &account_headers, at, findings)
 }
 
 fn check_issuers(are_enough: bool, at: At<'_>, findings: &mut Findings) {

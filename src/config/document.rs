@@ -4,6 +4,7 @@
 //! place. The file's JSON Schema is made of the same definitions: of their comments, which editors
 //! show, and of what `schemars` says beside them of the values.
 
+pub(super) mod authorize;
 mod balancing;
 mod cors;
 mod fleet;
@@ -135,6 +136,8 @@ pub(super) struct Listener {
     pub(super) http2: Entry<bool>,
     /// TLS at this address; its files are read again when they change.
     pub(super) tls: Entry<ListenerTls>,
+    /// Instead of forwarding requests: whether those of a data plane that asks here may pass.
+    pub(super) authorize: Entry<authorize::Authorize>,
 }
 
 /// The certificate of a listener, and what is asked of its clients'.

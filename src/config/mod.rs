@@ -4,6 +4,7 @@
 //! document what it means (`compile`). Each reports what it finds and goes on; `locate` and `problem`
 //! then show all of it at its lines. Nothing that the text names is opened here.
 
+mod authorize;
 mod balancing;
 mod compile;
 mod cors;
@@ -37,6 +38,7 @@ use std::path::Path;
 
 use crate::policy::Policy;
 
+pub use authorize::{Authorizer, Plane};
 pub use balancing::{Balance, Ejection, HealthCheck, Retries, UpstreamServer};
 pub use compile::{compile, compile_candidate, expectations};
 pub use cors::{Cors, Origins};

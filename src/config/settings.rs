@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::header::HeaderName;
 use ipnet::IpNet;
 
+use super::authorize::Authorizer;
 use super::balancing::{Balance, Ejection, HealthCheck, Retries, UpstreamServer};
 use super::cors::Cors;
 use super::fleet::SharedState;
@@ -73,6 +74,8 @@ pub struct Listener {
     pub http2: bool,
     /// Its TLS, if it ends TLS.
     pub tls: Option<ListenerTls>,
+    /// Whose questions it answers, if it forwards nothing.
+    pub authorizer: Option<Authorizer>,
 }
 
 /// The PEM files of a listener's TLS. Their contents are read again whenever they change.

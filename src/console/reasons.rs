@@ -9,6 +9,7 @@ pub(super) fn words(code: &str) -> &str {
 
 fn meaning(reason: Reason) -> &'static str {
     match reason {
+        Reason::QuestionRejected => "A data plane asked in a way that cannot be answered, or may not ask",
         Reason::HeadTooLarge => "The request’s head is larger than the limits allow",
         Reason::PathAmbiguous => "The path could be read in several ways",
         Reason::HeaderAmbiguous => "A header is there twice, or contradicts another",

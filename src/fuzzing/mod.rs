@@ -36,6 +36,11 @@ pub use tokens::{claims, introspection, token};
 /// When everything happens.
 const NOW: UnixTime = UnixTime(1_700_000_000);
 
+/// A question of Envoy's about one of its requests.
+pub fn question(data: &[u8]) {
+    crate::gateway::fuzzing::question(data);
+}
+
 /// Texts with zeros between, written into answers, challenges, ids and audit lines.
 pub fn rendering(data: &[u8]) {
     crate::gateway::fuzzing::rendering(data);

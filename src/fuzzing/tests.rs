@@ -9,13 +9,13 @@ use std::path::Path;
 use fastrand::Rng;
 
 use super::{
-    certificate, claims, config, form, introspection, keys, patterns, proof, rendering, revocations, scopes, target,
-    token,
+    certificate, claims, config, form, introspection, keys, patterns, proof, question, rendering, revocations, scopes,
+    target, token,
 };
 
 type Check = fn(&[u8]);
 
-const TARGETS: [(&str, Check); 13] = [
+const TARGETS: [(&str, Check); 14] = [
     ("certificate", certificate),
     ("claims", claims),
     ("config", config),
@@ -24,6 +24,7 @@ const TARGETS: [(&str, Check); 13] = [
     ("keys", keys),
     ("patterns", patterns),
     ("proof", proof),
+    ("question", question),
     ("rendering", rendering),
     ("revocations", revocations),
     ("scopes", scopes),

@@ -9,8 +9,8 @@ use http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
 use super::challenge::Challenges;
 use super::problem::{Problem, SOON, ScopeNames};
 use crate::policy::{
-    ApiId, Denial, HeadFault, InsufficientScopeStatus, MethodSet, Policy, RateLimitId, ScopeId, TokenFault,
-    TokenRequestFault,
+    ApiId, Denial, HeadFault, InsufficientScopeStatus, MethodSet, Policy, QuestionFault, RateLimitId, ScopeId,
+    TokenFault, TokenRequestFault,
 };
 
 pub(super) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
@@ -23,6 +23,7 @@ pub(super) fn say<'p, 'd>(
     nonce: Option<HeaderValue>,
 ) -> Result<Problem<'p>, &'d TokenRequestFault> {
     Ok(match denial {
+        Denial::Question(fault) => question(*fault),
         Denial::PathAmbiguous(fault) => bad_request("Ambiguous request target", fault),
         Denial::HeaderAmbiguous(fault) => bad_request("Ambiguous request header", fault),
         Denial::HeadTooLarge(fault) => head_too_large(*fault),
@@ -67,6 +68,17 @@ pub(super) fn say<'p, 'd>(
 
 fn bad_request<'p>(title: &'static str, fault: &dyn std::fmt::Display) -> Problem<'p> {
     Problem::new(StatusCode::BAD_REQUEST, title, fault)
+}
+
+/// To a data plane, or to whoever is none.
+fn question<'p>(fault: QuestionFault) -> Problem<'p> {
+    let status = match fault {
+        QuestionFault::Stranger => StatusCode::FORBIDDEN,
+        QuestionFault::Missing(_) | QuestionFault::Repeated(_) | QuestionFault::Unreadable(_) => {
+            StatusCode::BAD_REQUEST
+        }
+    };
+    Problem::new(status, "Question not accepted", fault)
 }
 
 /// RFC 9110 section 15.5.15 and RFC 6585 section 5.

@@ -3,19 +3,21 @@
 //! The phases of `proxy` call it in their order.
 
 mod answering;
+mod question;
 mod tries;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::HeaderValue;
+use http::{HeaderMap, StatusCode};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
 pub(super) use self::answering::linger;
+use self::question::Asking;
 use super::body::{BodyMeter, Excess};
 use super::cors::Cors;
 use super::failure::Failure;
@@ -66,6 +68,8 @@ pub(super) struct Context {
     /// Its place among the requests of its upstream.
     carried: Option<Carried>,
     body: BodyMeter,
+    /// The question that it is, where a data plane asks about a request of its own.
+    asking: Option<Box<Asking>>,
     /// Where the exchange goes on after its answer has begun.
     watched: Option<Watched>,
     /// What went wrong last; nothing once a server was connected to.
@@ -93,6 +97,7 @@ impl Context {
             retried: 0,
             carried: None,
             body: BodyMeter::default(),
+            asking: None,
             watched: None,
             failure: None,
         }
@@ -202,7 +207,7 @@ impl Context {
         let Some(reason) = self.found.reason else { return };
         let policy = &self.generation.policy;
         let caller = self.found.caller.as_deref();
-        let head = session.req_header();
+        let head = self.head_of(session);
         let path = head.raw_path().split(|byte| *byte == b'?').next().unwrap_or_default();
         let outcome = Outcome {
             time: self.time,
@@ -226,7 +231,7 @@ impl Context {
             service: self.found.service.and_then(|id| policy.service(id)).map(crate::policy::Service::as_str),
             method: head.method.as_str(),
             path: &String::from_utf8_lossy(path),
-            status: written(session).map_or(0, |status| status.as_u16()),
+            status: self.status(session),
             rate_limit: self
                 .found
                 .rate_limit
@@ -236,6 +241,7 @@ impl Context {
             upstream_error: self.failure.and_then(Failure::upstream_error),
             decision_time: self.decided.unwrap_or_default(),
             request_time: self.answered.unwrap_or_else(|| self.started.elapsed()),
+            asked_by: self.asking.as_ref().map(|asking| asking.asked_by(self.peer)),
             seen: self.seen(session),
         };
         record(&outcome, &self.generation.labels, self.gateway.audit());
@@ -249,7 +255,7 @@ impl Context {
 
     /// What the decision looked at beside what else is recorded.
     fn seen<'s>(&'s self, session: &'s Session) -> Seen<'s> {
-        let headers = &session.req_header().headers;
+        let headers = &self.head_of(session).headers;
         let api = self.found.api.and_then(|api| self.generation.policy.api(api));
         let caller = self.found.caller.as_deref().map(|caller| &caller.caller);
         Seen {
@@ -260,7 +266,7 @@ impl Context {
             browser: has_browser_headers(headers),
             token_scopes: caller.map(|caller| &*caller.scopes),
             token_accounts: caller.map(|caller| &*caller.accounts),
-            certificate: Known::certificate(session.digest()).or(self.found.told_certificate.as_ref()),
+            certificate: self.certificate_of(session),
         }
     }
 
@@ -314,13 +320,9 @@ impl Context {
 
     /// Takes what was permitted into work, within the bounds of its api and its upstream.
     fn take(&mut self, forward: Forward, head: &RequestHeader) -> Result<(), Denial> {
-        let (api, settings) = (forward.api(), &self.generation.settings);
+        let api = forward.api();
         if forward.form().is_none() {
-            let most = settings.body_bytes.get(api.0 as usize).copied().flatten();
-            self.body = BodyMeter::new(most, settings.limits.body_bytes_per_second);
-            if self.body.is_exceeded_by(&head.headers) {
-                return Err(Denial::BodyTooLarge { api });
-            }
+            self.body = self.meter(&forward, &head.headers)?;
         }
         if let Some(rates) = self.generation.rates.as_deref() {
             let counting = Counting { rates, generation: &self.generation, forward: &forward, head, peer: self.peer };
@@ -331,6 +333,14 @@ impl Context {
         self.carried = Some(pool.carry().ok_or(Denial::Overloaded { api })?);
         self.forward = Some(forward);
         Ok(())
+    }
+
+    /// What bounds the body of a request that was permitted.
+    fn meter(&self, forward: &Forward, headers: &HeaderMap) -> Result<BodyMeter, Denial> {
+        let (api, settings) = (forward.api(), &self.generation.settings);
+        let most = settings.body_bytes.get(api.0 as usize).copied().flatten();
+        let meter = BodyMeter::new(most, settings.limits.body_bytes_per_second);
+        if meter.is_exceeded_by(headers) { Err(Denial::BodyTooLarge { api }) } else { Ok(meter) }
     }
 
     /// What an answer tells of rate limits.

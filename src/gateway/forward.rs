@@ -20,6 +20,8 @@ pub(super) struct Forward {
     tells_caller: bool,
     /// Where it is not the one that came.
     target: Option<Vec<u8>>,
+    /// Whether an account is written into it.
+    adds_parameter: bool,
     /// The account header that is written in.
     injected: Option<(HeaderName, HeaderValue)>,
     /// The account that the upstream is told.
@@ -54,7 +56,9 @@ impl Forward {
             Some(Injection::Query(name, account)) => (Some((&**name, account.as_str())), None),
             Some(Injection::Header(name, account)) => (None, Some((name.clone(), header_account(account.as_str())?))),
         };
-        Ok(Self { api, upstream, tells_caller, target: rewritten(target, query), injected, account, form: None })
+        let adds_parameter = query.is_some();
+        let target = rewritten(target, query);
+        Ok(Self { api, upstream, tells_caller, target, adds_parameter, injected, account, form: None })
     }
 
     /// With this form in the place of the body that came.
@@ -75,6 +79,11 @@ impl Forward {
     /// The target to send, where it is not the one that came.
     pub(super) fn target(&self) -> Option<&[u8]> {
         self.target.as_deref()
+    }
+
+    /// Whether that has a parameter more than the one that came: an account.
+    pub(super) fn adds_parameter(&self) -> bool {
+        self.adds_parameter
     }
 
     /// The account header to write in.

@@ -1,16 +1,23 @@
 //! What is written of texts that others chose: answers, challenges, ids and audit lines keep them inside.
 
 use std::borrow::Cow;
+use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use http::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{
+    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+};
 use serde_json::Value;
 
+use super::authorizer::{check, grpc};
 use super::challenge::{ChallengeValues, Challenges};
+use super::inbound::DPOP;
 use super::problem::{Answer, Problem};
 use super::{token_error, trace};
-use crate::policy::{Certificate, Reason, TokenRequestFault};
-use crate::record::{Outcome, Seen, audit_line};
+use crate::config::{Source, compile};
+use crate::policy::{Certificate, Policy, Reason, TokenRequestFault};
+use crate::record::{AskedBy, Outcome, Seen, audit_line};
 
 /// So many scopes of a refusal are written.
 const NAMES: usize = 16;
@@ -48,6 +55,30 @@ pub(crate) fn rendering(data: &[u8]) {
     }
     check_audit_line(&texts);
 }
+
+/// A question of Envoy's, as a message, or with its frame.
+pub(crate) fn question(data: &[u8]) {
+    let _ = grpc::unframed(data);
+    let Ok(question) = check::question(data, &QUESTIONED) else { return };
+    let headers = &question.head.headers;
+    let target = question.head.raw_path();
+    assert!(target.starts_with(b"/") && !target.contains(&b'#'), "{}", target.escape_ascii());
+    assert_eq!(headers.get_all(HOST).iter().count(), 1);
+    for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
+        assert!(!headers.contains_key(&name), "{name}");
+    }
+    for name in [AUTHORIZATION, DPOP] {
+        assert!(headers.get_all(&name).iter().all(|value| !value.as_bytes().contains(&b',')), "{name}");
+    }
+    assert!(question.size() > target.len());
+}
+
+/// A policy with an account header.
+static QUESTIONED: LazyLock<Policy> = LazyLock::new(|| {
+    let text = "{ version: 1, listeners: [{ address: 127.0.0.1:0 }], upstreams: { u: { servers: ['localhost:1'] } },
+        apis: [{ name: a, base_path: /a, upstream: u, account: { header: x-account-id }, public: [GET /a/**] }] }";
+    compile(&Source { shown: "gateway.yaml", directory: Path::new("/"), text }).expect("a policy").policy
+});
 
 fn check_request_id(bytes: &[u8]) -> HeaderValue {
     let mut headers = HeaderMap::new();
@@ -141,6 +172,7 @@ fn check_audit_line(texts: &[Cow<'_, str>]) {
         upstream_error: None,
         decision_time: Duration::ZERO,
         request_time: Duration::ZERO,
+        asked_by: Some(AskedBy { plane: "nginx", peer: None }),
         seen: Seen {
             host: Some(text(9)),
             token_scopes: Some(&scopes),

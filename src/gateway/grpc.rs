@@ -96,7 +96,9 @@ pub(super) fn say(answer: Answer, reason: Option<Reason>, failure: Option<Failur
 /// method. What is too large or too much is `RESOURCE_EXHAUSTED`.
 fn of_reason(reason: Reason, status: StatusCode) -> Code {
     match reason {
-        Reason::PathAmbiguous | Reason::HeaderAmbiguous | Reason::FormRejected => Code::Internal,
+        Reason::QuestionRejected | Reason::PathAmbiguous | Reason::HeaderAmbiguous | Reason::FormRejected => {
+            Code::Internal
+        }
         Reason::HeadTooLarge | Reason::BodyTooLarge | Reason::RateLimited => Code::ResourceExhausted,
         Reason::TokenMissing
         | Reason::TokenMalformed

@@ -190,6 +190,11 @@ pub(super) fn is_to_websocket(response: &ResponseHeader) -> bool {
     is_one && protocols.next().is_none()
 }
 
+/// Whether a header of this name tells of a client's certificate.
+pub(super) fn is_certificate(name: &HeaderName) -> bool {
+    CERTIFICATES.contains(&name.as_str())
+}
+
 /// Of a normalised name.
 fn fate_of(name: &str) -> Fate {
     match name.as_bytes().first() {

@@ -4,13 +4,14 @@
 //! It travels in the only field of a connection that pingora leaves to others. Who reads and counts is
 //! `connection`; who says when a head begins and ends is `patience` and `proxy`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use pingora::protocols::Digest;
 
 use super::tenure::Tenure;
+use crate::config::Authorizer;
 use crate::policy::Certificate;
 
 /// What is known of one connection.
@@ -20,6 +21,8 @@ pub(super) struct Known {
     security: Option<Security>,
     /// Of HTTP/1.
     pub(super) head: HeadMeter,
+    /// Where it came to an authorizer, whose.
+    pub(super) authorizer: OnceLock<Arc<Authorizer>>,
     /// Of HTTP/1: whether the exchange under way is one that can end before its connection would.
     is_watched: AtomicBool,
     tenure: ArcSwapOption<Tenure>,
@@ -47,7 +50,8 @@ const OFF: usize = usize::MAX;
 impl Known {
     pub(super) fn new(security: Option<Security>) -> Self {
         let head = HeadMeter { left: AtomicUsize::new(OFF), begun: false.into(), exceeded: false.into() };
-        Self { security, head, is_watched: false.into(), tenure: ArcSwapOption::empty() }
+        let authorizer = OnceLock::new();
+        Self { security, head, authorizer, is_watched: false.into(), tenure: ArcSwapOption::empty() }
     }
 
     /// That of the connection that a request came by.
@@ -69,6 +73,11 @@ impl Known {
     /// Whether the connection that a request came by has TLS.
     pub(super) fn is_secure(digest: Option<&Digest>) -> bool {
         Self::of(digest).is_some_and(|known| known.security.is_some())
+    }
+
+    /// The authorizer that the connection of a request came to, if it was one.
+    pub(super) fn authorizer(digest: Option<&Digest>) -> Option<Arc<Authorizer>> {
+        Self::of(digest)?.authorizer.get().cloned()
     }
 
     /// The certificate that the client of that connection has shown, verified.

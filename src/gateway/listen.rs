@@ -23,7 +23,7 @@ use super::patience::{Patient, keepalive};
 use super::proxy::Proxy;
 use super::sockets::Sockets;
 use super::tls::Tls;
-use crate::config::{self, Limits};
+use crate::config::{self, Authorizer, Limits};
 use crate::record::ConnectionEnd;
 
 /// After the system had no more sockets to give.
@@ -42,6 +42,7 @@ pub(super) struct Listener {
 struct Speech {
     http2: bool,
     tls: Option<Arc<Tls>>,
+    authorizer: Option<Arc<Authorizer>>,
 }
 
 /// What serves connections.
@@ -72,7 +73,8 @@ impl Listener {
     /// If the address cannot be had.
     pub(super) fn open(settings: &config::Listener, tls: Option<Arc<Tls>>, sockets: &mut Sockets) -> io::Result<Self> {
         let socket = sockets.listen(settings.address)?;
-        Ok(Self { socket, speech: Speech { http2: settings.http2, tls } })
+        let authorizer = settings.authorizer.clone().map(Arc::new);
+        Ok(Self { socket, speech: Speech { http2: settings.http2, tls, authorizer } })
     }
 
     /// Where it really listens: the port may have been left open.
@@ -126,8 +128,10 @@ impl Speech {
     fn take(&self, stream: TcpStream, peer: SocketAddr, app: &App, ends: &ShutdownWatch) {
         let generation = app.gateway.current();
         let settings = &generation.settings;
-        let limits = settings.limits;
-        let admitted = match app.connections.admit(peer.ip(), &limits, &settings.trusted_proxies) {
+        let limits = self.limits(settings.limits);
+        // Who asks an authorizer stands for many clients, as a trusted proxy does.
+        let trusted = self.authorizer.as_ref().map_or(&settings.trusted_proxies, |authorizer| &authorizer.peers);
+        let admitted = match app.connections.admit(peer.ip(), &limits, trusted) {
             Ok(admitted) => admitted,
             Err(end) => return app.connections.ended(end),
         };
@@ -139,10 +143,20 @@ impl Speech {
         });
     }
 
+    /// Those of a connection: a question has a whole head in it, beside what its plane says.
+    fn limits(&self, limits: Limits) -> Limits {
+        let factor = if self.authorizer.is_some() { 2 } else { 1 };
+        Limits { header_bytes: limits.header_bytes.saturating_mul(factor), ..limits }
+    }
+
     async fn serve(&self, stream: TcpStream, peer: SocketAddr, app: App, limits: Limits, ends: &ShutdownWatch) {
         match self.open(stream, peer, &limits).await {
             Ok(connection) => {
                 let connection = connection.takes_requests();
+                if let Some(authorizer) = &self.authorizer {
+                    // It is new, and so empty.
+                    let _ = connection.known().authorizer.set(Arc::clone(authorizer));
+                }
                 let App { proxy, connections, .. } = app;
                 let patient = Arc::new(Patient::new(proxy, connections, connection.known(), limits));
                 let mut next: Option<pingora::protocols::Stream> = Some(Box::new(connection));

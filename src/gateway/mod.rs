@@ -5,6 +5,7 @@
 
 mod admission;
 mod answer;
+mod authorizer;
 mod body;
 mod challenge;
 mod connection;

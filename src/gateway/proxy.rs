@@ -16,6 +16,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
+use super::authorizer;
 use super::context::Context;
 use super::failure::Failure;
 use super::generation::Gateway;
@@ -61,6 +62,10 @@ impl ProxyHttp for Proxy {
             session.req_header_mut().remove_header(&UPGRADE);
         }
         context.meet(session)?;
+        if let Some(authorizer) = Known::authorizer(session.digest()) {
+            authorizer::answer(session, context, &authorizer).await;
+            return Ok(true);
+        }
         match context.judge(session).await {
             Some(answer) => {
                 context.answer(session, answer).await;

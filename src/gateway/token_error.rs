@@ -72,6 +72,7 @@ fn form_status(fault: FormFault) -> StatusCode {
         | FormFault::Name
         | FormFault::Spelling
         | FormFault::InUrl
+        | FormFault::NotShown
         | FormFault::SeveralClients => StatusCode::BAD_REQUEST,
     }
 }

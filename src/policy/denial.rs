@@ -8,11 +8,13 @@ use std::fmt;
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use super::{ApiId, MethodSet, RateLimitId, ScopeId, TokenRequestFault};
+use super::{ApiId, MethodSet, QuestionFault, RateLimitId, ScopeId, TokenRequestFault};
 
 /// A refusal, in the order of the decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denial {
+    /// A data plane's question is no good.
+    Question(QuestionFault),
     /// The target could mean something else to the upstream.
     PathAmbiguous(PathFault),
     /// A header or parameter that the decision uses could mean something else to the upstream.
@@ -168,6 +170,10 @@ pub enum PathFault {
     /// A character that RFC 3986 section 3.3 does not allow in a path.
     #[error("the target has a character that must be percent-encoded")]
     IllegalCharacter,
+    /// Encoded characters that are judged, and would be forwarded, as themselves, where who forwards takes
+    /// no other target than the one that came.
+    #[error("the path has percent-encoded letters, digits, `-`, `.`, `_` or `~`")]
+    Respelled,
 }
 
 /// What makes a header or parameter ambiguous.
@@ -215,6 +221,9 @@ pub enum HeaderFault {
     /// A trusted proxy's certificate header that holds no certificate.
     #[error("the certificate header cannot be read")]
     CertificateUnreadable,
+    /// One that is never forwarded, where who forwards cannot be told to take it off.
+    #[error("a header is given that only a proxy may write")]
+    NotForwarded,
 }
 
 /// What is wrong with a token; each is answered 401 `invalid_token` (RFC 6750 section 3.1).
@@ -266,7 +275,8 @@ impl Denial {
             Self::ScopeRequired { missing: wanted, .. } | Self::ScopeInsufficient { alternatives: wanted, .. } => {
                 wanted
             }
-            Self::PathAmbiguous(_)
+            Self::Question(_)
+            | Self::PathAmbiguous(_)
             | Self::HeaderAmbiguous(_)
             | Self::HeadTooLarge(_)
             | Self::BodyTooLarge { .. }
@@ -306,7 +316,8 @@ impl Denial {
             | Self::Overloaded { api }
             | Self::OriginRejected { api }
             | Self::TokenRequest { api, .. } => Some(*api),
-            Self::PathAmbiguous(_)
+            Self::Question(_)
+            | Self::PathAmbiguous(_)
             | Self::HeaderAmbiguous(_)
             | Self::HeadTooLarge(_)
             | Self::TokenMissing
@@ -326,6 +337,7 @@ impl Denial {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
+            Self::Question(_) => Reason::QuestionRejected,
             Self::PathAmbiguous(_) => Reason::PathAmbiguous,
             Self::HeaderAmbiguous(_) => Reason::HeaderAmbiguous,
             Self::HeadTooLarge(_) => Reason::HeadTooLarge,
@@ -370,6 +382,12 @@ impl TokenFault {
             Self::Revoked => Reason::TokenRevoked,
             Self::BindingMismatch | Self::NonceRequired => Reason::BindingMismatch,
         }
+    }
+}
+
+impl From<QuestionFault> for Denial {
+    fn from(fault: QuestionFault) -> Self {
+        Self::Question(fault)
     }
 }
 
@@ -420,6 +438,7 @@ macro_rules! reasons {
 }
 
 reasons! {
+    QuestionRejected => "question_rejected",
     HeadTooLarge => "head_too_large",
     PathAmbiguous => "path_ambiguous",
     HeaderAmbiguous => "header_ambiguous",

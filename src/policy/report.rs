@@ -22,7 +22,8 @@ impl Denial {
     /// what asks for a token, and a token that somebody has revoked: none of these is a rule on trial.
     pub(super) fn reporting(&self) -> Reporting {
         match self {
-            Self::PathAmbiguous(_)
+            Self::Question(_)
+            | Self::PathAmbiguous(_)
             | Self::HeaderAmbiguous(_)
             | Self::HeadTooLarge(_)
             | Self::BodyTooLarge { .. }

@@ -96,6 +96,9 @@ pub enum FormFault {
     /// RFC 6749 section 2.3.1: parameters that count belong in the body.
     #[error("a parameter that belongs in the body is in the URL")]
     InUrl,
+    /// A data plane asks about a request for a token, and its form is what would be judged.
+    #[error("requests for tokens are not answered for data planes, which show no forms")]
+    NotShown,
     /// The places that name the client disagree.
     #[error("the request names more than one client")]
     SeveralClients,

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
-use super::{HeldScopes, Outcome, Seen};
+use super::{AskedBy, HeldScopes, Outcome, Seen};
 use crate::policy::{AccountSource, Reason};
 
 /// Appends the outcome's line to `line`, with its final newline.
@@ -32,9 +32,17 @@ pub(crate) fn append(outcome: &Outcome<'_>, line: &mut Vec<u8>) {
     optional(",\"ended\":", outcome.ended.map(Reason::as_str), line);
     number(",\"microseconds\":", microseconds(outcome.decision_time), line);
     number(",\"duration_microseconds\":", microseconds(outcome.request_time), line);
+    asked_by(outcome.asked_by, line);
     seen(&outcome.seen, line);
     optional(",\"rate_limit\":", outcome.rate_limit, line);
     line.extend_from_slice(b"}\n");
+}
+
+fn asked_by(asked_by: Option<AskedBy>, line: &mut Vec<u8>) {
+    let Some(AskedBy { plane, peer }) = asked_by else { return line.extend_from_slice(b",\"asked_by\":null") };
+    text(",\"asked_by\":{\"as\":", plane, line);
+    optional(",\"peer\":", peer.map(|peer| peer.to_string()).as_deref(), line);
+    line.push(b'}');
 }
 
 /// What it takes to judge the request again.
@@ -72,7 +80,8 @@ fn seen(seen: &Seen<'_>, line: &mut Vec<u8>) {
 pub(crate) fn decision(reason: Reason) -> &'static str {
     match reason {
         Reason::Preflight | Reason::Public | Reason::Granted | Reason::Reported => "allow",
-        Reason::HeadTooLarge
+        Reason::QuestionRejected
+        | Reason::HeadTooLarge
         | Reason::PathAmbiguous
         | Reason::HeaderAmbiguous
         | Reason::OriginRejected
@@ -277,7 +286,7 @@ mod tests {
                 r#""client":"acme-integration","subject":"s-1","account":"acme","#,
                 r#""scopes":["orders.read","orders.write"],"granted_by":"orders.read","#,
                 r#""service":"GET /orders/{account}/**","method":"GET","path":"/orders/acme/1","#,
-                r#""status":200,"upstream_error":null,"ended":null,"microseconds":2,"duration_microseconds":4321,"#,
+                r#""status":200,"upstream_error":null,"ended":null,"microseconds":2,"duration_microseconds":4321,"asked_by":null,"#,
                 r#""api":"orders","account_sources":[],"injected":false,"host":"api.example","browser":false,"#,
                 r#""token_scopes":[],"token_accounts":[],"certificate":null,"rate_limit":null}"#,
                 "\n"

@@ -51,6 +51,7 @@ pub struct Metrics {
     audit_dropped: IntCounter,
     connections: IntGauge,
     connections_ended: [IntCounter; 5],
+    authorizer_strangers: IntCounter,
     upstreams: UpstreamMetrics,
     panics: IntCounter,
     rates: RateBook,
@@ -89,6 +90,7 @@ const DEPRECATED_USES: &str = "Requests that a deprecated scope let through.";
 const AUDIT_DROPPED: &str = "Audit lines lost because the queue was full or they could not be written.";
 const CONNECTIONS: &str = "Connections of clients that are open.";
 const CONNECTIONS_ENDED: &str = "Connections that ended before a request of theirs was judged, by why.";
+const AUTHORIZER_STRANGERS: &str = "Questions to authorizers from addresses that may not ask.";
 const PANICS: &str = "Faults of the program that ended what a thread or task was doing.";
 const BUILD: &str = "Always 1; the labels are the version that runs and the commit it was built from.";
 
@@ -130,6 +132,7 @@ impl Metrics {
             audit_dropped: register.counter("audit_dropped_total", AUDIT_DROPPED)?,
             connections: register.number("connections", CONNECTIONS)?,
             connections_ended: ConnectionEnd::ALL.map(|end| ended.with_label_values(&[end.as_str()])),
+            authorizer_strangers: register.counter("authorizer_peers_refused_total", AUTHORIZER_STRANGERS)?,
             upstreams: UpstreamMetrics::new(&register)?,
             panics: register.counter("panics_total", PANICS)?,
             rates: RateBook::new(&register)?,
@@ -226,6 +229,11 @@ impl Metrics {
     /// The upstream is in no policy any more.
     pub fn upstream_forgotten(&self, name: &str) {
         self.upstreams.forget(name);
+    }
+
+    /// Somebody asked an authorizer who may not.
+    pub fn authorizer_stranger(&self) {
+        self.authorizer_strangers.inc();
     }
 
     /// A fault of the program has ended what a thread or task was doing.

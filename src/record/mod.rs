@@ -37,7 +37,7 @@ pub use fleet::{SharedFault, SharedSeries};
 pub use labels::Labels;
 pub(crate) use line::decision;
 pub use metrics::{Metrics, MetricsUnmade};
-pub use outcome::{HeldScopes, Outcome, Seen, record};
+pub use outcome::{AskedBy, HeldScopes, Outcome, Seen, record};
 pub use panics::count_panics;
 pub use rates::LimitSeries;
 pub use read::{AuditLine, NoAuditLine, PresentedCertificate};

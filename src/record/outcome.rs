@@ -1,6 +1,7 @@
 //! What became of one request.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use super::{AuditSink, Labels};
@@ -57,8 +58,19 @@ pub struct Outcome<'a> {
     pub decision_time: Duration,
     /// From the request's head to the end of the answer.
     pub request_time: Duration,
+    /// Which data plane asked, where one did.
+    pub asked_by: Option<AskedBy>,
     /// What the decision looked at besides, so that another policy can judge the request again.
     pub seen: Seen<'a>,
+}
+
+/// A data plane that asked about a request of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AskedBy {
+    /// Its kind, as the file has it.
+    pub plane: &'static str,
+    /// Its address.
+    pub peer: Option<IpAddr>,
 }
 
 /// What a decision looks at beside what else is told of it.
@@ -178,6 +190,7 @@ pub(super) mod tests {
             upstream_error: None,
             decision_time: Duration::from_nanos(2_900),
             request_time: Duration::from_micros(4_321),
+            asked_by: None,
             seen: Seen { api: Some("orders"), host: Some("api.example"), ..Seen::default() },
         }
     }

@@ -215,7 +215,7 @@ impl<'l> Shown<'l> {
 
 /// Whether what is refused so may stand in what is not recorded.
 fn is_of_more_than_recorded(reason: Reason) -> bool {
-    matches!(reason, Reason::PathAmbiguous | Reason::HeaderAmbiguous | Reason::HeadTooLarge)
+    matches!(reason, Reason::QuestionRejected | Reason::PathAmbiguous | Reason::HeaderAmbiguous | Reason::HeadTooLarge)
 }
 
 fn untold(unjudged: Unjudged) -> &'static str {
@@ -245,7 +245,8 @@ fn refused_token(reason: Reason) -> Option<Denial> {
         Reason::BindingMismatch => TokenFault::BindingMismatch,
         Reason::IssuerUnavailable => return Some(Denial::IssuerUnavailable),
         Reason::SharedStateUnavailable => return Some(Denial::SharedStateUnavailable),
-        Reason::HeadTooLarge
+        Reason::QuestionRejected
+        | Reason::HeadTooLarge
         | Reason::PathAmbiguous
         | Reason::HeaderAmbiguous
         | Reason::OriginRejected

@@ -73,6 +73,14 @@ pub fn certificate_from_pem(text: &str) -> Result<Certificate, InvalidCertificat
     certificate_from_der(&block.ok_or(InvalidCertificate::Pem)??.der)
 }
 
+/// The first certificate of a percent-encoded PEM text, as Envoy tells of what its own client has shown.
+///
+/// # Errors
+/// [`InvalidCertificate::Pem`] if there is none that can be read.
+pub fn certificate_from_encoded_pem(text: &str) -> Result<Certificate, InvalidCertificate> {
+    forwarded::first_in_pem(text).ok_or(InvalidCertificate::Pem)
+}
+
 /// The certificate that a trusted proxy's headers name: RFC 9440's `Client-Cert`, or Envoy's
 /// `X-Forwarded-Client-Cert`; `None` if neither is there.
 ///

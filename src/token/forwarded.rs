@@ -97,7 +97,7 @@ fn value(text: &str) -> Option<(String, &str)> {
 }
 
 /// The first certificate of a percent-encoded PEM text.
-fn first_in_pem(encoded: &str) -> Option<Certificate> {
+pub(super) fn first_in_pem(encoded: &str) -> Option<Certificate> {
     let text = percent_decoded(encoded)?;
     let block = pem::blocks(&text).next()?.ok()?;
     (block.label == "CERTIFICATE").then(|| certificate_from_der(&block.der).ok()).flatten()

@@ -38,7 +38,10 @@ mod token_form;
 pub use basic::{Basic, basic_credentials};
 pub use bearer::{Credential, LONGEST_TOKEN, Scheme, credential};
 pub use binding::check_binding;
-pub use certificate::{InvalidCertificate, certificate_from_der, certificate_from_header, certificate_from_pem};
+pub use certificate::{
+    InvalidCertificate, certificate_from_der, certificate_from_encoded_pem, certificate_from_header,
+    certificate_from_pem,
+};
 pub use claims::check_times;
 pub use client_key::{Assertion, AssertionAlgorithm, ClientKey, InvalidClientKey, Unsigned};
 pub use dpop::{Proof, ProofRequest};

@@ -190,7 +190,7 @@ fn judge(policy: &Policy, line: &AuditLine<'_>) -> Result<Judged, Unjudged> {
     if matches!(&*line.reason, "path_ambiguous" | "header_ambiguous") {
         return Err(Unjudged::Ambiguous);
     }
-    if matches!(&*line.reason, "form_rejected" | "origin_rejected")
+    if matches!(&*line.reason, "form_rejected" | "origin_rejected" | "question_rejected")
         || line.is_allowed() && line.service.is_none() && line.reported.is_none()
     {
         return Err(Unjudged::NotForApi);

@@ -108,6 +108,7 @@ impl Facts<'_> {
 
     fn refused(&self, denial: &Denial) -> String {
         match denial {
+            Denial::Question(fault) => fault.to_string(),
             Denial::PathAmbiguous(fault) => {
                 format!("{fault}, and servers read such targets in different ways")
             }
@@ -185,7 +186,8 @@ impl Facts<'_> {
             }
             Denial::AccountAmbiguous { .. } => format!("the request names different accounts: {}", quoted(&named)),
             Denial::AccountForbidden { .. } => self.forbidden(&named),
-            Denial::PathAmbiguous(_)
+            Denial::Question(_)
+            | Denial::PathAmbiguous(_)
             | Denial::HeaderAmbiguous(_)
             | Denial::HeadTooLarge(_)
             | Denial::BodyTooLarge { .. }
@@ -217,9 +219,7 @@ impl Facts<'_> {
         match &*own {
             [] => format!("the request names the account {named}, and the caller has none of its own"),
             [one] => format!("the request names the account {named}, and the caller's own is `{one}`"),
-            several => {
-                format!("the request names the account {named}, and the caller's own are {}", quoted(several))
-            }
+            several => format!("the request names the account {named}, and the caller's own are {}", quoted(several)),
         }
     }
 

@@ -4,7 +4,7 @@
 
 mod cases;
 mod claims;
-mod proofs;
+pub(crate) mod proofs;
 
 use scopegate::policy::Reason;
 use serde_json::{Value, json};

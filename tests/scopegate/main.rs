@@ -21,6 +21,8 @@ mod allocations;
 mod attacks_http;
 mod attacks_tokens;
 mod authority;
+mod authorizer;
+mod authorizer_grpc;
 mod bad_input;
 mod balancer;
 mod bound;

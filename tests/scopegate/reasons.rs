@@ -81,8 +81,10 @@ fn each_reason_has_its_status_challenge_and_body_and_reaches_no_upstream() {
     }
     assert_eq!(gateway.upstream.count(), 0, "a refused request was forwarded");
     // A form is answered as RFC 6749 section 5.2 has it, which `revoking` shows; `bounds` shows the last but `rate_limited`,
-    // which `limiting` does; `fleet` shows `shared_state_unavailable`, `cors` what preflights get.
+    // which `limiting` does; `fleet` shows `shared_state_unavailable`, `cors` what preflights get, and
+    // `authorizer` what becomes of questions.
     let others = [
+        Reason::QuestionRejected,
         Reason::Public,
         Reason::Granted,
         Reason::Reported,

@@ -59,7 +59,8 @@ fn refused(denial: &Denial) -> Refusal {
     match denial {
         Denial::IssuerUnavailable | Denial::SharedStateUnavailable => Refusal::unavailable(),
         Denial::Token(fault) => Refusal::unauthorized(denial.reason().as_str(), &fault.to_string(), true),
-        Denial::PathAmbiguous(_)
+        Denial::Question(_)
+        | Denial::PathAmbiguous(_)
         | Denial::HeaderAmbiguous(_)
         | Denial::HeadTooLarge(_)
         | Denial::BodyTooLarge { .. }

@@ -41,6 +41,12 @@ pub(super) fn have_scopes(list: &List<document::Api>) -> bool {
     entries.iter().any(|entry| matches!(entry, Entry::Given(api) if has_scopes(api)))
 }
 
+/// Whether some api bounds the bodies of its requests.
+pub(super) fn bound_bodies(list: &List<document::Api>) -> bool {
+    let Entry::Given(entries) = list else { return false };
+    entries.iter().any(|entry| matches!(entry, Entry::Given(api) if api.body_bytes.is_there()))
+}
+
 pub(super) fn apis(list: List<document::Api>, at: At<'_>, context: Context<'_>, findings: &mut Findings) -> Apis {
     let mut apis = Apis {
         specs: Vec::new(),

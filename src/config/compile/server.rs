@@ -7,11 +7,11 @@ use ipnet::IpNet;
 
 use super::issuers::Issuers;
 use super::take::{Firsts, Wrong, at_least_one, checked, items, optional, parsed, required};
-use super::{access, tls, values};
+use super::{access, authorize, tls, values};
 use crate::config::document;
 use crate::config::entry::{Entry, List};
 use crate::config::finding::{At, Findings};
-use crate::config::{Admin, Listener};
+use crate::config::{Admin, Listener, Plane};
 
 /// More than any machine has cores for.
 pub(in crate::config) const MOST_THREADS: u64 = 1024;
@@ -30,6 +30,8 @@ pub(super) struct Known<'a> {
     pub(super) directory: &'a Path,
     /// The issuers of the file, as far as they could be read.
     pub(super) issuers: &'a Issuers,
+    /// Whether some api bounds bodies.
+    pub(super) bounds_bodies: bool,
 }
 
 pub(super) fn check_version(entry: Entry<u64>, at: At<'_>, findings: &mut Findings) {
@@ -71,7 +73,7 @@ pub(super) fn addresses(
     let mut list = Vec::new();
     for (place, document) in at_least_one(listeners, at, "write `listeners: [{ address: 0.0.0.0:8080 }]`", findings) {
         let here = at.nth(place);
-        if let Some(listener) = listener(document, here, directory, findings) {
+        if let Some(listener) = listener(document, here, known, findings) {
             note(listener.address, here.key("address"), findings);
             list.push(listener);
         }
@@ -90,13 +92,16 @@ pub(super) fn addresses(
     Addresses { listeners: list, admin }
 }
 
-fn listener(document: document::Listener, at: At<'_>, directory: &Path, findings: &mut Findings) -> Option<Listener> {
+fn listener(document: document::Listener, at: At<'_>, known: Known<'_>, findings: &mut Findings) -> Option<Listener> {
     let here = at.key("address");
     let text = required(document.address, here, "write `address: 0.0.0.0:8080`", findings);
     let address = parsed(text, here, findings, values::socket_address);
     let http2 = optional(document.http2, at.key("http2"), findings).unwrap_or(false);
-    let tls = tls::tls(document.tls, at.key("tls"), directory, findings);
-    Some(Listener { address: address?, http2, tls })
+    let tls = tls::tls(document.tls, at.key("tls"), known.directory, findings);
+    let authorizer = authorize::authorizer(document.authorize, known.bounds_bodies, at.key("authorize"), findings);
+    // gRPC is spoken over nothing else.
+    let http2 = http2 || authorizer.as_ref().is_some_and(|authorizer| authorizer.plane == Plane::EnvoyGrpc);
+    Some(Listener { address: address?, http2, tls, authorizer })
 }
 
 /// Whether a reload that drops a scope in use is refused.

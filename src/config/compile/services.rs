@@ -85,6 +85,7 @@ fn path_remedy(fault: PathFault) -> &'static str {
         PathFault::MatrixParameter => "remove the `;` and what is after it",
         PathFault::Fragment => "remove the `#` and what is after it",
         PathFault::EncodedQuestionMark => "remove the `%3F`",
+        PathFault::Respelled => "write these characters as themselves",
         PathFault::IllegalCharacter => "write it percent-encoded",
     }
 }

@@ -9,10 +9,10 @@ use jsonwebtoken::Algorithm;
 use crate::config::entry::Entry;
 use crate::config::finding::Findings;
 use crate::config::{
-    Access, Admin, Audit, Balance, ClientAuthentication, ClientCertificates, ClientIdentity, Ejection, FollowParents,
-    HealthCheck, Http2Limits, IdentityHeaders, Introspection, Issuer, KeySource, Limits, Listener, ListenerTls,
-    ResourceMetadata, Retries, RevocationList, Sampling, ServerAddress, Settings, Share, TokenEndpoint, Tracing,
-    Transport, Upstream, UpstreamServer, UpstreamTls, reading, yaml,
+    Access, Admin, Audit, Authorizer, Balance, ClientAuthentication, ClientCertificates, ClientIdentity, Ejection,
+    FollowParents, HealthCheck, Http2Limits, IdentityHeaders, Introspection, Issuer, KeySource, Limits, Listener,
+    ListenerTls, Plane, ResourceMetadata, Retries, RevocationList, Sampling, ServerAddress, Settings, Share,
+    TokenEndpoint, Tracing, Transport, Upstream, UpstreamServer, UpstreamTls, reading, yaml,
 };
 use crate::policy::{
     Account, AccountSource, AccountWhenAbsent, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, Marks,
@@ -109,10 +109,7 @@ fn the_settings_are_what_the_file_says() {
     let (_, settings) = complete();
     let expected = Settings {
         threads: 2,
-        listeners: vec![
-            Listener { address: "0.0.0.0:8080".parse().unwrap(), http2: false, tls: None },
-            Listener { address: "[::1]:8081".parse().unwrap(), http2: true, tls: Some(tls()) },
-        ],
+        listeners: listeners(),
         admin: Some(Admin { address: "127.0.0.1:9901".parse().unwrap(), revocations_token_file: None, access: None }),
         upstreams: upstreams(),
         issuers: vec![login(), legacy()],
@@ -163,6 +160,27 @@ fn limits() -> Limits {
 }
 
 const BOUNDS: TokenBounds = TokenBounds { scopes: 200, depth: 8 };
+
+fn listeners() -> Vec<Listener> {
+    vec![
+        Listener { address: "0.0.0.0:8080".parse().unwrap(), http2: false, tls: None, authorizer: None },
+        Listener {
+            address: "[::1]:8081".parse().unwrap(),
+            http2: true,
+            tls: Some(tls()),
+            authorizer: Some(authorizer()),
+        },
+    ]
+}
+
+fn authorizer() -> Authorizer {
+    Authorizer {
+        plane: Plane::Nginx,
+        peers: vec!["127.0.0.1/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()],
+        applies_account: true,
+        applies_target: false,
+    }
+}
 
 fn tls() -> ListenerTls {
     ListenerTls {

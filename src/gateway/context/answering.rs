@@ -41,6 +41,11 @@ impl Context {
         if grpc::is_grpc(session.req_header()) {
             answer = grpc::say(answer, self.found.reason, self.failure);
         }
+        self.give(session, answer).await;
+    }
+
+    /// Gives an answer as it is.
+    pub(super) async fn give(&mut self, session: &mut Session, answer: Answer) {
         let has_body = session.req_header().method != Method::HEAD && !answer.is_trailers_only();
         // Who does not take the answer has gone: there is nobody to tell.
         if let Ok(head) = answer.head()
@@ -118,7 +123,7 @@ async fn write_head(session: &mut Session, head: ResponseHeader, whole: bool) ->
     }
 }
 
-fn shared(request: &RequestHeader) -> Shared<'_> {
+pub(super) fn shared(request: &RequestHeader) -> Shared<'_> {
     Shared { method: &request.method, target: request.raw_path(), headers: &request.headers }
 }
 

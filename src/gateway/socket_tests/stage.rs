@@ -113,7 +113,12 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
     };
     let settings = Settings {
         threads: 2,
-        listeners: vec![Listener { address: "127.0.0.1:0".parse().unwrap(), http2: false, tls: None }],
+        listeners: vec![Listener {
+            address: "127.0.0.1:0".parse().unwrap(),
+            http2: false,
+            tls: None,
+            authorizer: None,
+        }],
         admin: None,
         upstreams: vec![upstream],
         issuers: vec![],

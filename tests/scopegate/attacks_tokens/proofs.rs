@@ -10,7 +10,7 @@ use super::{claims, header};
 use crate::harness::{Gateway, Signer, now};
 use crate::signer::encode;
 
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 resource_metadata: { resource: http://api.example.com }
 apis:
   - name: data
@@ -23,14 +23,14 @@ apis:
 "#;
 
 /// Who holds a key and a token that is bound to it.
-struct Holder {
+pub(crate) struct Holder {
     key: Signer,
-    token: String,
+    pub(crate) token: String,
     proofs: Cell<u32>,
 }
 
 impl Holder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = Signer::new();
         let jwk = jwk(&key);
         let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, jwk["x"], jwk["y"]);
@@ -40,7 +40,7 @@ impl Holder {
     }
 
     /// A good proof for `GET /data/acme/x`, with these members put over its own; `null` takes one away.
-    fn proof(&self, over_header: &Value, over: &Value) -> String {
+    pub(crate) fn proof(&self, over_header: &Value, over: &Value) -> String {
         self.proofs.set(self.proofs.get() + 1);
         let mut head = json!({ "alg": "ES256", "typ": "dpop+jwt", "jwk": jwk(&self.key) });
         let mut payload = json!({

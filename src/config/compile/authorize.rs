@@ -1,0 +1,69 @@
+//! `listeners[].authorize`: which data plane asks there, and what it can be told to do.
+
+use super::take::{at_least_one, items, optional, parsed, required};
+use super::values;
+use crate::config::document::authorize::{Applies, Authorize, Plane as Kind};
+use crate::config::entry::Entry;
+use crate::config::finding::{At, Finding, Findings};
+use crate::config::{Authorizer, Plane};
+
+/// `None` if the listener has none; `bounds_bodies`: whether some api does.
+pub(super) fn authorizer(
+    entry: Entry<Authorize>,
+    bounds_bodies: bool,
+    at: At<'_>,
+    findings: &mut Findings,
+) -> Option<Authorizer> {
+    let document = optional(entry, at, findings)?;
+    let help = "write who asks: `nginx`, `traefik`, `caddy`, `envoy_http` or `envoy_grpc`";
+    let plane = required(document.r#as, at.key("as"), help, findings).map(|kind| match kind {
+        Kind::Nginx => Plane::Nginx,
+        Kind::Traefik => Plane::Traefik,
+        Kind::Caddy => Plane::Caddy,
+        Kind::EnvoyHttp => Plane::EnvoyHttp,
+        Kind::EnvoyGrpc => Plane::EnvoyGrpc,
+    });
+    let here = at.key("peers");
+    let help = "write the addresses of the data plane, such as `peers: [127.0.0.1]`";
+    let peers = at_least_one(document.peers, here, help, findings).into_iter();
+    let peers: Vec<_> =
+        peers.filter_map(|(place, text)| parsed(Some(text), here.nth(place), findings, values::network)).collect();
+    let here = at.key("applies");
+    let mut listed = Vec::new();
+    for (place, one) in items(document.applies, here, findings) {
+        if let Some((message, help)) = plane.and_then(|plane| cannot(plane, one)) {
+            findings.add(Finding::new(here.nth(place), message).help(help));
+        }
+        listed.push(one);
+    }
+    if bounds_bodies && !listed.contains(&Applies::BodyBytes) {
+        let finding = Finding::new(at, "bodies do not come here, and an api has `body_bytes`");
+        let help = "have the data plane bound them and write `applies: [body_bytes]`, or remove `body_bytes`";
+        findings.add(finding.help(help));
+    }
+    let plane = plane?;
+    let always = plane == Plane::EnvoyGrpc;
+    Some(Authorizer {
+        plane,
+        peers,
+        applies_account: always || listed.contains(&Applies::Account),
+        applies_target: always || listed.contains(&Applies::Target),
+    })
+}
+
+/// Why a data plane cannot do what it would be told.
+fn cannot(plane: Plane, what: Applies) -> Option<(&'static str, &'static str)> {
+    match (plane, what) {
+        (Plane::Traefik | Plane::Caddy | Plane::EnvoyHttp, Applies::Target) => {
+            Some(("this data plane forwards the target that came", "remove `target`"))
+        }
+        (Plane::Traefik, Applies::Account) => {
+            let message = "this data plane takes off headers that its client names in `Connection`";
+            Some((message, "remove `account`"))
+        }
+        (
+            Plane::Nginx | Plane::Traefik | Plane::Caddy | Plane::EnvoyHttp | Plane::EnvoyGrpc,
+            Applies::Account | Applies::Target | Applies::BodyBytes,
+        ) => None,
+    }
+}

@@ -1,0 +1,176 @@
+//! The data planes: each started with the files of `deploy/`, which have addresses of the test's written into them.
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::harness::{Connection, Gateway, Response, connect, free_address, wait_for};
+use crate::reasons::Request;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Nginx,
+    EnvoyHttp,
+    EnvoyGrpc,
+    Caddy,
+}
+
+/// A gateway, and planes that ask it and forward to its upstream.
+pub(crate) struct Stage {
+    pub(crate) planes: Vec<Plane>,
+    pub(crate) gateway: Gateway,
+}
+
+/// A data plane at an address of its own.
+pub(crate) struct Plane {
+    pub(crate) kind: Kind,
+    pub(crate) address: SocketAddr,
+    child: Child,
+    /// Kept, since its drop removes it.
+    _folder: TempDir,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Nginx, Self::EnvoyHttp, Self::EnvoyGrpc, Self::Caddy];
+
+    /// As `gateway.yaml` has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::EnvoyHttp => "envoy_http",
+            Self::EnvoyGrpc => "envoy_grpc",
+            Self::Caddy => "caddy",
+        }
+    }
+
+    /// What the files of `deploy/` say that the listener's keys are.
+    fn applies(self) -> &'static str {
+        match self {
+            Self::Nginx => ", applies: [account, target]",
+            Self::EnvoyHttp | Self::Caddy => ", applies: [account]",
+            Self::EnvoyGrpc => "",
+        }
+    }
+
+    /// Its files, the one to start with first.
+    fn files(self) -> &'static [&'static str] {
+        match self {
+            Self::Nginx => &["nginx/nginx.conf", "nginx/scopegate_clean.conf"],
+            Self::EnvoyHttp => &["envoy/http.yaml"],
+            Self::EnvoyGrpc => &["envoy/grpc.yaml"],
+            Self::Caddy => &["caddy/Caddyfile"],
+        }
+    }
+
+    fn command(self, folder: &Path, file: &Path) -> Command {
+        let envoy = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/envoy/bin/envoy");
+        let mut command = match self {
+            Self::Nginx => {
+                let mut command = Command::new("nginx");
+                command.arg("-p").arg(folder).arg("-c").arg(file).args(["-e", "stderr", "-g"]);
+                command.arg("daemon off; master_process off; pid nginx.pid;");
+                command
+            }
+            Self::EnvoyHttp | Self::EnvoyGrpc => {
+                let mut command = Command::new(envoy);
+                command.arg("-c").arg(file).args([
+                    "--concurrency",
+                    "1",
+                    "--log-level",
+                    "error",
+                    "--disable-hot-restart",
+                ]);
+                command
+            }
+            Self::Caddy => {
+                let mut command = Command::new("caddy");
+                command.arg("run").arg("--config").arg(file).args(["--adapter", "caddyfile"]);
+                command.env("HOME", folder).env("XDG_DATA_HOME", folder).env("XDG_CONFIG_HOME", folder);
+                command
+            }
+        };
+        // Debian has nginx in a folder that is on nobody's path but the system's.
+        command.env("PATH", std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin").current_dir(folder);
+        command
+    }
+}
+
+impl Stage {
+    /// `start` makes a gateway of the keys of its listener, after which others follow, and of what else its file says.
+    pub(crate) fn start(more: &str, start: impl Fn(&str, &str) -> Gateway) -> Self {
+        let authorizers = Kind::ALL.map(|kind| (kind, free_address()));
+        let mut listener = String::new();
+        for (kind, address) in authorizers {
+            let (name, applies) = (kind.name(), kind.applies());
+            listener += &format!(
+                "}}\n  - {{ address: \"{address}\", authorize: {{ as: {name}, peers: [127.0.0.1]{applies} }} "
+            );
+        }
+        let gateway = start(&listener, more);
+        let plane = |(kind, authorizer)| Plane::start(kind, authorizer, &gateway);
+        let planes = authorizers.into_iter().map(plane).collect();
+        Self { planes, gateway }
+    }
+}
+
+impl Plane {
+    fn start(kind: Kind, authorizer: SocketAddr, gateway: &Gateway) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let address = free_address();
+        let ports =
+            [("8080", address), ("9191", authorizer), ("9000", gateway.upstream.address), ("8081", gateway.address)];
+        let mut written: Vec<PathBuf> = Vec::new();
+        for file in kind.files() {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file);
+            let mut text = fs::read_to_string(&path).unwrap();
+            if written.is_empty() {
+                for (port, address) in ports {
+                    assert!(text.contains(port), "{file} has no {port}");
+                    text = text.replace(port, &format!("\0{}\0", address.port()));
+                }
+                text = text.replace('\0', "");
+            }
+            if kind == Kind::Nginx {
+                // The test's user may not write where Debian's may.
+                let temporary =
+                    "proxy_temp_path temp; fastcgi_temp_path temp; uwsgi_temp_path temp; scgi_temp_path temp;";
+                text = text.replace(
+                    "http {\n",
+                    &format!("http {{\naccess_log off; client_body_temp_path temp; {temporary}\n"),
+                );
+            }
+            let to = folder.path().join(path.file_name().unwrap());
+            fs::write(&to, text).unwrap();
+            written.push(to);
+        }
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let log = fs::File::create(folder.path().join("plane.log")).unwrap();
+        let mut command = kind.command(folder.path(), &written[0]);
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{} is missing: {error}", kind.name()));
+        wait_for(kind.name(), || {
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "{}", fs::read_to_string(folder.path().join("plane.log")).unwrap());
+            TcpStream::connect(address).ok()
+        });
+        Self { kind, address, child, _folder: folder }
+    }
+
+    /// A request on a connection of its own, of `api.example.com`.
+    pub(crate) fn send(&self, request: &Request) -> Response {
+        let mut connection = Connection::over(connect(self.address));
+        connection.write(crate::text(request).as_bytes());
+        connection.read_response().unwrap_or_else(|| panic!("{} does not answer", self.kind.name()))
+    }
+}
+
+impl Drop for Plane {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
