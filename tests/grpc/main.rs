@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "a test that meets what it does not expect fails, and that is what it is for"
 )]
 
@@ -17,7 +18,7 @@ mod harness;
 #[allow(dead_code, clippy::needless_pass_by_value, reason = "the other test binary uses all of it")]
 mod signer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
@@ -54,9 +55,6 @@ fn said(process: &Process) -> String {
 
 #[test]
 fn a_client_calls_a_server_in_every_way_and_is_refused_as_grpc_refuses() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket: PathBuf = folder.path().join("unused");
-    assert!(!socket.exists());
     let address = harness::free_address().to_string();
     let server = python("server.py", &[&address]);
     wait_for("the server", || said(&server).contains("serves ").then_some(()));
@@ -66,6 +64,7 @@ fn a_client_calls_a_server_in_every_way_and_is_refused_as_grpc_refuses() {
     let target = gateway.address.to_string();
     let mut client = python("client.py", &[&target, &token("test-all"), &token("test-other")]);
     let code = client.ended();
+    println!("{}", said(&client));
     assert_eq!(code, Some(0), "{}\n{}", said(&client), said(&server));
     // A deadline and a cancelled call reach the server.
     wait_for("the server's calls to end", || (said(&server).matches("ended").count() == 2).then_some(()));
