@@ -25,7 +25,7 @@ enum Habit {
 }
 
 async fn serve(mut stream: TcpStream, habit: Habit, asked: Arc<AtomicUsize>) {
-    let mut buffer = [0; 64 * 1024];
+    let mut buffer = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = stream.read(&mut buffer).await {
         let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
         // Signing in goes as it should.
@@ -153,7 +153,8 @@ async fn without_a_server_nobody_waits() {
 async fn more_than_may_come_at_once_ends_a_connection() {
     let (mut far, near) = tokio::io::duplex(1 << 20);
     let mut near = meter::Metered::new(near);
-    let flood = tokio::spawn(async move { while far.write_all(&[b'x'; 65_536]).await.is_ok() {} });
+    let bytes = vec![b'x'; 65_536];
+    let flood = tokio::spawn(async move { while far.write_all(&bytes).await.is_ok() {} });
     let mut read = 0;
     let mut buffer = vec![0; 65_536];
     while let Ok(some) = near.read(&mut buffer).await {
