@@ -265,7 +265,7 @@ fn rubbish(text: &'static [u8]) -> SocketAddr {
     thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
             thread::spawn(move || {
-                let mut buffer = [0; 65_536];
+                let mut buffer = vec![0; 65_536];
                 while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
                     let is_signing_in = buffer.windows(4).any(|text| text == b"PING");
                     let answer: &[u8] = if is_signing_in { b"+PONG\r\n" } else { text };

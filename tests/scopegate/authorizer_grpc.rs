@@ -22,12 +22,15 @@ fn field(tag: u64, bytes: &[u8]) -> Vec<u8> {
 
 fn varint(mut number: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    while number > 127 {
-        bytes.push((number & 127) as u8 | 128);
+    loop {
+        let low = u8::try_from(number & 127).unwrap();
         number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 128);
     }
-    bytes.push(number as u8);
-    bytes
 }
 
 /// The fields of a message, those that are numbers as their eight bytes.

@@ -1,4 +1,4 @@
-//! Exchanges that go on after their answer has begun: WebSockets and event streams, until what lets them
+//! Exchanges that go on after their answer has begun: `WebSocket`s and event streams, until what lets them
 //! through is no more.
 
 use std::io::{Read, Write};
@@ -262,7 +262,8 @@ fn events_over_http2_end_with_the_next_one() {
     let head = head("GET", "/live/acme/events", &[("authorization", &format!("Bearer {token}"))]);
     let answered = client.with(|sender| async move {
         let mut ready = sender.ready().await.unwrap();
-        ready.send_request(head, true).unwrap().0
+        let answered = ready.send_request(head, true).unwrap().0;
+        Box::pin(answered)
     });
     let mut upstream = stage.asked();
     let text =

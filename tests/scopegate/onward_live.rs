@@ -67,10 +67,8 @@ fn no_request_fails_while_the_way_to_the_servers_changes() {
                 }
             });
         }
-        let mut generation = 1;
-        for way in ways.iter().cycle().skip(1).take(2 * ways.len()) {
+        for (generation, way) in (2..).zip(ways.iter().cycle().skip(1).take(2 * ways.len())) {
             gateway.rewrite(way);
-            generation += 1;
             gateway.wait_for_policy("the next generation", |policy| policy["generation"] == generation);
             let before = answered.load(Ordering::Relaxed);
             wait_for("requests that go the new way", || (answered.load(Ordering::Relaxed) > before + 40).then_some(()));

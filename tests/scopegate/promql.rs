@@ -51,7 +51,7 @@ pub(crate) fn named(expression: &str) -> Named {
                     let Token::Word(label) = token else { continue };
                     match (tokens.next(), tokens.next()) {
                         (Some(Token::Match(operator)), Some(Token::Text(value))) => {
-                            matchers.push((label, operator, value))
+                            matchers.push((label, operator, value));
                         }
                         other => panic!("no matcher: {other:?} in {expression}"),
                     }
