@@ -153,12 +153,7 @@ async fn without_a_server_nobody_waits() {
 async fn more_than_may_come_at_once_ends_a_connection() {
     let (mut far, near) = tokio::io::duplex(1 << 20);
     let mut near = meter::Metered::new(near);
-<<<<<<< HEAD
     let flood = tokio::spawn(async move { while far.write_all(&vec![b'x'; 65_536]).await.is_ok() {} });
-=======
-    let bytes = vec![b'x'; 65_536];
-    let flood = tokio::spawn(async move { while far.write_all(&bytes).await.is_ok() {} });
->>>>>>> rates
     let mut read = 0;
     let mut buffer = vec![0; 65_536];
     while let Ok(some) = near.read(&mut buffer).await {

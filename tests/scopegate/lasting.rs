@@ -260,16 +260,17 @@ fn events_over_http2_end_with_the_next_one() {
     let token = token(json!({ "exp": now() - 28 }));
     let client = Http2::plain(stage.gateway.address);
     let head = head("GET", "/live/acme/events", &[("authorization", &format!("Bearer {token}"))]);
+    // The answer comes later: it is what is sent by the test's own hand.
     let answered = client.with(|sender| async move {
         let mut ready = sender.ready().await.unwrap();
-        let answered = ready.send_request(head, true).unwrap().0;
-        Box::pin(answered)
+        [ready.send_request(head, true).unwrap().0]
     });
     let mut upstream = stage.asked();
     let text =
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
     upstream.write_all(text.as_bytes()).unwrap();
     let (first, end) = client.with(|_| async move {
+        let [answered] = answered;
         let mut body = answered.await.unwrap().into_body();
         let first = body.data().await.unwrap().unwrap();
         // Goes on saying something until nobody listens.
