@@ -140,7 +140,7 @@ fn is_line(name: &HeaderName, value: &HeaderValue) -> bool {
 }
 
 /// Of an audit line.
-const MEMBERS: usize = 29;
+const MEMBERS: usize = 30;
 
 /// One line, which reads back as what it was given.
 fn check_audit_line(texts: &[Cow<'_, str>]) {

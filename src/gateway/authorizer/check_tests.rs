@@ -1,3 +1,5 @@
+//! Questions in protobuf: what is read of them, and what is not.
+
 use super::*;
 use crate::policy::{PathFault, PolicySpec};
 
