@@ -68,7 +68,7 @@ fn a_client_calls_a_server_in_every_way_and_is_refused_as_grpc_refuses() {
     assert_eq!(code, Some(0), "{}\n{}", said(&client), said(&server));
     // A deadline and a cancelled call reach the server.
     wait_for("the server's calls to end", || (said(&server).matches("ended").count() == 2).then_some(()));
-    let lines = gateway.audit(20);
+    let lines = gateway.audit(16);
     let refused = lines.iter().filter(|line| line["decision"] == "deny").count();
     assert_eq!(refused, 6, "{lines:#?}");
 }

@@ -68,6 +68,15 @@ fn zeros(length: u64) -> impl Read {
     std::io::repeat(b'0').take(length)
 }
 
+/// Sets a flag when it goes, however that comes about: who waits for it must not wait for ever.
+struct Sets<'f>(&'f AtomicBool);
+
+impl Drop for Sets<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs this, and says how much larger the process became meanwhile, in KiB.
 fn growth(gateway: &Gateway, what: impl FnOnce()) -> u64 {
     let (before, ends) = (gateway.memory(), AtomicBool::new(false));
@@ -80,8 +89,10 @@ fn growth(gateway: &Gateway, what: impl FnOnce()) -> u64 {
             }
             most
         });
-        what();
-        ends.store(true, Ordering::Relaxed);
+        {
+            let _at_its_end = Sets(&ends);
+            what();
+        }
         most.join().unwrap() - before
     })
 }
@@ -112,15 +123,17 @@ async fn over_http2(address: SocketAddr, method: &str, bearer: &str) {
     let (sender, connection) = builder.handshake(stream).await.unwrap();
     tokio::spawn(connection);
     let request = http::Request::builder().method(method).uri("http://api.example.com/data");
-    let request = request.header("authorization", bearer).body(()).unwrap();
+    let length = if method == "PUT" { LENGTH } else { 0 };
+    let request = request.header("authorization", bearer).header("content-length", length).body(()).unwrap();
     let (response, mut body) = sender.ready().await.unwrap().send_request(request, method == "GET").unwrap();
     if method == "PUT" {
         let piece = Bytes::from(vec![b'0'; PIECE]);
         let mut left = LENGTH;
         while left > 0 {
-            body.reserve_capacity(PIECE);
+            let next = PIECE.min(usize::try_from(left).unwrap());
+            body.reserve_capacity(next);
             let granted = std::future::poll_fn(|context| body.poll_capacity(context)).await.unwrap().unwrap();
-            let part = piece.slice(..granted.min(PIECE));
+            let part = piece.slice(..granted.min(next));
             left -= part.len() as u64;
             body.send_data(part, left == 0).unwrap();
         }
