@@ -1,9 +1,11 @@
 //! Permitted requests as upstreams get them: `forward`, `outbound`, `hygiene` and `head` together.
 //!
-//! Whatever is asked here is written in both ways, by `outbound` and by `head`, which must agree.
+//! Whatever is asked here is written in every way, by `outbound`, by `head` and for servers of HTTP/1.1 and HTTP/2 by
+//! `onward`, which must agree.
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
+use http::uri::Scheme;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::client::http_req_header_to_wire;
 use proptest::prelude::*;
@@ -11,6 +13,7 @@ use proptest::prelude::*;
 use super::forward::Forward;
 use super::head::is_usual;
 use super::inbound::Peer;
+use super::onward::head as onward_head;
 use super::outbound::{Outbound, Sending};
 use crate::config::{Audit, IdentityHeaders, Limits, Settings};
 use crate::issuer::IdentityValues;
@@ -158,12 +161,32 @@ fn try_forwarded(asked: &Asked) -> Option<Result<RequestHeader, Denial>> {
     assert_eq!(forward.upstream(), UpstreamId(3));
     let id = HeaderValue::from_static("r-1");
     let sending = Sending { identity, peer: asked.peer, request_id: &id, traced: None };
-    let head = is_usual(&request).then(|| outbound.head(&forward, &sending, &request).unwrap());
+    let asked = is_usual(&request).then(|| request.clone());
     outbound.write(&forward, &sending, &mut request).unwrap();
-    if let Some(head) = head {
-        assert_eq!(lines(&head), lines(&as_pingora_sends(&request)));
+    if let Some(asked) = asked {
+        let expected = lines(&as_pingora_sends(&request));
+        assert_eq!(lines(&outbound.head(&forward, &sending, &asked).unwrap()), expected);
+        let write = |head: &mut RequestHeader| outbound.write(&forward, &sending, head);
+        let body = onward_head::Body { is_sent: false, has_come: false };
+        let plain = onward_head::http1(&asked, false, body, write).unwrap();
+        assert_eq!(lines(&http_req_header_to_wire(&plain).unwrap()), expected);
+        let second = onward_head::http2(&asked, Scheme::HTTP, write).unwrap();
+        // Names are in small letters there.
+        let small = |head: &[u8]| lines(&head.to_ascii_lowercase());
+        assert_eq!(small(&as_http1(&second)), small(&as_pingora_sends(&request)));
     }
     Some(Ok(request))
+}
+
+/// A request of HTTP/2, as one of HTTP/1.1 would say it.
+fn as_http1(request: &http::Request<()>) -> Vec<u8> {
+    let target = request.uri().path_and_query().unwrap().as_str();
+    let mut head = RequestHeader::build(request.method(), target.as_bytes(), None).unwrap();
+    head.append_header("Host", request.uri().authority().unwrap().as_str()).unwrap();
+    for (name, value) in request.headers() {
+        head.append_header(name, value).unwrap();
+    }
+    http_req_header_to_wire(&head).unwrap().to_vec()
 }
 
 /// What pingora makes of a usual request after it was written.

@@ -32,18 +32,18 @@ const HOP_BY_HOP: [HeaderName; 10] = [
 
 /// What of a request is not in its head.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Body {
+pub(in crate::gateway) struct Body {
     /// Whether there is one to send.
-    pub(super) is_sent: bool,
+    pub(in crate::gateway) is_sent: bool,
     /// Whether the client has sent one.
-    pub(super) has_come: bool,
+    pub(in crate::gateway) has_come: bool,
 }
 
 /// The head for a server of HTTP/1.1. `write` makes of a cleaned head what the permit lets through.
 ///
 /// # Errors
 /// If there is no way to write it.
-pub(super) fn http1(
+pub(in crate::gateway) fn http1(
     request: &RequestHeader,
     upgrades: bool,
     body: Body,
@@ -68,7 +68,7 @@ pub(super) fn http1(
 ///
 /// # Errors
 /// If there is no way to write it.
-pub(super) fn http2(
+pub(in crate::gateway) fn http2(
     request: &RequestHeader,
     scheme: Scheme,
     write: impl FnOnce(&mut RequestHeader) -> Result<()>,

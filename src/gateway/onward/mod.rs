@@ -7,7 +7,7 @@
 
 mod dial;
 mod exchange;
-mod head;
+pub(super) mod head;
 mod http1;
 mod http2;
 mod probe;
