@@ -12,6 +12,9 @@
     clippy::wildcard_enum_match_arm,
     clippy::print_stdout,
     clippy::too_many_lines,
+    clippy::similar_names,
+    clippy::format_push_string,
+    clippy::format_collect,
     reason = "a test that meets what it does not expect fails, and what it counts it prints"
 )]
 

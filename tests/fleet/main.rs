@@ -11,6 +11,7 @@
     clippy::print_stdout,
     clippy::format_push_string,
     clippy::too_many_lines,
+    clippy::similar_names,
     reason = "a test that meets what it does not expect fails, and what it measures it prints"
 )]
 

@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a test that meets what it does not expect fails, and that is what it is for"
 )]
@@ -25,7 +26,7 @@ use serde_json::json;
 
 use harness::{Gateway, Process, Signer, Upstream, wait_for};
 
-const POLICY: &str = r#"
+const POLICY: &str = r"
 identity_headers: { subject: X-Auth-Subject }
 apis:
   - name: test
@@ -40,7 +41,7 @@ apis:
           - POST /test.v1.Test/Collecting
           - POST /test.v1.Test/Echoing
       - { name: test-other, services: [POST /test.v1.Test/Other] }
-"#;
+";
 
 fn python(script: &str, arguments: &[&str]) -> Process {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
