@@ -85,7 +85,7 @@ fn made_once(kept: &OnceLock<Client>, make: impl FnOnce() -> reqwest::Result<Cli
 
 /// The files' contents are those of [`Trust`], in its order.
 fn secure(contents: &[&[u8]], has_ca: bool, pace: Pace) -> Result<Client, Unusable> {
-    let unusable = |error: reqwest::Error| Unusable::Content(super::web::chain(&error));
+    let unusable = |error: reqwest::Error| Unusable::Content(crate::record::with_causes(&error));
     let mut builder = builder(pace).https_only(true);
     let (ca, own) = contents.split_at_checked(usize::from(has_ca)).unwrap_or_default();
     if let [ca] = ca {

@@ -2,7 +2,6 @@
 //!
 //! No redirect is followed, no proxy of the environment is used, and nothing is made of a body here.
 
-use std::error::Error;
 use std::time::Duration;
 
 use http::header::{AGE, CACHE_CONTROL};
@@ -11,6 +10,7 @@ use reqwest::{Client, RequestBuilder, Response, Url};
 use thiserror::Error;
 
 use super::connections::Connections;
+use crate::record::with_causes;
 
 /// Asks providers, over connections that those share who trust and show the same.
 pub(super) struct Web {
@@ -127,20 +127,8 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 
 impl From<reqwest::Error> for WebFault {
     fn from(error: reqwest::Error) -> Self {
-        Self::Unreachable(chain(&error.without_url()).into())
+        Self::Unreachable(with_causes(&error.without_url()).into())
     }
-}
-
-/// An error with its causes.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use hashbrown::HashMap;
 use prometheus::{
     GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
-use thiserror::Error;
 
 use super::Outcome;
 use super::audit::Dropped;
@@ -21,7 +20,7 @@ use super::fleet::SharedSeries;
 use super::labels::{Names, Series};
 use super::line::decision;
 use super::rates::RateBook;
-use super::register::Register;
+use super::register::{MetricsUnmade, Register};
 use super::result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 use super::shadow::ShadowSeries;
 use super::spans::SpanSeries;
@@ -60,11 +59,6 @@ pub struct Metrics {
     usage: UsageBook,
     denials: Denials,
 }
-
-/// The registry refused a metric: two have one name, which is a mistake of this program.
-#[derive(Debug, Error)]
-#[error("the metrics cannot be registered: {0}")]
-pub struct MetricsUnmade(#[from] prometheus::Error);
 
 /// What is turned into samples only when they are asked for, and who uses which series.
 #[derive(Default)]

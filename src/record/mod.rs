@@ -4,6 +4,7 @@
 //! labels a series comes from `gateway.yaml`, never from a request.
 
 mod audit;
+mod causes;
 mod change_line;
 mod connections;
 mod denials;
@@ -30,17 +31,19 @@ mod usage;
 pub(crate) use line::append as audit_line;
 
 pub use audit::{AuditGuard, AuditSink};
+pub use causes::with_causes;
 pub use change_line::RegistryChange;
 pub use connections::{ConnectionEnd, Handshake};
 pub use denials::Denied;
 pub use fleet::{SharedFault, SharedSeries};
 pub use labels::Labels;
 pub(crate) use line::decision;
-pub use metrics::{Metrics, MetricsUnmade};
+pub use metrics::Metrics;
 pub use outcome::{AskedBy, HeldScopes, Outcome, Seen, record};
 pub use panics::count_panics;
 pub use rates::LimitSeries;
 pub use read::{AuditLine, NoAuditLine, PresentedCertificate};
+pub use register::MetricsUnmade;
 pub use result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 pub use revocation::{MeantTokens, RevocationOutcome, RevocationResult, RevokedBy};
 pub use shadow::{ShadowDifference, ShadowResult, ShadowSeries};

@@ -5,6 +5,12 @@ use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, Result,
 };
+use thiserror::Error;
+
+/// The registry refused a metric: two have one name, which is a mistake of this program.
+#[derive(Debug, Error)]
+#[error("the metrics cannot be registered: {0}")]
+pub struct MetricsUnmade(#[from] prometheus::Error);
 
 /// A registry under construction.
 pub(super) struct Register(Registry);

@@ -3,7 +3,6 @@
 //! No redirect is followed and no proxy or variable of the environment is used: what is sent, and where to,
 //! is what the file says. Nothing of its headers, which are secrets, is in any message.
 
-use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +19,7 @@ use reqwest::{Certificate, Client};
 use thiserror::Error;
 
 use crate::config::Tracing;
+use crate::record::with_causes;
 
 /// What is read of an answer, in bytes.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -105,7 +105,7 @@ impl Collector {
             }
             Ok(response)
         };
-        let unreachable = |error: reqwest::Error| Unasked::Unreachable(chain(&error.without_url()));
+        let unreachable = |error: reqwest::Error| Unasked::Unreachable(with_causes(&error.without_url()));
         tokio::time::timeout(self.timeout, exchange).await.map_err(|_| Unasked::Late)?.map_err(unreachable)
     }
 
@@ -117,7 +117,7 @@ impl Collector {
             Some((made_of, client)) if *made_of == authorities => return Ok(client.clone()),
             Some(_) | None => {}
         }
-        let unusable = |error: reqwest::Error| Unasked::Unreachable(chain(&error));
+        let unusable = |error: reqwest::Error| Unasked::Unreachable(with_causes(&error));
         let mut builder = Client::builder()
             .redirect(Policy::none())
             .no_proxy()
@@ -198,18 +198,6 @@ fn read(path: &Path) -> Result<Vec<u8>, Unasked> {
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(LONGEST_FILE as u64 + 1).read_to_end(&mut content).map_err(unreadable)?;
     if content.len() > LONGEST_FILE { Err(Unasked::TooLong(path.to_owned())) } else { Ok(content) }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
