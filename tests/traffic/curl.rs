@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::harness::PATIENCE;
-use crate::scripted::FAULTS;
-use crate::stage::{Stage, Told};
+use super::scripted::FAULTS;
+use super::stage::{Stage, Told};
+use harness::PATIENCE;
 
 /// How it comes to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,9 +86,13 @@ pub(crate) fn scripted(stage: &Stage, client: &str, speaks: Speaks) {
             let id = format!("scripted-{fault}-{method}-{client}-{number}");
             asks.push(Ask::new(method, format!("/scripted/{fault}/{id}"), Some(&stage.tokens.good)));
         }
-        if round % 3 == 0 {
+        if round.is_multiple_of(3) {
             let id = format!("scripted-late-{}-{client}-{round}", methods[round / 3 % methods.len()]);
-            asks.push(Ask::new(methods[round / 3 % methods.len()], format!("/late/late/{id}"), Some(&stage.tokens.good)));
+            asks.push(Ask::new(
+                methods[round / 3 % methods.len()],
+                format!("/late/late/{id}"),
+                Some(&stage.tokens.good),
+            ));
         }
         // More than is kept to be sent again.
         let id = format!("scripted-once-LARGE-{client}-{round}");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::stage::{Counted, Stage};
+use super::stage::{Counted, Stage};
 
 /// How many requests of a round, and how many at a time.
 const REQUESTS: usize = 60;

@@ -1,12 +1,12 @@
-//! A page in Chromium: what it fetches from another origin, its event streams and its WebSockets.
+//! A page in Chromium: what it fetches from another origin, its event streams and its `WebSocket`s.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::driver::Browser;
-use crate::harness::{Upstream, wait_for};
-use crate::stage::{Stage, Told};
+use super::stage::{Stage, Told};
+use crate::browser::driver::Browser;
+use harness::{Upstream, wait_for};
 
 /// Begins everything. It goes on until `ends` is set, and is over when there is nothing `open`.
 const SCRIPT: &str = r#"

@@ -1,13 +1,13 @@
-//! Clients in Python: gRPC's own, and one of WebSockets. Each is one process that does many things at once, and says in
+//! Clients in Python: gRPC's own, and one of `WebSocket`s. Each is one process that does many things at once, and says in
 //! lines of JSON what became of them.
 
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::{Process, wait_for};
-use crate::servers::python;
-use crate::stage::{Stage, Told};
+use super::servers::python;
+use super::stage::{Stage, Told};
+use harness::{Process, wait_for};
 
 /// A client that is at work until it is ended.
 pub(crate) struct Client {
@@ -69,7 +69,7 @@ fn is_beginning(line: &Value) -> bool {
     line.get("opened").or(line.get("begun")).is_some()
 }
 
-/// What became of each WebSocket.
+/// What became of each `WebSocket`.
 pub(crate) fn sockets(said: &[Value]) -> Vec<Told> {
     let ended = said.iter().filter(|line| !is_beginning(line));
     ended

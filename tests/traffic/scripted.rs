@@ -8,14 +8,14 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::sync::{Arc, LazyLock, Mutex, RwLock, Weak};
 use std::thread;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 
-use crate::harness::{free_address, wait_for};
-use crate::servers::{Entry, ledger, read};
+use super::servers::{Entry, ledger, read};
+use harness::{free_address, wait_for};
 
 /// What is done with a request, by the segment before its id.
 pub(crate) const FAULTS: [&str; 6] = ["plain", "once", "never", "half", "head", "busy"];
@@ -32,7 +32,7 @@ struct Inner {
     path: PathBuf,
     is_open: AtomicBool,
     /// Whether nothing is acted upon any more.
-    holds: AtomicBool,
+    holds: RwLock<bool>,
     connections: Mutex<Vec<Weak<TcpStream>>>,
 }
 
@@ -44,7 +44,7 @@ impl Scripted {
             ledger: Mutex::new(file),
             path,
             is_open: false.into(),
-            holds: false.into(),
+            holds: RwLock::default(),
             connections: Mutex::default(),
         };
         let scripted = Self { address: free_address(), name, inner: Arc::new(inner) };
@@ -55,7 +55,7 @@ impl Scripted {
     /// Takes connections.
     pub(crate) fn open(&self) {
         let listener = TcpListener::bind(self.address).unwrap();
-        self.inner.holds.store(false, Ordering::SeqCst);
+        *self.inner.holds.write().unwrap() = false;
         self.inner.is_open.store(true, Ordering::SeqCst);
         let inner = Arc::clone(&self.inner);
         thread::spawn(move || {
@@ -70,9 +70,9 @@ impl Scripted {
         });
     }
 
-    /// Acts upon nothing more.
+    /// Acts upon nothing more: what was not acted upon now never will be.
     pub(crate) fn hold(&self) {
-        self.inner.holds.store(true, Ordering::SeqCst);
+        *self.inner.holds.write().unwrap() = true;
     }
 
     /// Takes no connections, and resets those that there are.
@@ -104,8 +104,11 @@ impl Inner {
         while let Some((method, path)) = request(&mut reader) {
             let mut ends = path.rsplit('/');
             let (id, fault) = (ends.next().unwrap(), ends.next().unwrap());
+            // Whoever has the servers hold awaits what is under way.
+            let holds = self.holds.read().unwrap();
             self.note("received", id);
-            if self.holds.load(Ordering::SeqCst) {
+            if *holds {
+                drop(holds);
                 // Until it is reset.
                 let _ = reader.read_to_end(&mut Vec::new());
                 return;
@@ -121,7 +124,7 @@ impl Inner {
                     return;
                 }
                 "head" => {
-                    let _ = stream.write_all(head[..head.len() / 2].as_bytes());
+                    let _ = stream.write_all(&head.as_bytes()[..head.len() / 2]);
                     return;
                 }
                 "late" => {

@@ -21,6 +21,11 @@ def note(what, request):
     os.write(ledger, f"{what} {request.path.rsplit('/', 1)[1]}\n".encode())
 
 
+def hold():
+    holds.set()
+    print("holds", flush=True)
+
+
 async def act(request):
     note("received", request)
     await request.read()
@@ -65,7 +70,7 @@ async def serve():
     await runner.setup()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, ends.set)
-    loop.add_signal_handler(signal.SIGUSR2, holds.set)
+    loop.add_signal_handler(signal.SIGUSR2, hold)
     host, port = ADDRESS.rsplit(":", 1)
     await web.TCPSite(runner, host, int(port)).start()
     print("serves", flush=True)

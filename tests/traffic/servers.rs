@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use crate::harness::{Process, free_address, wait_for};
+use harness::{Process, free_address, wait_for};
 
 /// What is written of one request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,7 +40,8 @@ impl Mortal {
     }
 
     fn new(name: &'static str, script: &'static str, folder: &Path) -> Self {
-        let mortal = Self { address: free_address(), name, script, folder: folder.to_owned(), process: Mutex::default() };
+        let mortal =
+            Self { address: free_address(), name, script, folder: folder.to_owned(), process: Mutex::default() };
         mortal.rise();
         mortal
     }
@@ -64,6 +65,15 @@ impl Mortal {
     /// SIGKILL; it is gone when this returns.
     pub(crate) fn kill(&self) {
         drop(self.process.lock().unwrap().take().expect("it is alive"));
+    }
+
+    /// Has it act upon nothing more: what it has not acted upon now it never will.
+    pub(crate) fn hold(&self) {
+        self.signal("USR2");
+        let holds = || {
+            self.process.lock().unwrap().as_ref().is_some_and(|process| process.log.lock().unwrap().contains("holds"))
+        };
+        wait_for(self.name, || holds().then_some(()));
     }
 
     pub(crate) fn signal(&self, name: &str) {

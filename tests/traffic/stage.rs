@@ -9,81 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::json;
 
-use crate::authority::Authority;
-use crate::harness::{Gateway, Signer, Upstream, free_address, wait_for};
-use crate::scripted::Scripted;
-use crate::servers::Mortal;
-
-/// All that the policy has.
-pub(crate) const UPSTREAMS: [&str; 6] = ["items", "bulk", "scripted", "late", "grpc", "live"];
-/// How often a scripted server is asked again.
-pub(crate) const ATTEMPTS: usize = 2;
-
-const POLICY: &str = r#"
-upstreams:
-  items:
-    servers: [$ITEMS]
-    balance: $BALANCE
-    retries: { attempts: 3, budget_percent: 100 }
-    idle_timeout: 2s
-  bulk:
-    servers: [$ITEMS]
-    retries: { attempts: 3, budget_percent: 100 }
-    ejection: { failures: $FAILURES, for: 200ms }
-    idle_timeout: 2s
-  scripted:
-    servers: [$SCRIPTED]
-    retries: { attempts: 2, budget_percent: 100 }
-    idle_connections: 0
-  late:
-    servers: [$SCRIPTED]
-    retries: { attempts: 2, budget_percent: 100 }
-    first_byte_timeout: 300ms
-  grpc: { servers: [$GRPC], http2: true, retries: { attempts: 3, budget_percent: 100 }, idle_timeout: 2s }
-  live: { servers: [$LIVE], retries: { attempts: 3, budget_percent: 100 }, idle_timeout: 2s }
-apis:
-  - name: items
-    base_path: /items
-    upstream: items
-    account: { path: account }
-    cors: { origins: ["$ORIGIN"], max_age: 10m }
-    scopes:
-      - { name: items, services: ["GET,HEAD,PUT,POST,DELETE /items/{account}/things/*", "GET /items/{account}/read/*"] }
-      - { name: items-other, services: ["GET /items/{account}/other/*"] }
-      - { name: flip, services: ["GET /items/{account}/$FLIP/*"] }
-      - { name: flop, services: ["GET /items/{account}/$FLOP/*"] }
-  - name: bulk
-    base_path: /bulk
-    upstream: bulk
-    scopes:
-      - { name: bulk, services: ["GET,POST /bulk/things/*"] }
-      - { name: bulk-other, services: ["GET /bulk/other/*"] }
-  - name: scripted
-    base_path: /scripted
-    upstream: scripted
-    scopes:
-      - { name: scripted, services: ["/scripted/*/*"] }
-  - name: late
-    base_path: /late
-    upstream: late
-    scopes:
-      - { name: late, services: ["/late/*/*"] }
-  - name: live
-    base_path: /live
-    upstream: live
-    public: ["GET /live/open/*/*"]
-    cors: { origins: ["$ORIGIN"] }
-    scopes:
-      - { name: live, services: ["GET /live/scoped/*/*"] }
-      - { name: live-flip, services: ["GET /live/$FLIP/*/*"] }
-      - { name: live-flop, services: ["GET /live/$FLOP/*/*"] }
-  - name: test
-    base_path: /test.v1.Test
-    upstream: grpc
-    scopes:
-      - { name: test, services: ["POST /test.v1.Test/*"] }
-      - { name: test-other, services: ["POST /test.v1.Test/Other"] }
-"#;
+use super::policy::{POLICY, UPSTREAMS, variant};
+use super::scripted::Scripted;
+use super::servers::Mortal;
+use harness::{Gateway, Signer, Upstream, free_address, wait_for};
 
 /// What a client tells of one request.
 #[derive(Debug, Clone)]
@@ -119,7 +48,6 @@ pub(crate) struct Stage {
     pub(crate) secured: SocketAddr,
     pub(crate) items: [Mortal; 3],
     pub(crate) door: Scripted,
-    pub(crate) scripted: [Scripted; 3],
     pub(crate) grpc: [Mortal; 3],
     /// Never killed.
     pub(crate) steady: Mortal,
@@ -160,17 +88,17 @@ impl Stage {
         let listeners = format!(
             "http2: true }}\n  - {{ address: \"{secured}\", http2: true, tls: {{ certificate: server.pem, key: server.key }}"
         );
-        let authority = Authority::new("root");
-        fs::write(at.join("root.pem"), &authority.pem).unwrap();
+        let own = rcgen::generate_simple_self_signed(vec!["api.example.com".to_owned()]).unwrap();
+        fs::write(at.join("root.pem"), own.cert.pem()).unwrap();
         let gateway = Gateway::start_listening(&listeners, &variant(&policy, 1), Upstream::start(), |folder| {
-            authority.issue("server", &["api.example.com"]).write(folder);
+            fs::write(folder.join("server.pem"), own.cert.pem()).unwrap();
+            fs::write(folder.join("server.key"), own.signing_key.serialize_pem()).unwrap();
         });
         Self {
             gateway,
             secured,
             items,
             door,
-            scripted,
             grpc,
             steady,
             tokens: Tokens::new(),
@@ -241,17 +169,15 @@ impl Stage {
         fs::read_dir(format!("/proc/{}/fd", self.gateway.id())).unwrap().count()
     }
 
-    /// Awaits that nothing is left of what was under way.
-    pub(crate) fn rests(&self, files: usize) {
-        for series in UPSTREAMS {
-            let series = format!("scopegate_upstream_requests{{upstream=\"{series}\"}}");
-            assert_eq!(self.gateway.metric(&series), Some(0.0), "{series}");
+    /// Awaits that nothing is under way.
+    pub(crate) fn rests(&self) {
+        for upstream in UPSTREAMS {
+            let series = format!("scopegate_upstream_requests{{upstream=\"{upstream}\"}}");
+            wait_for(&series, || (self.gateway.metric(&series)? == 0.0).then_some(()));
         }
         wait_for("connections to end", || (self.gateway.metric("scopegate_connections")? == 0.0).then_some(()));
-        wait_for("descriptors to be given back", || (self.files() <= files).then_some(()));
     }
 
-    pub(crate) fn rounds(&self) -> HashMap<String, usize> { self.rounds.lock().unwrap().clone() }
     /// How many clients there are.
     pub(crate) fn clients(&self) -> usize {
         self.rounds.lock().unwrap().len()
@@ -276,20 +202,4 @@ impl Tokens {
             forged: sign(&Signer::new(), good, None),
         }
     }
-}
-
-/// Whether the policy of that generation grants `flip` what is asked under it.
-pub(crate) fn flips(generation: u64) -> bool {
-    generation % 2 == 1
-}
-
-/// The policy of that generation: each has other keys than the one before.
-fn variant(policy: &str, generation: u64) -> String {
-    let (flip, flop) = if flips(generation) { ("flip", "flop") } else { ("flop", "flip") };
-    let balance = if generation % 3 == 0 { "least_requests" } else { "round_robin" };
-    policy
-        .replace("$FLIP", flip)
-        .replace("$FLOP", flop)
-        .replace("$BALANCE", balance)
-        .replace("$FAILURES", &(3 + generation / 2 % 2).to_string())
 }

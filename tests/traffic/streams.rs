@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::harness::{Process, wait_for};
-use crate::stage::{Stage, Told};
+use super::stage::{Stage, Told};
+use harness::{Process, wait_for};
 
 /// A stream that is read.
 pub(crate) struct Stream {
@@ -16,7 +16,7 @@ impl Stream {
     /// Opens one, and awaits its first event.
     pub(crate) fn open(stage: &Stage, number: usize) -> Self {
         let id = format!("stream-curl-{number}");
-        let version = if number % 2 == 0 { "--http1.1" } else { "--http2-prior-knowledge" };
+        let version = if number.is_multiple_of(2) { "--http1.1" } else { "--http2-prior-knowledge" };
         let mut command = Command::new("curl");
         command
             .args(["--disable", "--silent", "--no-buffer", "--noproxy", "*", version])
