@@ -16,6 +16,8 @@
     reason = "a test that meets what it does not expect fails, and that is what it is for"
 )]
 
+use ::harness::visitor;
+
 mod agreeing;
 mod allocations;
 mod attacks_http;
@@ -84,4 +86,3 @@ mod token_endpoint;
 mod tracing;
 mod unsaid;
 mod version;
-mod visitor;
