@@ -23,7 +23,7 @@ impl Case<'_> {
             ["once", ..] => is_allowed && is_once(told, entry, line),
             ["refused", reason, ..] => !is_allowed && is_refused(told, line, reason),
             ["flip", "socket", ..] if told.status == Some(101) => {
-                is_allowed && (told.whole || line["ended"] == "scope_insufficient")
+                is_allowed && (self.is_live(told, entry) || line["ended"] == "scope_insufficient")
             }
             ["flip", ..] if flips(line["generation"].as_u64().unwrap()) => {
                 is_allowed && told.status == Some(200) && told.whole
