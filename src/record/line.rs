@@ -29,13 +29,21 @@ pub(crate) fn append(outcome: &Outcome<'_>, line: &mut Vec<u8>) {
     text(",\"path\":", outcome.path, line);
     number(",\"status\":", outcome.status.into(), line);
     optional(",\"upstream_error\":", outcome.upstream_error, line);
-    optional(",\"ended\":", outcome.ended.map(Reason::as_str), line);
     number(",\"microseconds\":", microseconds(outcome.decision_time), line);
     number(",\"duration_microseconds\":", microseconds(outcome.request_time), line);
-    asked_by(outcome.asked_by, line);
     seen(&outcome.seen, line);
-    optional(",\"rate_limit\":", outcome.rate_limit, line);
+    rarities(outcome, line);
     line.extend_from_slice(b"}\n");
+}
+
+/// What most lines have nothing to say of, written at once then.
+fn rarities(outcome: &Outcome<'_>, line: &mut Vec<u8>) {
+    let Outcome { ended: None, rate_limit: None, asked_by: None, .. } = outcome else {
+        asked_by(outcome.asked_by, line);
+        optional(",\"ended\":", outcome.ended.map(Reason::as_str), line);
+        return optional(",\"rate_limit\":", outcome.rate_limit, line);
+    };
+    line.extend_from_slice(b",\"asked_by\":null,\"ended\":null,\"rate_limit\":null");
 }
 
 fn asked_by(asked_by: Option<AskedBy>, line: &mut Vec<u8>) {
@@ -286,9 +294,9 @@ mod tests {
                 r#""client":"acme-integration","subject":"s-1","account":"acme","#,
                 r#""scopes":["orders.read","orders.write"],"granted_by":"orders.read","#,
                 r#""service":"GET /orders/{account}/**","method":"GET","path":"/orders/acme/1","#,
-                r#""status":200,"upstream_error":null,"ended":null,"microseconds":2,"duration_microseconds":4321,"asked_by":null,"#,
+                r#""status":200,"upstream_error":null,"microseconds":2,"duration_microseconds":4321,"#,
                 r#""api":"orders","account_sources":[],"injected":false,"host":"api.example","browser":false,"#,
-                r#""token_scopes":[],"token_accounts":[],"certificate":null,"rate_limit":null}"#,
+                r#""token_scopes":[],"token_accounts":[],"certificate":null,"asked_by":null,"ended":null,"rate_limit":null}"#,
                 "\n"
             )
         );

@@ -9,12 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
+use harness::{Connection, Response, free_address};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::certificates::{Authority, Certified};
-use crate::harness::{Connection, Response, free_address};
-use crate::holder::Holder;
+use super::certificates::{Authority, Certified};
+use super::holder::Holder;
 
 /// An identity provider of its own, which keeps its address, its clients and its keys from one start
 /// to the next. The clients:
