@@ -53,7 +53,14 @@ impl Known {
     pub(super) fn new(security: Option<Security>) -> Self {
         let head = HeadMeter { left: AtomicUsize::new(OFF), begun: false.into(), exceeded: false.into() };
         let authorizer = OnceLock::new();
-        Self { security, head, authorizer, is_watched: false.into(), tenure: ArcSwapOption::empty(), hurries: false.into() }
+        Self {
+            security,
+            head,
+            authorizer,
+            is_watched: false.into(),
+            tenure: ArcSwapOption::empty(),
+            hurries: false.into(),
+        }
     }
 
     /// That of the connection that a request came by.

@@ -144,7 +144,7 @@ impl Exchange<'_> {
             // Events of which it is known how long they are.
             Some(tenure) => tokio::select! {
                 biased;
-                () = tenure.ended() => Err(ended()),
+                () = tenure.ended() => ended(),
                 told = Box::pin(self.tell_body(body, rest, is_overrun)) => told,
             },
         }

@@ -162,8 +162,11 @@ impl Watched {
 }
 
 /// What an exchange comes to that has ended before its answer has.
-pub(super) fn ended() -> Box<Error> {
-    Error::new_down(ErrorType::ConnectionClosed)
+///
+/// # Errors
+/// Always.
+pub(super) fn ended<T>() -> pingora::Result<T> {
+    Err(Error::new_down(ErrorType::ConnectionClosed))
 }
 
 impl Drop for Watched {

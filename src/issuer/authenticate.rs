@@ -74,7 +74,9 @@ impl IssuerSet {
         generation: u64,
         now: Moment,
     ) -> Result<Arc<Authenticated>, Denial> {
-        let known = self.verified(Asked { token: presented.credential.token, policy, generation, now, is_request: true }).await?;
+        let known = self
+            .verified(Asked { token: presented.credential.token, policy, generation, now, is_request: true })
+            .await?;
         if let Some((proof, until)) =
             self.check_binding(presented, known.found.caller.binding, known.state.rules(), now)?
             && let Some(fleet) = &self.fleet

@@ -256,9 +256,8 @@ fn a_client_that_takes_nothing_keeps_no_more_than_a_bounded_piece_and_no_longer(
         let memory = gateway.memory();
         let token = End::Expiry.token(now() + 4 - 30);
         let bearer = format!("Bearer {token}");
-        let ask = format!(
-            "GET /live/acme/kept/flood HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: {bearer}\r\n\r\n"
-        );
+        let ask =
+            format!("GET /live/acme/kept/flood HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: {bearer}\r\n\r\n");
         let mut stream = connect(gateway.address);
         stream.write_all(ask.as_bytes()).unwrap();
         let connection = Http2::plain(gateway.address);

@@ -79,6 +79,7 @@ mod shadowing;
 mod sources;
 mod streaming;
 mod testing;
+mod tiny_frames;
 mod tls;
 mod tls_client;
 mod token_endpoint;

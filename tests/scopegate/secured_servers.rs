@@ -41,6 +41,9 @@ pub(crate) fn tls(certificate: &Issued, clients: Option<&Authority>, protocols: 
     Arc::new(configuration)
 }
 
+/// How many frames of one byte an answer of that name has.
+pub(crate) const TINY: usize = 100_000;
+
 /// What is remembered.
 #[derive(Clone)]
 struct Shared {
@@ -219,8 +222,9 @@ async fn serve_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Sh
                 stream.write_all(head.as_bytes()).await.unwrap();
                 stream.flush().await.unwrap();
                 shared.begun.fetch_add(1, Ordering::SeqCst);
-                while act == "flood" && stream.write_all(event.repeat(100).as_bytes()).await.is_ok() {
-                    shared.taken.fetch_add(event.len() * 100, Ordering::SeqCst);
+                let events = format!("384\r\n{}\r\n", "data: 1\n\n".repeat(100));
+                while act == "flood" && stream.write_all(events.as_bytes()).await.is_ok() {
+                    shared.taken.fetch_add(events.len(), Ordering::SeqCst);
                 }
                 while stream.read(&mut [0; 64]).await.is_ok_and(|length| length > 0) {}
                 shared.ended.fetch_add(1, Ordering::SeqCst);
@@ -245,7 +249,9 @@ async fn serve_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Sh
 }
 
 async fn serve_http2(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, shared: Shared) {
-    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    // However small the pieces of a request are that it lets wait.
+    let mut builder = h2::server::Builder::new();
+    let Ok(mut connection) = builder.data_frame_budget(1 << 30).handshake(stream).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
         if request.uri().path().ends_with("/goaway") {
             connection.graceful_shutdown();
@@ -278,7 +284,7 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
         shared.ended.fetch_add(1, Ordering::SeqCst);
         return;
     }
-    if let "events" | "sized" | "flood" | "call" = &*act {
+    if let "events" | "sized" | "flood" | "tiny" | "call" = &*act {
         go_on(&act, respond, &shared).await;
         return;
     }
@@ -362,6 +368,11 @@ async fn go_on(act: &str, mut respond: SendResponse<Bytes>, shared: &Shared) {
     }
     let mut send = respond.send_response(head, false).unwrap();
     write(&mut send, if act == "call" { "\0\0\0\0\x02hi" } else { "data: 1\n\n" }.into()).await;
+    if act == "tiny" {
+        for _ in 0..TINY {
+            write(&mut send, ":".into()).await;
+        }
+    }
     shared.begun.fetch_add(1, Ordering::SeqCst);
     if act == "flood" {
         let events = "data: 1\n\n".repeat(100);

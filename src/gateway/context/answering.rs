@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use http::Method;
 use http::header::EXPECT;
+use pingora::Error;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
-use pingora::Error;
 
 use super::{Context, written};
 use crate::gateway::cors::Shared;

@@ -76,7 +76,7 @@ impl<'r> Pump<'r> {
                 // Whatever it waits for, and before anything more passes.
                 Some(tenure) => tokio::select! {
                     biased;
-                    () = tenure.ended() => return Err(ended()),
+                    () = tenure.ended() => return ended(),
                     is_over = self.step(exchange) => is_over?,
                 },
             };
@@ -105,7 +105,7 @@ impl<'r> Pump<'r> {
         match event {
             // A client of another protocol that has closed its half has left.
             Event::Sent => Ok(self.session.was_upgraded() && self.is_read),
-            Event::Answered(task) => self.tell(task).await,
+            Event::Answered(task) => self.tell(task, exchange).await,
         }
     }
 
@@ -137,7 +137,7 @@ impl<'r> Pump<'r> {
     }
 
     /// Tells so much of the answer; whether that was the end.
-    async fn tell(&mut self, task: HttpTask) -> Result<bool> {
+    async fn tell(&mut self, task: HttpTask, exchange: &mut Exchange) -> Result<bool> {
         if let Some(known) = Known::of(self.session.digest()) {
             // Where the client is not listened to meanwhile, nothing else has it sent.
             known.hurry(self.held.is_some() || !self.listens);
@@ -155,7 +155,11 @@ impl<'r> Pump<'r> {
             task @ (HttpTask::Body(..) | HttpTask::UpgradedBody(..)) if is_empty(&task) => return Ok(false),
             task @ (HttpTask::Body(..) | HttpTask::UpgradedBody(..) | HttpTask::Trailer(_) | HttpTask::Done) => task,
         };
-        let told = self.session.downstream_session.response_duplex_vec(vec![task]).await;
+        let told = tokio::select! {
+            biased;
+            told = self.session.downstream_session.response_duplex_vec(vec![task]) => told,
+            never = exchange.read_ahead() => match never {},
+        };
         let is_end = told.map_err(Error::into_down)?;
         if !self.upgraded.load(Ordering::Relaxed) && self.session.was_upgraded() {
             self.upgraded.store(true, Ordering::Relaxed);
