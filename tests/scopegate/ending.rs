@@ -250,6 +250,54 @@ fn what_waits_for_a_server_of_http2_ends_with_what_let_it_through() {
 }
 
 #[test]
+fn what_passes_all_the_time_is_cut_and_never_ends_as_if_it_were_whole() {
+    for (server, keys) in [(Server::plain(), ""), (Server::http2(None), "http2: true")] {
+        let gateway = before(&server, keys);
+        let token = End::Revocation.token(0);
+        let clients = [Client::Http1("GET"), Client::Http1("POST"), Client::Http2];
+        let started = clients.map(|client| begin(gateway.address, client, "flood", End::Revocation, token.clone()));
+        wait_for("all to have begun", || (server.going_on().0 == clients.len() && server.taken() > 0).then_some(()));
+        let revoked = json!({ "iss": "https://issuer.example", "jti": End::Revocation.reason() });
+        fs::write(gateway.folder.path().join("revoked.jsonl"), format!("{revoked}\n")).unwrap();
+        for started in started {
+            let Ended { client, how, .. } = started.join().unwrap();
+            let is_right = if client == Client::Http2 { how == "reset" } else { !how.ends_with("\r\n0\r\n\r\n") };
+            assert!(is_right, "{client:?}: {}", &how[how.len().saturating_sub(40)..]);
+        }
+        wait_for("the server to hear of each", || (server.going_on().1 == clients.len()).then_some(()));
+        let lines = gateway.audit(clients.len());
+        assert!(lines.iter().all(|line| line["ended"] == "token_revoked"), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_client_that_gives_up_in_the_middle_has_it_end_at_the_server_and_is_no_ending_of_ours() {
+    for (server, keys) in [(Server::plain(), ""), (Server::http2(None), "http2: true")] {
+        let gateway = before(&server, keys);
+        let bearer = format!("Bearer {}", End::Policy.token(0));
+        let connection = Http2::plain(gateway.address);
+        for (nth, act) in ["events", "flood"].into_iter().enumerate() {
+            let request = head("GET", &format!("/live/acme/kept/{act}"), &[("authorization", &bearer)]);
+            // What is dropped is reset; the connection goes on.
+            connection.with(|sender| async move {
+                let mut ready = sender.ready().await.unwrap();
+                let (answer, _) = ready.send_request(request, true).unwrap();
+                answer.await.unwrap().into_body().data().await.unwrap().unwrap();
+            });
+            wait_for("the server to hear of it", || (server.going_on().1 == nth + 1).then_some(()));
+        }
+        let ask = format!("GET /live/acme/kept/events HTTP/1.1\r\nHost: a\r\nAuthorization: {bearer}\r\n\r\n");
+        let mut half_open = connect(gateway.address);
+        half_open.write_all(ask.as_bytes()).unwrap();
+        wait_for("it to begin", || (server.going_on().0 == 3).then_some(()));
+        // It reads on, and says nothing more: that is taken for its leave.
+        half_open.shutdown(std::net::Shutdown::Write).unwrap();
+        wait_for("the server to hear of it", || (server.going_on().1 == 3).then_some(()));
+        assert!(gateway.audit(3).iter().all(|line| line["ended"] == json!(null) && line["status"] == 200));
+    }
+}
+
+#[test]
 fn a_client_that_takes_nothing_keeps_no_more_than_a_bounded_piece_and_no_longer() {
     for (server, keys) in [(Server::plain(), ""), (Server::http2(None), "http2: true")] {
         let gateway = before(&server, keys);

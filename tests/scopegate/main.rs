@@ -84,6 +84,7 @@ mod tls;
 mod tls_client;
 mod token_endpoint;
 mod tracing;
+mod trailers;
 mod trickling;
 mod unsaid;
 mod version;

@@ -292,9 +292,11 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
         let _ = body.flow_control().release_capacity(bytes.len());
         read.extend_from_slice(&bytes);
     }
+    let trailers_sent = body.trailers().await.ok().flatten().unwrap_or_default();
     let line = format!("{} {} {}", head.method, head.uri, "HTTP/2");
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    let headers =
+        head.headers.iter().chain(&trailers_sent).map(|(name, value)| (name.to_string(), text(value))).collect();
     shared.seen.lock().unwrap().push_back(Recorded { line, headers, body: read });
     let refuses = shared.seen.lock().unwrap().iter().filter(|seen| seen.line.contains("/refuse-once")).count() == 1;
     match &*act {
