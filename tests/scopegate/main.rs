@@ -16,6 +16,8 @@
     reason = "a test that meets what it does not expect fails, and that is what it is for"
 )]
 
+use ::harness::visitor;
+
 mod agreeing;
 mod allocations;
 mod attacks_http;
@@ -88,4 +90,3 @@ mod trailers;
 mod trickling;
 mod unsaid;
 mod version;
-mod visitor;
