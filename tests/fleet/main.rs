@@ -24,6 +24,7 @@ mod harness;
 mod outage;
 mod proofs;
 mod redis;
+mod restored;
 #[path = "../scopegate/signer.rs"]
 #[allow(dead_code, clippy::needless_pass_by_value, reason = "the other test binary uses all of it")]
 mod signer;
