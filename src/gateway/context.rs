@@ -324,13 +324,16 @@ impl Context {
         if forward.form().is_none() {
             self.body = self.meter(&forward, &head.headers)?;
         }
-        if let Some(rates) = self.generation.rates.as_deref() {
-            let counting = Counting { rates, generation: &self.generation, forward: &forward, head, peer: self.peer };
-            counting.count(&mut self.found)?;
-        }
+        let (generation, peer) = (&self.generation, self.peer);
+        let rates = generation.rates.as_deref();
+        let counting = rates.map(|rates| Counting { rates, generation, forward: &forward, head, peer });
+        let counted = counting.map(|counting| counting.ask(&mut self.found)).transpose()?;
         // INVARIANT: an api's upstream is one of its generation.
         let pool = self.generation.upstreams.pool(forward.upstream()).ok_or(Denial::RouteUnknown)?;
         self.carried = Some(pool.carry().ok_or(Denial::Overloaded { api })?);
+        if let Some((counting, counted)) = counting.zip(counted) {
+            counting.count(counted, &mut self.found)?;
+        }
         self.forward = Some(forward);
         Ok(())
     }

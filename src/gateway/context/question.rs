@@ -157,7 +157,8 @@ impl Context {
         if let Some(rates) = self.generation.rates.as_deref() {
             let (generation, head) = (&self.generation, &question.head);
             let counting = Counting { rates, generation, forward: &forward, head, peer: self.peer };
-            counting.count(&mut self.found)?;
+            let counted = counting.ask(&mut self.found)?;
+            counting.count(counted, &mut self.found)?;
         }
         let (outbound, policy) = (&self.generation.outbound, &self.generation.policy);
         Edits::new(outbound, policy, &forward, &self.sending(), &question.head.headers, authorizer).map(Ok)
