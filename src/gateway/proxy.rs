@@ -105,10 +105,14 @@ impl ProxyHttp for Proxy {
         error.retry.decide_reuse(reused);
         if may_be_twice && error.retry() {
             context.outdated();
+            context.rewind_body();
             return error;
         }
-        context.broken_off(&error);
+        context.broken_off(&error, session.is_body_done());
         let retry = may_be_twice && context.failure.is_none() && Failure::is_cut_off(&error) && context.retry(session);
+        if retry {
+            context.rewind_body();
+        }
         error.set_retry(retry);
         error
     }
@@ -156,7 +160,6 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        context.answered();
         prepare(response, session, context)
     }
 
@@ -175,7 +178,10 @@ impl ProxyHttp for Proxy {
         FailToProxy { error_code, can_reuse_downstream: false }
     }
 
-    async fn logging(&self, session: &mut Session, _error: Option<&Error>, context: &mut Context) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        if error.is_none() {
+            context.served();
+        }
         context.record(session);
     }
 
