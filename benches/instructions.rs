@@ -15,9 +15,6 @@ use scopegate::policy::{ApiId, Policy, Standing, Target};
 
 mod fixture;
 mod known;
-#[path = "../tests/scopegate/signer.rs"]
-#[allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "shared with the tests")]
-mod signer;
 
 use known::Known;
 

@@ -25,9 +25,6 @@ use scopegate::token::{IssuerRules, Jwt, KeySet};
 use serde_json::{Value, json};
 
 mod known;
-#[path = "../tests/scopegate/signer.rs"]
-#[allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "shared with the tests")]
-mod signer;
 
 use known::Known;
 
@@ -78,7 +75,7 @@ impl Signing {
     fn token(&self) -> String {
         let header = json!({ "alg": self.algorithm, "typ": "at+jwt" });
         let payload = json!({
-            "iss": "https://issuer.example", "aud": "https://api.example.com", "exp": signer::now() + 3600,
+            "iss": "https://issuer.example", "aud": "https://api.example.com", "exp": harness::now() + 3600,
             "sub": "someone", "client_id": "app", "scope": "openid scope-0", "account_id": "acme",
         });
         let message = format!("{}.{}", encode(header.to_string().as_bytes()), encode(payload.to_string().as_bytes()));
@@ -100,7 +97,7 @@ apis: [{ name: one, base_path: /, upstream: one, scopes: [{ name: scope-0, servi
 }
 
 fn verify(criterion: &mut Criterion) {
-    let (rules, now) = (rules(), UnixTime(signer::now()));
+    let (rules, now) = (rules(), UnixTime(harness::now()));
     let mut group = criterion.benchmark_group("verify");
     for signing in [
         rsa("RS256", &RSA_PKCS1_SHA256),

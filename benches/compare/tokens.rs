@@ -15,11 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-#[path = "../../tests/scopegate/signer.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the tests, which use more of it")]
-mod signer;
-
-use signer::{Signer, now};
+use harness::{Signer, now};
 
 /// Longer than any comparison takes.
 const DAY: u64 = 24 * 3600;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
+use harness::Signer;
 use scopegate::config::{Settings, Source, compile};
 use scopegate::issuer::{Authenticated, IssuerSet, Issuers, Moment, Presented};
 use scopegate::policy::{ApiId, Denial, Policy, Reason, ScopeId};
@@ -13,8 +14,6 @@ use scopegate::token::{Credential, Scheme};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-
-use crate::signer::Signer;
 
 /// All that such a request asks, with the token in the cache.
 pub(crate) struct Known {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use harness::refusals::{Request, plain, send, token};
+use harness::{Gateway, Recorded, Upstream};
 use serde_json::json;
 
-use crate::harness::{Gateway, Recorded, Upstream};
-use crate::planes::{Kind, Stage};
-use crate::reasons::{Request, plain, send, token};
-use crate::seen;
+use super::planes::{Kind, Stage};
+use super::seen;
 
 const POLICY: &str = r#"
 identity_headers: { subject: X-Auth-Subject, client: X-Auth-Client, account: X-Auth-Account, scopes: X-Auth-Scopes }
@@ -196,7 +196,7 @@ fn no_connection_option_takes_off_what_was_written() {
                 "GET /header/x HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: Bearer {token}\r\nConnection: {named}\r\n\r\n"
             );
             let before = upstream.count();
-            let mut connection = crate::harness::Connection::over(crate::harness::connect(plane.address));
+            let mut connection = harness::Connection::over(harness::connect(plane.address));
             connection.write(text.as_bytes());
             let status = connection.read_response().unwrap().status;
             let shown = format!("{} {named}: {status}", plane.kind.name());

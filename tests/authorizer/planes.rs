@@ -6,10 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use harness::refusals::Request;
+use harness::{Connection, Gateway, Response, connect, free_address, wait_for};
 use tempfile::TempDir;
-
-use crate::harness::{Connection, Gateway, Response, connect, free_address, wait_for};
-use crate::reasons::Request;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -163,7 +162,7 @@ impl Plane {
     /// A request on a connection of its own, of `api.example.com`.
     pub(crate) fn send(&self, request: &Request) -> Response {
         let mut connection = Connection::over(connect(self.address));
-        connection.write(crate::text(request).as_bytes());
+        connection.write(super::text(request).as_bytes());
         connection.read_response().unwrap_or_else(|| panic!("{} does not answer", self.kind.name()))
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::driver::{Browser, Look};
+use super::driver::{Browser, Look};
 
 /// A desk and a phone, by day and by night.
 pub(crate) const LOOKS: [Look; 4] = [

@@ -1,9 +1,9 @@
 //! Pages of other origins: what a browser lets them do is what the api's `cors` says.
 
+use harness::{Gateway, Signer, Upstream};
 use serde_json::{Value, json};
 
-use crate::driver::Browser;
-use crate::harness::{Gateway, Signer, Upstream};
+use super::driver::Browser;
 
 const POLICY: &str = r#"
 apis:

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use harness::{Connection, Process, free_address, wait_for};
 use serde_json::{Value, json};
-
-use crate::harness::{Connection, Process, free_address, wait_for};
 
 /// A Chromium of its own, with a profile of its own.
 pub(crate) struct Browser {
@@ -131,7 +130,7 @@ impl Browser {
         let script =
             "return [...document.querySelectorAll(arguments[0])].some(e => e.textContent.includes(arguments[1]))";
         let says = || (self.run(script, &[css.into(), part.into()]) == true).then_some(());
-        let deadline = std::time::Instant::now() + crate::harness::PATIENCE;
+        let deadline = std::time::Instant::now() + harness::PATIENCE;
         while says().is_none() {
             let page = || self.run("return document.body.innerText", &[]);
             assert!(std::time::Instant::now() < deadline, "`{css}` never said `{part}`; the page: {}", page());

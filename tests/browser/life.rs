@@ -3,11 +3,11 @@
 
 use std::fs;
 
+use harness::{Gateway, Response, Signer, now, wait_for};
 use serde_json::json;
 
-use crate::access::{LOOKS, faults};
-use crate::driver::Browser;
-use crate::harness::{Gateway, Response, Signer, now, wait_for};
+use super::access::{LOOKS, faults};
+use super::driver::Browser;
 
 pub(crate) const POLICY: &str = r#"
 # Who may look and change.

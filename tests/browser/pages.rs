@@ -4,12 +4,12 @@
 use std::fs;
 use std::path::PathBuf;
 
+use harness::{Gateway, Signer, now};
 use serde_json::json;
 
-use crate::access::{LOOKS, faults, tab_faults};
-use crate::driver::{Browser, Look};
-use crate::harness::{Gateway, Signer, now};
-use crate::life::{POLICY, signed_in};
+use super::access::{LOOKS, faults, tab_faults};
+use super::driver::{Browser, Look};
+use super::life::{POLICY, signed_in};
 
 /// Scopes with everything that a scope can have, and texts that are long or odd.
 const MORE: &str = r#"

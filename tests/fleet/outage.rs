@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use harness::{Connection, Gateway, connect, wait_for};
 use serde_json::json;
 
-use crate::harness::{Connection, Gateway, connect, wait_for};
-use crate::redis::Redis;
-use crate::{get, is_connected, limited, policy, start, token};
+use super::redis::Redis;
+use super::{get, is_connected, limited, policy, start, token};
 
 /// How long each part takes.
 const PART: Duration = Duration::from_secs(2);
@@ -119,7 +119,7 @@ fn with_deny_what_cannot_be_told_is_refused_and_served_again_as_soon_as_it_can()
     print("while it is stopped", &away);
     assert!(away.others.len() == away.answers && away.others.iter().all(|reason| reason == "shared_state_unavailable"));
     check_no_cliff(&with, &away);
-    let public = crate::ask(&gateway, "GET", "/data/open", &[], "");
+    let public = super::ask(&gateway, "GET", "/data/open", &[], "");
     assert_eq!(public.status, 200);
     let began = Instant::now();
     redis.begin();

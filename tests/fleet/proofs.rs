@@ -1,12 +1,12 @@
 //! Proofs of possession (RFC 9449): one that was shown to one gateway is taken by no other.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use harness::{Gateway, Response, Signer, wait_for};
+use harness::{encode, now};
 use serde_json::json;
 
-use crate::harness::{Gateway, Response, Signer, wait_for};
-use crate::redis::Redis;
-use crate::signer::{encode, now};
-use crate::{ask, policy, start};
+use super::redis::Redis;
+use super::{ask, policy, start};
 
 /// A token bound to a key, and who can prove to have it.
 struct Holder {
@@ -45,7 +45,7 @@ fn a_proof_is_taken_once_by_all_together_and_in_an_outage_as_the_file_says() {
     let mut redis = Redis::start();
     let (local, deny) = (start(&policy(&redis.url(), "local", "")), start(&policy(&redis.url(), "deny", "")));
     let holder = Holder::new();
-    wait_for("both to share", || [&local, &deny].into_iter().all(crate::is_connected).then_some(()));
+    wait_for("both to share", || [&local, &deny].into_iter().all(super::is_connected).then_some(()));
     for round in 0..20 {
         let proof = holder.proof(&format!("p-{round}"));
         let (first, second) = if round % 2 == 0 { (&local, &deny) } else { (&deny, &local) };
@@ -64,7 +64,7 @@ fn a_proof_is_taken_once_by_all_together_and_in_an_outage_as_the_file_says() {
         assert!(statuses == [200, 401] || statuses == [401, 200], "{statuses:?}");
     }
     redis.end();
-    wait_for("both to notice", || (!crate::is_connected(&local) && !crate::is_connected(&deny)).then_some(()));
+    wait_for("both to notice", || (!super::is_connected(&local) && !super::is_connected(&deny)).then_some(()));
     let proof = holder.proof("away");
     assert_eq!(holder.show(&local, &proof).status, 200);
     assert_eq!(holder.show(&local, &proof).status, 401, "what it knows itself counts");

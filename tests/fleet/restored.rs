@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use harness::{connect, wait_for};
 use serde_json::json;
 
-use crate::harness::{connect, wait_for};
-use crate::redis::Redis;
-use crate::{get, is_connected, policy, revoke, start, token, until_refused};
+use super::redis::Redis;
+use super::{get, is_connected, policy, revoke, start, token, until_refused};
 
 /// Asks a server for something that has one line for an answer.
 fn tell(server: SocketAddr, command: &str) -> String {

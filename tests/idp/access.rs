@@ -1,10 +1,11 @@
 //! Tokens that are bound to nothing: what they open, whatever their form and however their client
 //! came by them.
 
-use crate::gateway::{TARGET, check, policy, start, start_on};
-use crate::harness::wait_for;
-use crate::provider::Provider;
-use crate::tokens::{JWT, OPAQUE, Wanted, parts};
+use harness::wait_for;
+
+use super::gateway::{TARGET, check, policy, start, start_on};
+use super::provider::Provider;
+use super::tokens::{JWT, OPAQUE, Wanted, parts};
 
 #[test]
 fn a_token_opens_what_its_scope_and_account_say_be_it_a_jwt_or_not() {
@@ -111,8 +112,8 @@ fn a_revoked_opaque_token_is_refused_once_the_answer_about_it_is_too_old() {
 fn a_token_on_the_list_is_refused_though_the_cache_has_it_and_the_provider_knows_nothing_of_it() {
     let provider = Provider::start();
     let text = policy(&provider) + "revocations: { file: revoked.jsonl }\n";
-    let gateway = crate::harness::Gateway::start_in(&text, |folder| {
-        std::fs::write(folder.join("secret"), crate::provider::SECRET).unwrap();
+    let gateway = harness::Gateway::start_in(&text, |folder| {
+        std::fs::write(folder.join("secret"), super::provider::SECRET).unwrap();
         std::fs::write(folder.join("revoked.jsonl"), "").unwrap();
     });
     let token = provider.token(Wanted::default());

@@ -1,11 +1,12 @@
 //! Tokens that are bound to a key or a certificate: the right one opens, and nothing else does.
 
-use crate::certificates::Certified;
-use crate::gateway::{TARGET, ask_with_proof, check, get_with_proof, policy, start, start_on, start_with_tls, url};
-use crate::harness::{Gateway, Response};
-use crate::holder::Holder;
-use crate::provider::Provider;
-use crate::tokens::{JWT, OPAQUE, Wanted};
+use harness::{Gateway, Response};
+
+use super::certificates::Certified;
+use super::gateway::{TARGET, ask_with_proof, check, get_with_proof, policy, start, start_on, start_with_tls, url};
+use super::holder::Holder;
+use super::provider::Provider;
+use super::tokens::{JWT, OPAQUE, Wanted};
 
 /// A `GET` with a bearer token through the proxy that has seen this certificate.
 fn get_with_certificate(gateway: &Gateway, token: &str, certificate: &str) -> Response {

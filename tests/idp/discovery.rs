@@ -1,10 +1,11 @@
 //! A provider of which the gateway knows nothing but its name, and to which it shows who it is in each
 //! of the ways that there are.
 
-use crate::gateway::{TARGET, check, policy};
-use crate::harness::{Gateway, Upstream};
-use crate::provider::{Provider, SECRET};
-use crate::tokens::{JWT, OPAQUE, Wanted};
+use harness::{Gateway, Upstream};
+
+use super::gateway::{TARGET, check, policy};
+use super::provider::{Provider, SECRET};
+use super::tokens::{JWT, OPAQUE, Wanted};
 
 /// The provider's policy, with keys and introspection discovered.
 fn discovering(provider: &Provider) -> String {

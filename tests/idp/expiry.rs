@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use crate::gateway::{TARGET, check, start};
-use crate::harness::wait_for;
-use crate::provider::Provider;
-use crate::signer::now;
-use crate::tokens::{JWT, OPAQUE, Wanted};
+use harness::now;
+use harness::wait_for;
+
+use super::gateway::{TARGET, check, start};
+use super::provider::Provider;
+use super::tokens::{JWT, OPAQUE, Wanted};
 
 #[test]
 fn a_token_is_refused_from_its_expiry_on_though_the_cache_has_it() {

@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use harness::encode;
+use harness::waves::{Side, measure, request};
 use serde_json::json;
 
-use crate::gateway::{TARGET, check, start};
-use crate::holder::unique;
-use crate::provider::Provider;
-use crate::signer::encode;
-use crate::tokens::Wanted;
-use crate::waves::{Side, measure, request};
+use super::gateway::{TARGET, check, start};
+use super::holder::unique;
+use super::provider::Provider;
+use super::tokens::Wanted;
 
 /// As fast as they can be sent; more come one at a time until [`WINDOW`] is over.
 const REQUESTS: usize = 1_000;

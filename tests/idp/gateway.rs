@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use crate::harness::{Gateway, Response, Upstream};
-use crate::holder::Holder;
-use crate::provider::{Provider, SECRET};
+use harness::{Gateway, Response, Upstream};
+
+use super::holder::Holder;
+use super::provider::{Provider, SECRET};
 
 /// What the gateway is asked for, where it does not matter.
 pub(crate) const TARGET: &str = "/data/acme/orders";

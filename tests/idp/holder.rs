@@ -5,9 +5,8 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use harness::{encode, now};
 use serde_json::{Value, json};
-
-use crate::signer::{encode, now};
 
 /// A P-256 key.
 pub(crate) struct Holder(EcdsaKeyPair);

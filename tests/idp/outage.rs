@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::gateway::{TARGET, check, fetches, launch, policy, start_on};
-use crate::harness::{Connection, Gateway, wait_for};
-use crate::provider::Provider;
-use crate::tokens::{OPAQUE, Wanted};
+use harness::{Connection, Gateway, wait_for};
+
+use super::gateway::{TARGET, check, fetches, launch, policy, start_on};
+use super::provider::Provider;
+use super::tokens::{OPAQUE, Wanted};
 
 #[test]
 fn a_provider_that_starts_after_the_gateway_is_noticed_within_two_seconds() {

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::gateway::{TARGET, check, start};
-use crate::harness::wait_for;
-use crate::provider::Provider;
-use crate::tokens::{Wanted, parts};
+use harness::wait_for;
+
+use super::gateway::{TARGET, check, start};
+use super::provider::Provider;
+use super::tokens::{Wanted, parts};
 
 /// How often tokens with unknown keys may set off a fetch.
 const INTERVAL: Duration = Duration::from_secs(10);

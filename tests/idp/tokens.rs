@@ -7,8 +7,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Value, json};
 
-use crate::holder::Holder;
-use crate::provider::{Provider, SECRET};
+use super::holder::Holder;
+use super::provider::{Provider, SECRET};
 
 /// A resource whose tokens are JWTs, signed with RS256.
 pub(crate) const JWT: &str = "https://api.example.com";

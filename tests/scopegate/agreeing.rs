@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, SystemTime};
 
+use ::harness::watch::{Exchange, Watch};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use scopegate::cli::explained;
 use scopegate::config::Configuration;
@@ -32,46 +33,49 @@ static GATEWAYS: LazyLock<Mutex<HashMap<SocketAddr, (PathBuf, SystemTime)>>> = L
 /// How many answers were compared.
 pub(crate) static COMPARED: AtomicUsize = AtomicUsize::new(0);
 
-/// From now on what the gateway answers is compared. The other test binaries have providers and loads of
-/// their own, which no explanation knows.
-pub(crate) fn ready(address: SocketAddr, folder: &Path) {
-    if env!("CARGO_CRATE_NAME") != "scopegate" {
-        return;
-    }
-    GATEWAYS.lock().unwrap().insert(address, (folder.to_owned(), SystemTime::now()));
+/// Who looks on while this binary's tests talk to gateways.
+struct Agreeing;
+
+/// From now on what the gateways answer is compared.
+pub(crate) fn watch() {
+    ::harness::watch::by(&Agreeing);
 }
 
-pub(crate) fn gone(address: SocketAddr) {
-    GATEWAYS.lock().unwrap().remove(&address);
+impl Watch for Agreeing {
+    fn ready(&self, address: SocketAddr, folder: &Path) {
+        GATEWAYS.lock().unwrap().insert(address, (folder.to_owned(), SystemTime::now()));
+    }
+
+    fn gone(&self, address: SocketAddr) {
+        GATEWAYS.lock().unwrap().remove(&address);
+    }
+
+    /// Of a connection to `address`, if that is a gateway's.
+    fn connected(&self, address: SocketAddr) -> Option<Box<dyn Exchange>> {
+        let is_known = GATEWAYS.lock().unwrap().contains_key(&address);
+        is_known.then(|| Box::new(Sent { address, bytes: Vec::new() }) as Box<dyn Exchange>)
+    }
 }
 
 /// What is sent on a connection and has had no answer yet.
-pub(crate) struct Sent {
+struct Sent {
     address: SocketAddr,
     bytes: Vec<u8>,
 }
 
-impl Sent {
-    /// Of a connection to `address`, if that is a gateway's.
-    pub(crate) fn to(address: SocketAddr) -> Option<Self> {
-        let is_known = GATEWAYS.lock().unwrap().contains_key(&address);
-        is_known.then(|| Self { address, bytes: Vec::new() })
-    }
-
-    pub(crate) fn write(&mut self, bytes: &[u8]) {
+impl Exchange for Sent {
+    fn sent(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Holds an answer against the explanation of the request that it is for; `false` where what comes
-    /// next cannot be told apart any more.
-    #[track_caller]
-    pub(crate) fn answered(&mut self, response: &Response) -> bool {
-        let Some(request) = Request::take(&mut self.bytes) else { return false };
-        let Some((folder, since)) = GATEWAYS.lock().unwrap().get(&self.address).cloned() else { return false };
+    /// Holds an answer against the explanation of the request that it is for.
+    fn answered(&mut self, response: &Response) -> Result<bool, String> {
+        let Some(request) = Request::take(&mut self.bytes) else { return Ok(false) };
+        let Some((folder, since)) = GATEWAYS.lock().unwrap().get(&self.address).cloned() else { return Ok(false) };
         if let Some(why) = disagreement(&folder, &request, response).filter(|_| !has_changed(&folder, since)) {
-            panic!("{} {} of {}: {why}\n{response:?}", request.method, request.target, folder.display());
+            return Err(format!("{} {} of {}: {why}", request.method, request.target, folder.display()));
         }
-        request.is_whole
+        Ok(request.is_whole)
     }
 }
 

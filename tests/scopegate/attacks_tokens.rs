@@ -10,7 +10,7 @@ use scopegate::policy::Reason;
 use serde_json::{Value, json};
 
 use crate::harness::{Gateway, Signer, now};
-use crate::signer::{encode, payload};
+use crate::harness::{encode, payload};
 
 /// Four issuers: one with asymmetric keys, another with keys of the same `kid`s, and two whose set has
 /// keys that nobody should trust beside good ones: one signs with secrets, the other does not.

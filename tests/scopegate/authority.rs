@@ -77,7 +77,7 @@ impl Issued {
 
     /// `x5t#S256` (RFC 8705 section 3.1).
     pub(crate) fn thumbprint(&self) -> String {
-        crate::signer::encode(&self.sha256())
+        crate::harness::encode(&self.sha256())
     }
 }
 

@@ -357,7 +357,7 @@ fn a_proof_is_for_the_url_that_the_plane_tells_of() {
 #[test]
 fn a_token_that_is_bound_to_a_key_stays_so() {
     let bound =
-        json!({ "scope": "data-read", "account_id": "acme", "cnf": { "jkt": crate::signer::encode(&[7; 32]) } });
+        json!({ "scope": "data-read", "account_id": "acme", "cnf": { "jkt": crate::harness::encode(&[7; 32]) } });
     for plane in ["nginx", "traefik", "envoy_http"] {
         let asked = Asked::start(plane, "", "");
         let answer = passed_on(plane, asked.ask(&get("/data/acme/x", token(bound.clone()))));

@@ -6,9 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::authority::{Authority, Issued};
+use crate::harness::encode;
 use crate::harness::{Gateway, Response, Signer, Upstream, now};
 use crate::http2_client::Http2;
-use crate::signer::encode;
 use crate::tls_client::TlsClient;
 
 const OPTIONAL: &str = "http2: true, \

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::payload;
 use crate::harness::{Gateway, Signer};
-use crate::signer::payload;
 
 /// Issuers of every habit, `https://words`, `https://scp` and so on, who share their keys.
 const POLICY: &str = r#"

@@ -78,4 +78,6 @@ fn an_image_is_run_by_nobody() {
     let users: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("USER ")).collect();
     assert_eq!(users, ["65532:65532"]);
     assert!(text.lines().any(|line| line.starts_with("FROM gcr.io/distroless/") && line.ends_with(":nonroot")));
+    // Cargo builds nothing of a workspace that lacks a member.
+    assert!(text.lines().any(|line| line == "COPY tests/harness tests/harness"));
 }

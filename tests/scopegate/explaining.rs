@@ -43,7 +43,7 @@ fn every_refusal_is_explained_as_the_live_gateway_answers_it() {
     for case in reasons::cases() {
         let live = reasons::send(&gateway, &case.request);
         let (explained, exit) = explain(&gateway, &case.request);
-        assert_eq!(explained["reason"], case.reason.as_str());
+        assert_eq!(explained["reason"], case.reason);
         check_refused(&explained, exit, &live);
         let token = case.request.headers.iter().find(|(name, _)| name == "Authorization");
         if let Some((_, token)) = token.filter(|(_, token)| token.contains('.')) {
@@ -271,7 +271,7 @@ fn a_client_certificate_counts_for_its_client_and_its_token() {
     let bench = Bench::new(&format!("{ISSUERS}{clients}{ALLOWING}"));
     std::fs::write(bench.folder.path().join("client.pem"), certified.cert.pem()).unwrap();
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certified.cert.der());
-    let cnf = json!({ "x5t#S256": crate::signer::encode(digest.as_ref()) });
+    let cnf = json!({ "x5t#S256": crate::harness::encode(digest.as_ref()) });
     let token = Signer::shared().token(json!({ "scope": "data-read", "account_id": "acme", "cnf": cnf }));
     let arguments = ["--path", "/data/acme/x", "--token", &token];
     let without = bench.json(&arguments);

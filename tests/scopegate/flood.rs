@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::harness::encode;
+use crate::harness::waves::{Sample, Side, measure, percentile, request, shown};
 use crate::harness::{Gateway, Signer, Upstream};
-use crate::signer::encode;
-use crate::waves::{Sample, Side, measure, percentile, request, shown};
 
 /// How long the provider takes to answer for its keys once the gateway has them.
 const SLOW: Duration = Duration::from_secs(1);

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use command_fds::{CommandFdExt as _, FdMapping};
 
+use crate::harness::{Asked, Load};
 use crate::harness::{Connection, Gateway, Process, scopegate, wait_for};
-use crate::load::{Asked, Load};
 
 const POLICY: &str = r#"
 apis:

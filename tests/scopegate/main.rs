@@ -16,6 +16,8 @@
     reason = "a test that meets what it does not expect fails, and that is what it is for"
 )]
 
+use ::harness::visitor;
+
 mod agreeing;
 mod allocations;
 mod attacks_http;
@@ -56,7 +58,6 @@ mod http2_client;
 mod importing;
 mod lasting;
 mod limiting;
-mod load;
 mod onward;
 mod onward_bad;
 mod onward_live;
@@ -77,7 +78,6 @@ mod scopes;
 mod secured_servers;
 mod servers;
 mod shadowing;
-mod signer;
 mod sources;
 mod streaming;
 mod testing;
@@ -87,5 +87,3 @@ mod token_endpoint;
 mod tracing;
 mod unsaid;
 mod version;
-mod visitor;
-mod waves;

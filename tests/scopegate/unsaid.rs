@@ -10,9 +10,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::authority::Authority;
+use crate::harness::encode;
 use crate::harness::{Connection, Gateway, Response, Signer, Upstream, now, wait_for};
 use crate::http2_client::Http2;
-use crate::signer::encode;
 use crate::tls_client::TlsClient;
 
 const LISTENER: &str = "http2: true, \

@@ -6,9 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use harness::{free_address, wait_for};
 use tempfile::TempDir;
-
-use crate::harness::{free_address, wait_for};
 
 /// What stands in every file that is denied, again and again, and nowhere else.
 pub(crate) const MARK: &[u8] = b"~^~^";

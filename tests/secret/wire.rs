@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::table::Variation;
+use super::table::Variation;
 
 /// How long a connection may be silent that is not told to close: bodies that never end are among what is sent.
 const SILENCE: Duration = Duration::from_millis(400);

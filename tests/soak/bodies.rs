@@ -7,9 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use harness::{Gateway, Signer, Upstream};
 use serde_json::json;
-
-use crate::harness::{Gateway, Signer, Upstream};
 
 const LENGTH: u64 = 1 << 30;
 /// In KiB: windows and buffers of one request, and what an allocator keeps.

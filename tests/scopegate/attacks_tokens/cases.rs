@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Attack, attack, claims, header, of};
 use crate::harness::Signer;
-use crate::signer::encode;
+use crate::harness::encode;
 
 /// A token with an HMAC for its signature.
 pub(super) fn hmac(header: &Value, payload: &Value, secret: &[u8]) -> String {

@@ -6,8 +6,8 @@ use scopegate::policy::Reason;
 use serde_json::{Value, json};
 
 use super::{Attack, attack, claims, good, header};
+use crate::harness::encode;
 use crate::harness::{Signer, now};
-use crate::signer::encode;
 
 fn sign(over_header: Value, over_claims: Value) -> String {
     Signer::shared().sign(&header(over_header), &claims(over_claims))

@@ -7,8 +7,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use super::{claims, header};
+use crate::harness::encode;
 use crate::harness::{Gateway, Signer, now};
-use crate::signer::encode;
 
 pub(crate) const POLICY: &str = r#"
 resource_metadata: { resource: http://api.example.com }

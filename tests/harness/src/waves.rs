@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::Connection;
+use crate::Connection;
 
 /// How often each side has its turn.
-pub(crate) const ROUNDS: usize = 4;
+pub const ROUNDS: usize = 4;
 /// Good requests in one turn, one after the other: 2,000 in all.
 const GOOD: usize = 500;
 /// Refused ones in one turn, at least: 1,000 in all.
@@ -22,36 +22,43 @@ const SENDERS: u32 = 16;
 const APART: Duration = Duration::from_millis(8);
 
 /// What good requests are sent beside.
-pub(crate) struct Side<'s> {
-    pub(crate) name: &'s str,
+pub struct Side<'s> {
+    /// What the flood is made of, as it is printed.
+    pub name: &'s str,
     /// Makes the next request of the flood, and the reason it is refused for; `None` for no flood.
-    pub(crate) flood: Option<(&'s Request<'s>, &'s str)>,
-    pub(crate) samples: Vec<Sample>,
-    pub(crate) refused: usize,
+    pub flood: Option<(&'s Request<'s>, &'s str)>,
+    /// What the good requests took.
+    pub samples: Vec<Sample>,
+    /// How many of the flood were refused.
+    pub refused: usize,
 }
 
-pub(crate) type Request<'r> = dyn Fn() -> Vec<u8> + Sync + 'r;
+/// Makes a request.
+pub type Request<'r> = dyn Fn() -> Vec<u8> + Sync + 'r;
 
 /// One good request.
 #[derive(Clone, Copy)]
-pub(crate) struct Sample {
-    pub(crate) begun: Instant,
-    pub(crate) took: Duration,
+pub struct Sample {
+    /// When it was sent.
+    pub begun: Instant,
+    /// How long its answer took.
+    pub took: Duration,
 }
 
 impl<'s> Side<'s> {
-    pub(crate) fn new(name: &'s str, flood: Option<(&'s Request<'s>, &'s str)>) -> Self {
+    /// Nothing of it has been measured yet.
+    pub fn new(name: &'s str, flood: Option<(&'s Request<'s>, &'s str)>) -> Self {
         Self { name, flood, samples: Vec::new(), refused: 0 }
     }
 
     /// The time within which so many of a hundred good requests were answered.
-    pub(crate) fn percentile(&self, percent: usize) -> Duration {
+    pub fn percentile(&self, percent: usize) -> Duration {
         percentile(&self.samples, percent)
     }
 }
 
 /// A `GET` with a bearer token, if there is one.
-pub(crate) fn request(target: &str, token: Option<&str>) -> Vec<u8> {
+pub fn request(target: &str, token: Option<&str>) -> Vec<u8> {
     let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     format!("GET {target} HTTP/1.1\r\nHost: api.example.com\r\n{authorization}\r\n").into_bytes()
 }
@@ -59,7 +66,7 @@ pub(crate) fn request(target: &str, token: Option<&str>) -> Vec<u8> {
 /// Gives each side its turns, round after round, so that what else the machine does falls on all of
 /// them; then prints what was measured.
 #[expect(clippy::print_stdout, reason = "the figures are for whoever runs the test to see")]
-pub(crate) fn measure(gateway: SocketAddr, good: &[u8], sides: &mut [Side<'_>]) {
+pub fn measure(gateway: SocketAddr, good: &[u8], sides: &mut [Side<'_>]) {
     for _ in 0..ROUNDS {
         for side in &mut *sides {
             turn(gateway, good, side);
@@ -70,12 +77,14 @@ pub(crate) fn measure(gateway: SocketAddr, good: &[u8], sides: &mut [Side<'_>]) 
     }
 }
 
-pub(crate) fn shown(samples: &[Sample]) -> String {
+/// Some percentiles, as they are printed.
+pub fn shown(samples: &[Sample]) -> String {
     let [median, high, longest] = [50, 99, 100].map(|percent| percentile(samples, percent));
     format!("p50 {median:?}, p99 {high:?}, longest {longest:?} of {}", samples.len())
 }
 
-pub(crate) fn percentile(samples: &[Sample], percent: usize) -> Duration {
+/// The time within which so many of a hundred were answered.
+pub fn percentile(samples: &[Sample], percent: usize) -> Duration {
     let mut times: Vec<_> = samples.iter().map(|sample| sample.took).collect();
     times.sort_unstable();
     times.get((times.len() * percent / 100).min(times.len().saturating_sub(1))).copied().unwrap_or_default()

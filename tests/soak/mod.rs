@@ -4,36 +4,7 @@
 //! `SOAK_SECONDS` is how long (20 if it is not set), `SCOPEGATE_BINARY` which binary (the one that the
 //! tests are built with). `make soak` runs it for ten minutes on the optimised one.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::indexing_slicing,
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::too_many_lines,
-    clippy::similar_names,
-    clippy::wildcard_enum_match_arm,
-    clippy::needless_pass_by_value,
-    clippy::format_collect,
-    clippy::type_complexity,
-    clippy::large_stack_frames,
-    clippy::format_push_string,
-    reason = "a test that meets what it does not expect fails, and that is what it is for"
-)]
-
-#[path = "../scopegate/agreeing.rs"]
-#[allow(dead_code, reason = "the other test binary uses all of it")]
-mod agreeing;
 mod bodies;
-#[allow(dead_code, unused_imports, reason = "it is shared with the other tests")]
-#[path = "../scopegate/harness.rs"]
-mod harness;
-#[allow(dead_code, reason = "it is shared with the other tests")]
-#[path = "../scopegate/signer.rs"]
-mod signer;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -229,7 +200,7 @@ fn rotate(shared: &Shared) {
     let other = Signer::new();
     let token = bearer(&other.sign(
         &json!({ "alg": "RS256", "typ": "at+jwt", "kid": "other" }),
-        &signer::payload(json!({ "scope": "read", "account_id": "acme" })),
+        &harness::payload(json!({ "scope": "read", "account_id": "acme" })),
     ));
     let mut more = other.jwks()["keys"][0].clone();
     more["kid"] = json!("other");

@@ -4,26 +4,7 @@
 //! `make test-secret` runs it. The same table is sent to the servers themselves, which shows that it would find the
 //! secret if the gateway were not there. `target/secret/` has the table with what came of each line.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::too_many_lines,
-    reason = "a test that meets what it does not expect fails, and what it counts it prints"
-)]
-
-#[path = "../scopegate/agreeing.rs"]
-#[allow(dead_code, reason = "the other test binary uses all of it")]
-mod agreeing;
-#[path = "../scopegate/harness.rs"]
-#[allow(dead_code, unused_imports, clippy::format_push_string, reason = "the other test binary uses all of it")]
-mod harness;
 mod servers;
-#[path = "../scopegate/signer.rs"]
-#[allow(dead_code, clippy::needless_pass_by_value, reason = "the other test binary uses all of it")]
-mod signer;
 mod table;
 mod wire;
 

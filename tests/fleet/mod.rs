@@ -3,31 +3,10 @@
 //!
 //! `make test-fleet` runs it: Debian's `redis-server`, or what `SCOPEGATE_REDIS` names.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::format_push_string,
-    clippy::too_many_lines,
-    clippy::similar_names,
-    reason = "a test that meets what it does not expect fails, and what it measures it prints"
-)]
-
-#[path = "../scopegate/agreeing.rs"]
-#[allow(dead_code, reason = "the other test binary uses all of it")]
-mod agreeing;
-#[path = "../scopegate/harness.rs"]
-#[allow(dead_code, unused_imports, clippy::format_push_string, reason = "the other test binary uses all of it")]
-mod harness;
 mod outage;
 mod proofs;
 mod redis;
 mod restored;
-#[path = "../scopegate/signer.rs"]
-#[allow(dead_code, clippy::needless_pass_by_value, reason = "the other test binary uses all of it")]
-mod signer;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -138,7 +117,7 @@ fn nothing_is_missed_while_the_server_is_away_or_when_it_has_lost_everything() {
     revoke(&fleet[0], &tokens[0]);
     assert_eq!((get(&fleet[0], &tokens[0]).status, get(&fleet[1], &tokens[0]).status), (401, 200));
     // By hand, in the file of one.
-    let by_hand = format!("{{\"jti\":\"t-1\",\"iss\":\"https://issuer.example\",\"exp\":{}}}\n", signer::now() + 600);
+    let by_hand = format!("{{\"jti\":\"t-1\",\"iss\":\"https://issuer.example\",\"exp\":{}}}\n", harness::now() + 600);
     let list = fleet[1].folder.path().join("revoked.jsonl");
     fs::write(&list, by_hand).unwrap();
     redis.begin();
@@ -198,7 +177,7 @@ fn a_scope_that_another_gateway_saw_in_a_live_token_stays() {
     let redis = Redis::start();
     let with = policy(&redis.url(), "local", "");
     let fleet: Vec<_> = (0..2).map(|_| start(&with)).collect();
-    let carried = token(&json!({ "scope": "read gone", "exp": signer::now() + 600 }));
+    let carried = token(&json!({ "scope": "read gone", "exp": harness::now() + 600 }));
     assert_eq!(get(&fleet[0], &carried).status, 200);
     let series = "scopegate_scope_last_expiry_seconds{scope=\"gone\"}";
     wait_for("the other to hear", || fleet[1].metric(series));

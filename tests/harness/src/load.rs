@@ -6,28 +6,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use crate::harness::{Connection, PATIENCE};
+use crate::{Connection, PATIENCE};
 
 /// Clients at work.
-pub(crate) struct Load {
+pub struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<JoinHandle<Asked>>,
 }
 
 /// What they got.
 #[derive(Debug, Default)]
-pub(crate) struct Asked {
-    pub(crate) answered: usize,
-    pub(crate) connections: usize,
+pub struct Asked {
+    /// Answers with 200.
+    pub answered: usize,
+    /// Connections that were taken.
+    pub connections: usize,
     /// Connections that nobody took.
-    pub(crate) refused: usize,
+    pub refused: usize,
     /// What was asked and not answered, or not as it must be.
-    pub(crate) failed: Vec<String>,
+    pub failed: Vec<String>,
 }
 
 impl Load {
     /// So many clients, who ask this and must get 200.
-    pub(crate) fn start(clients: usize, address: SocketAddr, request: &str) -> Self {
+    pub fn start(clients: usize, address: SocketAddr, request: &str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let client = |_| {
             let (stop, request) = (Arc::clone(&stop), request.to_owned());
@@ -37,7 +39,7 @@ impl Load {
     }
 
     /// Ends them, and what all of them got.
-    pub(crate) fn stop(self) -> Asked {
+    pub fn stop(self) -> Asked {
         self.stop.store(true, Ordering::Relaxed);
         let mut all = Asked::default();
         for client in self.clients {

@@ -1,30 +1,10 @@
 //! gRPC through the gateway, by a real client and a real server: grpcio's. `make test-grpc` runs it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test that meets what it does not expect fails, and that is what it is for"
-)]
-
-#[path = "../scopegate/agreeing.rs"]
-#[allow(dead_code, reason = "the other test binary uses all of it")]
-mod agreeing;
-#[path = "../scopegate/harness.rs"]
-#[allow(dead_code, unused_imports, clippy::format_push_string, reason = "the other test binary uses all of it")]
-mod harness;
-#[path = "../scopegate/signer.rs"]
-#[allow(dead_code, clippy::needless_pass_by_value, reason = "the other test binary uses all of it")]
-mod signer;
-
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
-
 use harness::{Gateway, Process, Signer, Upstream, wait_for};
+use serde_json::json;
 
 const POLICY: &str = r"
 identity_headers: { subject: X-Auth-Subject }

@@ -5,28 +5,6 @@
 //! `make test-clock` runs it: Debian's `libfaketime` stands between the process and the system's clock. The clock that
 //! is never set and the time stamps of files are left as they are.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::too_many_lines,
-    reason = "a test that meets what it does not expect fails, and what it counts it prints"
-)]
-
-#[path = "../scopegate/agreeing.rs"]
-#[allow(dead_code, reason = "the other test binary uses all of it")]
-mod agreeing;
-#[path = "../scopegate/harness.rs"]
-#[allow(dead_code, unused_imports, clippy::format_push_string, reason = "the other test binary uses all of it")]
-mod harness;
-#[path = "../scopegate/load.rs"]
-mod load;
-#[path = "../scopegate/signer.rs"]
-#[allow(dead_code, clippy::needless_pass_by_value, reason = "the other test binary uses all of it")]
-mod signer;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,10 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use harness::{Gateway, Response, Signer, Upstream, scopegate, wait_for};
-use load::Load;
+use harness::{Gateway, Load, Response, Signer, Upstream, encode, now, scopegate, wait_for};
 use serde_json::{Value, json};
-use signer::{encode, now};
 
 const HOUR: i64 = 3600;
 
