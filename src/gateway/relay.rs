@@ -72,16 +72,15 @@ pub(super) async fn relay(session: &mut Session, context: &mut Context) -> Resul
             return Ok(false);
         }
         Err(error) => {
-            context.broken_off(&error);
+            context.broken_off(&error, true);
             return if error.retry() && context.retry(session) { Ok(false) } else { Err(error) };
         }
     };
-    exchange.context.answered();
     let told = match reply {
         Ok(plain) => exchange.tell(plain).await,
         Err(read) => Box::pin(exchange.tell_odd(read)).await,
     };
-    told.inspect_err(|error| context.broken_off(error)).map(|()| true)
+    told.inspect_err(|error| context.broken_off(error, true)).map(|()| true)
 }
 
 /// Makes of an upstream's answer the one to tell on.

@@ -6,6 +6,7 @@
 mod outage;
 mod proofs;
 mod redis;
+mod restored;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
