@@ -32,7 +32,7 @@ impl Exchange {
     ) -> Result<Self> {
         let mut client = HttpSession::new(connection as Stream);
         client.write_timeout = Some(times.write);
-        client.write_request_header(Box::new(request)).await.map_err(ended)?;
+        client.write_request_header(Box::new(request)).await.or_else(ended)?;
         Ok(Self { client, unsent: None, is_sent: is_whole })
     }
 
@@ -48,7 +48,7 @@ impl Exchange {
         self.client.read_timeout = Some(times.read);
         match self.client.read_response_task().await {
             Ok(task) => Ok(Event::Answered(task)),
-            Err(error) => Err(ended(self.unsent.take().unwrap_or(error))),
+            Err(error) => ended(self.unsent.take().unwrap_or(error)),
         }
     }
 
@@ -78,11 +78,11 @@ impl Exchange {
 
 /// A connection that was kept may have ended before it saw the request. Pingora does not say so of TLS, nor of a
 /// request that could not be written.
-fn ended(mut error: Box<Error>) -> Box<Error> {
+fn ended<T>(mut error: Box<Error>) -> Result<T> {
     if matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed) {
         error.retry = RetryType::ReusedOnly;
     }
-    error.into_up()
+    Err(error.into_up())
 }
 
 /// What of an answer ends it without a body, whatever it says of its length (RFC 9112 section 6.3).
