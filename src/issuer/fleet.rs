@@ -286,7 +286,9 @@ impl Exchange {
             return unread.is_none();
         }
         let mut list = Revocations::clone(&known);
-        unknown.into_iter().for_each(|entry| list.add(entry));
+        for entry in unknown {
+            list.add(entry);
+        }
         self.state.list.store(Arc::new(list.without_expired(over())));
         self.state.version.store(unique(), Ordering::Release);
         unread.is_none()
