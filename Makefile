@@ -6,7 +6,7 @@ SOAK_SECONDS ?= 600
 # So that a rustup that is installed but not on the PATH is found.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test test-authorizer test-clock test-dashboards test-fleet test-deb test-diff test-grpc test-idp test-kubernetes test-secret soak fuzz fuzz-check deb deny advisories release sbom lint schema man bench bench-check compare scale setup
+.PHONY: help run test test-authorizer test-clock test-dashboards test-fleet test-deb test-diff test-grpc test-idp test-kubernetes test-secret test-traffic soak fuzz fuzz-check deb deny advisories release sbom lint schema man bench bench-check compare scale setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,18 @@ test-secret: setup ## ways around proxies, tried before nginx, Apache and Node.j
 		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq --no-install-recommends nginx-light apache2-bin; fi; } \
 		|| { echo "nginx and Apache could not be installed: install nginx and apache2, then try again" >&2; exit 1; }
 	$(CARGO) test --test e2e -- secret:: --nocapture
+
+test-traffic: setup ## curl, nghttp2, gRPC, WebSockets and a browser at once, while servers die and return; needs Debian and Python
+	@for needed in curl:curl h2load:nghttp2-client chromium:chromium chromedriver:chromium-driver; do \
+		command -v $${needed%:*} >/dev/null || packages="$$packages $${needed#*:}"; done; \
+	test -z "$$packages" || { \
+		echo "Clients are missing: installing Debian's packages$$packages"; \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$packages; \
+		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq --no-install-recommends $$packages; fi; } \
+		|| { echo "Clients could not be installed: install$$packages, then try again" >&2; exit 1; }
+	@test -x target/traffic/bin/python || python3 -m venv target/traffic || { echo "Python and its venv are missing: install python3-venv first" >&2; exit 1; }
+	target/traffic/bin/pip install --quiet --only-binary :all: -r tests/traffic/requirements.txt
+	$(CARGO) test --test e2e -- traffic:: --nocapture
 
 # Without the package's service, which Debian would start.
 test-dashboards: ## the alerts of deploy/prometheus do what they should; needs promtool or Debian
