@@ -147,7 +147,7 @@ impl Context {
     /// Which way the request goes to its upstream.
     pub(super) fn way(&self) -> Way {
         let pool = self.forward.as_ref().and_then(|forward| self.generation.upstreams.pool(forward.upstream()));
-        pool.map_or(Way::Usual, Pool::way)
+        pool.map_or_else(Way::default, Pool::way)
     }
 
     /// Whether a form is sent in the place of the body that came.
@@ -245,6 +245,9 @@ impl Context {
             seen: self.seen(session),
         };
         record(&outcome, &self.generation.labels, self.gateway.audit());
+        if let Some(why) = outcome.ended {
+            self.gateway.metrics().ended_exchanges().count(why);
+        }
         if let (Some(spans), Some(traced)) = (&self.generation.spans, &self.traced) {
             traced::record(spans, traced, &outcome, head, self.peer);
         }
@@ -320,17 +323,10 @@ impl Context {
 
     /// Takes what was permitted into work, within the bounds of its api and its upstream.
     fn take(&mut self, forward: Forward, head: &RequestHeader) -> Result<(), Denial> {
-        let api = forward.api();
         if forward.form().is_none() {
             self.body = self.meter(&forward, &head.headers)?;
         }
-        if let Some(rates) = self.generation.rates.as_deref() {
-            let counting = Counting { rates, generation: &self.generation, forward: &forward, head, peer: self.peer };
-            counting.count(&mut self.found)?;
-        }
-        // INVARIANT: an api's upstream is one of its generation.
-        let pool = self.generation.upstreams.pool(forward.upstream()).ok_or(Denial::RouteUnknown)?;
-        self.carried = Some(pool.carry().ok_or(Denial::Overloaded { api })?);
+        self.carried = Some(admit(&self.generation, &forward, head, self.peer, &mut self.found)?);
         self.forward = Some(forward);
         Ok(())
     }
@@ -363,6 +359,27 @@ impl Drop for Context {
     fn drop(&mut self) {
         self.gateway.leave();
     }
+}
+
+/// Counts a request that was permitted, and gives it its place among those of its upstream. One that is refused for
+/// either counts for neither.
+fn admit(
+    generation: &Generation,
+    forward: &Forward,
+    head: &RequestHeader,
+    peer: Peer,
+    found: &mut Findings,
+) -> Result<Carried, Denial> {
+    let rates = generation.rates.as_deref();
+    let counting = rates.map(|rates| Counting { rates, generation, forward, head, peer });
+    let counted = counting.map(|counting| counting.ask(found)).transpose()?;
+    // INVARIANT: an api's upstream is one of its generation.
+    let pool = generation.upstreams.pool(forward.upstream()).ok_or(Denial::RouteUnknown)?;
+    let carried = pool.carry().ok_or(Denial::Overloaded { api: forward.api() })?;
+    if let Some((counting, counted)) = counting.zip(counted) {
+        counting.count(counted, found)?;
+    }
+    Ok(carried)
 }
 
 /// The head as it was read; empty where it was not read as text.

@@ -109,6 +109,18 @@ fn a_name_that_does_not_resolve_leaves_the_others() {
 }
 
 #[test]
+fn a_name_that_is_known_is_not_asked_for_while_a_policy_is_taken_into_use() {
+    let before = pool(&[("localhost", 1)]);
+    let known: Vec<_> = ["192.0.2.1:1".parse().unwrap()].into();
+    before.resolved.lock().unwrap()[0].addresses.clone_from(&known);
+    let after = pool_of(&upstream(&[("localhost", 1), ("127.0.0.1", 2)]), Some(&before));
+    let addresses = |pool: &Pool| pool.servers.load().list.iter().map(|server| server.address).collect::<Vec<_>>();
+    assert_eq!(addresses(&after), [known[0], "127.0.0.1:2".parse().unwrap()]);
+    after.tend();
+    assert!(!addresses(&after).contains(&known[0]), "now and then it is");
+}
+
+#[test]
 fn as_many_requests_are_under_way_as_may_be() {
     let pool = pool(&[("127.0.0.1", 1)]);
     let carried = [pool.carry().unwrap(), pool.carry().unwrap()];
@@ -157,11 +169,13 @@ fn an_account_keeps_its_server_and_loses_it_only_with_it() {
 fn of_two_the_one_with_fewer_requests_under_way_is_chosen() {
     let pool = pool_of(&weighted(&[1, 1], Balance::LeastRequests), None);
     // Whoever draws one of each gives it to the idler, so that the difference stays small.
-    let mut turns: Vec<_> = (0..400).map(|_| pool.turn(None)).collect();
     let mut under_way = [0_i32; 2];
-    for turn in &mut turns {
-        under_way[usize::from(port(turn)) - 1] += 1;
-    }
+    let take = |_| {
+        let mut turn = pool.turn(None);
+        under_way[usize::from(port(&mut turn)) - 1] += 1;
+        turn
+    };
+    let turns: Vec<_> = (0..400).map(take).collect();
     assert!((under_way[0] - under_way[1]).abs() <= 20, "{under_way:?}");
     drop(turns);
     assert!(pool.servers.load().list.iter().all(|server| server.condition.under_way() == 0));
