@@ -133,6 +133,7 @@ mod tests {
 
     use super::*;
     use crate::token::base64url;
+    use crate::token::samples::CERTIFICATE;
 
     /// Made with openssl, to have in its subject whatever needs an escape.
     const ACME: &str = "\
@@ -151,19 +152,6 @@ ZS5leGFtcGxlgg4qLmFjbWUuZXhhbXBsZYEQb3BzQGFjbWUuZXhhbXBsZYYQc3Bp
 ZmZlOi8vYWNtZS9uc4cEwAACATAdBgNVHQ4EFgQUaPTUahk9/Gmp2J8iEq1TN/nU
 0MwwCgYIKoZIzj0EAwIDSAAwRQIgVG7uaZFh7Rkq+n0Xz3oDPnz02ANNK6QGhx3/
 ZzlOcgcCIQDJRAwbbni9aGHA0rtfZhytHBsGMxjQ/BGsROjShSH+Yw==
------END CERTIFICATE-----
-";
-
-    const OTHER: &str = "\
------BEGIN CERTIFICATE-----
-MIIBUTCB+QIUGIConx9mALQ1X9BvGcA2q9qRGjAwCgYIKoZIzj0EAwIwLDEOMAwG
-A1UECgwFT3RoZXIxCjAIBgMqAwQMAXgxDjAMBgNVBAMMBW90aGVyMB4XDTI2MTEy
-MTE5MjgxNFoXDTM2MTExODE5MjgxNFowLDEOMAwGA1UECgwFT3RoZXIxCjAIBgMq
-AwQMAXgxDjAMBgNVBAMMBW90aGVyMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
-vB6PiYWpIB9P+PwW/KQMyVgkqmgF7GmzsnpNAanIs4uF/FvD6HjMO+/4rlCav/XD
-8wSq5Jn22T6x1fDPnxcnLDAKBggqhkjOPQQDAgNHADBEAiBQFfXPd7ufWng1eTdR
-SGZKDV9J89GYbm3CEaZ+x4D50wIgMb8HN1GspPr1/nfLl4RyjXSVRoqdlHRfZIrz
-S6qy28Y=
 -----END CERTIFICATE-----
 ";
 
@@ -206,7 +194,7 @@ S6qy28Y=
     #[test]
     fn a_pem_chain_is_its_first_certificate() {
         let key = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
-        let chain = format!("{key}{ACME}{OTHER}");
+        let chain = format!("{key}{ACME}{CERTIFICATE}");
         assert_eq!(certificate_from_pem(&chain).unwrap(), certificate_from_der(&der(ACME)).unwrap());
         for none in ["", key, "-----BEGIN CERTIFICATE-----\n", "no PEM"] {
             assert_eq!(certificate_from_pem(none), Err(InvalidCertificate::Pem), "{none}");
@@ -220,7 +208,7 @@ S6qy28Y=
         let acme = certificate_from_der(&der(ACME)).unwrap();
         let subject = r#"emailAddress=ops@acme.example+CN=\#acme,OU=\ Söl\ ,O=Acme\, Inc. \"West\" \<a\+b\>\; \\ #1,DC=example,C=DE"#;
         assert_eq!(&*acme.subject, subject);
-        let other = certificate_from_der(&der(OTHER)).unwrap();
+        let other = certificate_from_der(&der(CERTIFICATE)).unwrap();
         assert_eq!(&*other.subject, "CN=other,1.2.3.4=#0C0178,O=Other");
     }
 
@@ -229,7 +217,7 @@ S6qy28Y=
         let acme = certificate_from_der(&der(ACME)).unwrap();
         assert_eq!(hex(acme.sha256), "269fc497da0b6fd7e546e7bb59e4e49ce0c735776d955804ac895770fbb5f01a");
         assert_eq!(&*acme.san_dns, ["Acme.example", "*.acme.example"].map(Box::<str>::from));
-        assert_eq!(certificate_from_der(&der(OTHER)).unwrap().san_dns.len(), 0);
+        assert_eq!(certificate_from_der(&der(CERTIFICATE)).unwrap().san_dns.len(), 0);
     }
 
     /// RFC 8705 appendix A.
@@ -282,7 +270,7 @@ bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
     fn a_forwarded_certificate_is_that_of_its_pem() {
         let acme = certificate_from_der(&der(ACME)).unwrap();
         let hash = hex(acme.sha256);
-        let (cert, other) = (percent_encoded(ACME), percent_encoded(OTHER));
+        let (cert, other) = (percent_encoded(ACME), percent_encoded(CERTIFICATE));
         for good in [
             format!("Hash={hash};Cert=\"{cert}\";Subject=\"CN=whatever\";DNS=x"),
             format!("Chain=\"{cert}{other}\""),

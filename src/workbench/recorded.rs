@@ -7,9 +7,7 @@ use std::borrow::Cow;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
 
-use crate::policy::{
-    Account, AccountSource, Binding, Caller, Certificate, MethodSet, Policy, Request, Target, UnixTime,
-};
+use crate::policy::{Account, AccountSource, Caller, Certificate, MethodSet, Policy, Request, Target};
 use crate::record::AuditLine;
 
 /// A recorded request as it came, but for what a line does not hold and no decision depends on.
@@ -172,16 +170,11 @@ fn caller(line: &AuditLine<'_>) -> Result<Caller, Unjudged> {
 
     let accounts = line.token_accounts.iter().flatten().map(|account| Account::parse(account));
     Ok(Caller {
-        issuer: line.issuer.as_deref().unwrap_or_default().into(),
         subject: text(&line.subject),
         client: text(&line.client),
         accounts: accounts.collect::<Option<_>>().ok_or(Unjudged::Unreadable)?,
         scopes: line.token_scopes.iter().flatten().map(|scope| Box::from(&**scope)).collect(),
-        token_id: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixTime(u64::MAX),
-        binding: Binding::default(),
+        ..Caller::supposed(line.issuer.as_deref().unwrap_or_default())
     })
 }
 
