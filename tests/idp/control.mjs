@@ -5,6 +5,7 @@
 //     POST /keys/drop?kid=first    a key that is gone from the set
 //     POST /slow?path=/jwks&ms=500 answers to this path come that much later; 0 ends it
 //     POST /fresh?seconds=60       the `max-age` of the key set
+//     POST /people?back=URL&person=ada   who signs in to the console, and where it takes them then
 
 export class Control {
   #keys;
@@ -18,6 +19,8 @@ export class Control {
   #delays = new Map();
 
   #fresh;
+
+  #people;
 
   constructor(keys, make) {
     this.#keys = keys;
@@ -43,7 +46,7 @@ export class Control {
     response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(answer));
   };
 
-  #obey(command, { kid, path, ms, seconds }) {
+  #obey(command, { kid, path, ms, seconds, back, person }) {
     switch (command) {
       case 'GET /requests':
         return [200, this.#requests];
@@ -59,10 +62,13 @@ export class Control {
       case 'POST /fresh':
         this.#fresh = Number(seconds);
         return [200, {}];
+      case 'POST /people':
+        this.#people = { back, person };
+        break;
       default:
         return [404, `there is no command ${command}`];
     }
-    this.#provider = this.#make(this.#keys);
+    this.#provider = this.#make(this.#keys, this.#people);
     return [200, this.#keys.all.map((key) => key.kid)];
   }
 }

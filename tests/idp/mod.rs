@@ -12,4 +12,5 @@ mod holder;
 mod outage;
 mod provider;
 mod rotation;
+mod sign_in;
 mod tokens;

@@ -1,4 +1,5 @@
-// The identity provider that Scopegate is tested against: oidc-provider, set up for machines as clients.
+// The identity provider that Scopegate is tested against: oidc-provider, set up for machines as clients and, by
+// people.mjs, for whoever signs in to the console.
 //
 //     node provider.mjs FOLDER
 //
@@ -20,6 +21,7 @@ import Provider, { errors } from 'oidc-provider';
 
 import { Control } from './control.mjs';
 import { Keys } from './keys.mjs';
+import { CONSOLE, letIn } from './people.mjs';
 
 const HOST = '127.0.0.1';
 
@@ -67,16 +69,19 @@ function subjectMatches(ctx, property, expected) {
 }
 
 // A provider's keys are fixed when it is made, so that a change of them makes a new one; the tokens that it has
-// issued are in a store which all providers of this process share.
-function make(keys) {
+// issued are in a store which all providers of this process share. `people` says where the console takes those who
+// have signed in, once there is one.
+function make(keys, people) {
   const provider = new Provider(issuer, {
-    clients: settings.clients,
+    clients: people ? [...settings.clients, { ...CONSOLE, redirect_uris: [people.back] }] : settings.clients,
     jwks: { keys: keys.all },
     scopes: settings.scopes,
     extraClientMetadata: { properties: ['account_id'] },
     extraTokenClaims: (ctx, token) => ({ account_id: token.client.account_id ?? undefined }),
     clientAuthMethods: ['client_secret_basic', 'private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth'],
-    responseTypes: [],
+    responseTypes: ['code'],
+    findAccount: (ctx, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
+    interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
@@ -99,7 +104,10 @@ function make(keys) {
     },
   });
   provider.on('server_error', (ctx, error) => console.error(error));
-  return provider.callback();
+  const answer = provider.callback();
+  return (request, response) => (
+    request.url.startsWith('/interaction/') ? letIn(provider, people.person, request, response) : answer(request, response)
+  );
 }
 
 const keys = new Keys(join(folder, 'keys.json'));

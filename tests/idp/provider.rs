@@ -138,6 +138,11 @@ impl Provider {
         self.control("POST", &format!("/fresh?seconds={seconds}"));
     }
 
+    /// Has this person sign in to a console that takes them to `back` then.
+    pub(crate) fn expect_person(&self, person: &str, back: &str) {
+        self.control("POST", &format!("/people?back={back}&person={person}"));
+    }
+
     /// How many requests for this path it has had since it was started.
     pub(crate) fn requests(&self, path: &str) -> u64 {
         self.control("GET", "/requests")[path].as_u64().unwrap_or_default()
@@ -157,7 +162,7 @@ impl Provider {
             "tlsPort": self.tls.port(),
             "controlPort": self.control.port(),
             "lifetime": lifetime,
-            "scopes": ["data-read", "data-all"],
+            "scopes": ["data-read", "data-all", "scopegate:view", "scopegate:manage"],
             "tls": { "key": "server.key", "certificate": "server.pem", "clientAuthority": "authority.pem" },
             "clients": self.clients(),
         });

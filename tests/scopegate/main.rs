@@ -16,6 +16,8 @@
     reason = "a test that meets what it does not expect fails, and that is what it is for"
 )]
 
+use ::harness::visitor;
+
 mod agreeing;
 mod allocations;
 mod attacks_http;
@@ -40,6 +42,7 @@ mod dashboards;
 mod decisions;
 mod demo;
 mod deploying;
+mod ending;
 mod explaining;
 mod explaining_live;
 mod faults;
@@ -78,10 +81,12 @@ mod shadowing;
 mod sources;
 mod streaming;
 mod testing;
+mod tiny_frames;
 mod tls;
 mod tls_client;
 mod token_endpoint;
 mod tracing;
+mod trailers;
+mod trickling;
 mod unsaid;
 mod version;
-mod visitor;

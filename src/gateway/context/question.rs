@@ -159,6 +159,7 @@ impl Context {
             let counting = Counting { rates, generation, forward: &forward, head, peer: self.peer };
             counting.count(&mut self.found)?;
         }
+        self.carried = Some(self.carry(&forward)?);
         let (outbound, policy) = (&self.generation.outbound, &self.generation.policy);
         Edits::new(outbound, policy, &forward, &self.sending(), &question.head.headers, authorizer).map(Ok)
     }

@@ -26,6 +26,7 @@ mod process;
 pub mod refusals;
 pub mod signer;
 mod upstream;
+pub mod visitor;
 mod waiting;
 pub mod watch;
 pub mod waves;
