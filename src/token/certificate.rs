@@ -132,6 +132,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::hex::hex;
     use crate::token::base64url;
     use crate::token::samples::CERTIFICATE;
 
@@ -164,10 +165,6 @@ ZzlOcgcCIQDJRAwbbni9aGHA0rtfZhytHBsGMxjQ/BGsROjShSH+Yw==
         "RjQGV4YW1wbGUuY29tMAoGCCqGSM49BAMCA0gAMEUCIBHda/r1vaL6G3VliL4/Di6YK0Q6bMjeSkC3dFCOOB8TAiEAx/kHSB4urmiZ0NX5r5Xa",
         "rmPk0wmuydBVoU4hBVZ1yhk=:",
     );
-
-    fn hex(bytes: [u8; 32]) -> String {
-        bytes.map(|byte| format!("{byte:02x}")).concat()
-    }
 
     fn der(text: &str) -> Vec<u8> {
         pem::blocks(text).next().unwrap().unwrap().der
@@ -215,7 +212,7 @@ ZzlOcgcCIQDJRAwbbni9aGHA0rtfZhytHBsGMxjQ/BGsROjShSH+Yw==
     #[test]
     fn a_certificate_is_its_der_and_its_dns_names() {
         let acme = certificate_from_der(&der(ACME)).unwrap();
-        assert_eq!(hex(acme.sha256), "269fc497da0b6fd7e546e7bb59e4e49ce0c735776d955804ac895770fbb5f01a");
+        assert_eq!(hex(&acme.sha256), "269fc497da0b6fd7e546e7bb59e4e49ce0c735776d955804ac895770fbb5f01a");
         assert_eq!(&*acme.san_dns, ["Acme.example", "*.acme.example"].map(Box::<str>::from));
         assert_eq!(certificate_from_der(&der(CERTIFICATE)).unwrap().san_dns.len(), 0);
     }
@@ -269,7 +266,7 @@ bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
     #[test]
     fn a_forwarded_certificate_is_that_of_its_pem() {
         let acme = certificate_from_der(&der(ACME)).unwrap();
-        let hash = hex(acme.sha256);
+        let hash = hex(&acme.sha256);
         let (cert, other) = (percent_encoded(ACME), percent_encoded(CERTIFICATE));
         for good in [
             format!("Hash={hash};Cert=\"{cert}\";Subject=\"CN=whatever\";DNS=x"),
@@ -298,7 +295,7 @@ bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
     #[test]
     fn both_headers_must_tell_of_one_certificate_and_neither_is_none() {
         let told = read(&[("client-cert", RFC_9440)]).unwrap().unwrap();
-        let hash = told.sha256.iter().fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"));
+        let hash = hex(&told.sha256);
         let with = |envoys: &str| read(&[("client-cert", RFC_9440), ("x-forwarded-client-cert", envoys)]);
         assert_eq!(with(&format!("Hash={hash}")), Ok(Some(told)));
         assert_eq!(with(&format!("Hash={}", "00".repeat(32))), Err(InvalidCertificate::Contradiction));

@@ -1,4 +1,4 @@
-//! Keys, rules and tokens as tests want them; the keys are made anew in each run.
+//! Keys, rules and tokens as tests want them; the keys that sign are made anew in each run.
 
 use std::sync::LazyLock;
 

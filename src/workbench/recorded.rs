@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
 
+use crate::hex::parse_hex;
 use crate::policy::{Account, AccountSource, Caller, Certificate, MethodSet, Policy, Request, Target};
 use crate::record::AuditLine;
 
@@ -180,14 +181,7 @@ fn caller(line: &AuditLine<'_>) -> Result<Caller, Unjudged> {
 
 fn certificate(line: &AuditLine<'_>) -> Result<Option<Certificate>, Unjudged> {
     let Some(presented) = &line.certificate else { return Ok(None) };
-    let mut sha256 = [0; 32];
-    if presented.sha256.len() != 64 {
-        return Err(Unjudged::Unreadable);
-    }
-    for (place, byte) in sha256.iter_mut().enumerate() {
-        let digits = presented.sha256.get(2 * place..2 * place + 2).ok_or(Unjudged::Unreadable)?;
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| Unjudged::Unreadable)?;
-    }
+    let sha256 = parse_hex(&presented.sha256).ok_or(Unjudged::Unreadable)?;
     let san_dns = presented.san_dns.iter().map(|name| Box::from(&**name)).collect();
     Ok(Some(Certificate { sha256, subject: (&*presented.subject).into(), san_dns }))
 }
