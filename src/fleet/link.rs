@@ -2,12 +2,12 @@
 //! answer, so that who asks is told at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Value};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -28,15 +28,15 @@ struct State {
     settings: SharedState,
     metrics: Arc<Metrics>,
     current: ArcSwapOption<Current>,
-    /// Whether there ever was a connection.
-    was_there: AtomicBool,
-    /// That the connection is no good.
-    lost: Notify,
+    /// How many connections there were so far.
+    made: AtomicU64,
 }
 
 struct Current {
     connection: MultiplexedConnection,
     driver: AbortHandle,
+    /// That it is no good.
+    lost: Notify,
 }
 
 /// That a question brought no answer.
@@ -52,6 +52,9 @@ pub struct Script(redis::Script);
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
 
+/// A connection that was lost sooner is no sign that all is well again.
+const STEADY: Duration = Duration::from_secs(1);
+
 /// For a connection, with all that belongs to it.
 const CONNECT: Duration = Duration::from_secs(2);
 
@@ -61,8 +64,7 @@ impl Link {
             settings: settings.clone(),
             metrics: Arc::clone(metrics),
             current: ArcSwapOption::empty(),
-            was_there: AtomicBool::new(false),
-            lost: Notify::new(),
+            made: AtomicU64::new(0),
         });
         let keeper = runtime.spawn(keep_up(Arc::clone(&state), runtime.clone())).abort_handle();
         Arc::new(Self { state, keeper })
@@ -75,7 +77,13 @@ impl Link {
     /// Whether there ever was a connection.
     #[must_use]
     pub fn was_there(&self) -> bool {
-        self.state.was_there.load(Ordering::Acquire)
+        self.made() > 0
+    }
+
+    /// How many connections there were so far: over each of them may be another server, or one that knows less.
+    #[must_use]
+    pub fn made(&self) -> u64 {
+        self.state.made.load(Ordering::Acquire)
     }
 
     /// A key's whole name.
@@ -161,17 +169,17 @@ impl Link {
         current: &Arc<Current>,
         asking: impl Future<Output = Result<Value, RedisError>>,
     ) -> Result<Value, Unanswered> {
-        let fault = match timeout(self.state.settings.timeout, asking).await {
+        let (fault, is_over) = match timeout(self.state.settings.timeout, asking).await {
             Ok(Ok(value)) => {
                 // Another's end may have said otherwise.
                 self.state.metrics.shared().connected(true);
                 return Ok(value);
             }
-            Err(_) => SharedFault::Late,
-            Ok(Err(error)) => fault(&error),
+            Err(_) => (SharedFault::Late, true),
+            Ok(Err(error)) => (fault(&error), fault(&error) != SharedFault::Refused || is_replica(&error)),
         };
         self.state.metrics.shared().failed(fault);
-        if fault != SharedFault::Refused {
+        if is_over {
             self.state.give_up(current);
         }
         Err(Unanswered)
@@ -193,6 +201,11 @@ fn fault(error: &RedisError) -> SharedFault {
     }
 }
 
+/// Whether the server takes nothing because it follows another: that one is where new connections lead.
+fn is_replica(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown))
+}
+
 impl State {
     /// Gives a connection up, unless another has taken its place.
     fn give_up(&self, of: &Arc<Current>) {
@@ -200,7 +213,7 @@ impl State {
         if previous.as_ref().is_some_and(|previous| Arc::ptr_eq(previous, of)) {
             of.driver.abort();
             self.metrics.shared().connected(false);
-            self.lost.notify_one();
+            of.lost.notify_one();
         }
     }
 }
@@ -208,23 +221,33 @@ impl State {
 /// Connects, waits until that is lost, and connects again, for ever.
 async fn keep_up(state: Arc<State>, runtime: Handle) {
     let mut backoff = FIRST_BACKOFF;
-    let mut is_told = false;
+    let (mut is_told, mut is_steady) = (false, true);
     loop {
         let connecting = timeout(CONNECT, connect(&state.settings, &runtime));
         match connecting.await {
             Ok(Ok((connection, driver))) => {
-                tracing::info!(host = %state.settings.host, port = state.settings.port, "the shared state is connected to");
-                (backoff, is_told) = (FIRST_BACKOFF, false);
-                let current = Arc::new(Current { connection, driver: driver.abort_handle() });
+                if is_steady || is_told {
+                    tracing::info!(host = %state.settings.host, port = state.settings.port, "the shared state is connected to");
+                }
+                is_told = false;
+                let current = Arc::new(Current { connection, driver: driver.abort_handle(), lost: Notify::new() });
+                state.made.fetch_add(1, Ordering::AcqRel);
                 state.current.store(Some(Arc::clone(&current)));
-                state.was_there.store(true, Ordering::Release);
                 state.metrics.shared().connected(true);
                 let began = Instant::now();
                 tokio::select! {
-                    () = state.lost.notified() => {}
+                    () = current.lost.notified() => {}
                     _ = driver => state.give_up(&current),
                 }
-                tracing::warn!(after = ?began.elapsed(), "the connection to the shared state is lost");
+                let (was_steady, after) = (is_steady, began.elapsed());
+                is_steady = after >= STEADY;
+                if is_steady {
+                    backoff = FIRST_BACKOFF;
+                }
+                // One that is lost again and again is said once.
+                if is_steady || was_steady {
+                    tracing::warn!(?after, "the connection to the shared state is lost");
+                }
             }
             failed => {
                 state.metrics.shared().failed(SharedFault::Unreachable);

@@ -272,6 +272,7 @@ mod tests {
             (404, Reason::RouteUnknown, "12"),
             (405, Reason::MethodNotAllowed, "12"),
             (413, Reason::BodyTooLarge, "8"),
+            (429, Reason::RateLimited, "8"),
             (503, Reason::IssuerUnavailable, "14"),
             (503, Reason::Overloaded, "14"),
         ] {

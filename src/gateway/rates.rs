@@ -72,6 +72,15 @@ struct Passing<'r> {
     account: Option<&'r [u8]>,
 }
 
+/// A request that its limits let through, and that none has counted yet.
+#[derive(Debug)]
+pub(super) struct Asked<'r> {
+    rates: &'r RateLimits,
+    family: &'r Family,
+    keyed: SmallVec<[(&'r Limit, Key); 4]>,
+    now: u64,
+}
+
 /// That a limit does not let a request through.
 #[derive(Debug)]
 struct Exceeded {
@@ -152,18 +161,17 @@ impl RateLimits {
         fleet.count(&self.table);
     }
 
-    /// Counts a request that may pass, and tells what is left; `None` where no limit applies. `address`:
-    /// where it comes from, which is asked only if one does.
+    /// Asks whether a request may pass; `None` where no limit applies. `address`: where it comes from, which is
+    /// asked only if one does.
     ///
     /// # Errors
-    /// If a limit does not let it through; then none has counted it, but for those of which another
-    /// request has taken the last one meanwhile.
-    fn count(
+    /// If a limit does not let it through.
+    fn ask(
         &self,
         passing: &Passing<'_>,
         policy: &Policy,
         address: impl FnOnce() -> Option<IpAddr>,
-    ) -> Result<Option<Box<Fields>>, Exceeded> {
+    ) -> Result<Option<Asked<'_>>, Exceeded> {
         let of = match passing.granting {
             Some(scope) => self.of_scope.get(scope.0 as usize),
             None => self.of_api.get(passing.api.0 as usize),
@@ -180,9 +188,7 @@ impl RateLimits {
         // All are asked before one counts it.
         let asked = keyed.iter().map(|(limit, key)| (*limit, self.table.look(*key, limit.pace, now)));
         self.beyond(family, asked.collect())?;
-        let taken = keyed.iter().map(|(limit, key)| (*limit, self.table.take(*key, limit.pace, now)));
-        let left = self.beyond(family, taken.collect())?;
-        Ok(Some(Box::new(family.fields.with(&left))))
+        Ok(Some(Asked { rates: self, family, keyed, now }))
     }
 
     /// What is left of limits, unless one of them does not let the request through.
@@ -203,6 +209,19 @@ impl RateLimits {
             })
             .collect();
         Err(Exceeded { limit: longest.id, retry_after: seconds(wait), fields: Box::new(family.fields.with(&told)) })
+    }
+}
+
+impl Asked<'_> {
+    /// Counts it, and tells what is left.
+    ///
+    /// # Errors
+    /// If other requests have taken the last one meanwhile; then those limits have counted it that had one.
+    fn count(self) -> Result<Box<Fields>, Exceeded> {
+        let Self { rates, family, keyed, now } = self;
+        let taken = keyed.iter().map(|(limit, key)| (*limit, rates.table.take(*key, limit.pace, now)));
+        let left = rates.beyond(family, taken.collect())?;
+        Ok(Box::new(family.fields.with(&left)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The servers behind: which of them gets a request, and the next where one cannot be reached.
 //!
-//! Connections are `onward`'s. Names are resolved when a generation is taken into use and again every now and
-//! then, never while a request waits.
+//! Connections are `onward`'s. Names are resolved when a generation that has them first is taken into use, and again
+//! every now and then, never while a request waits.
 
 mod budget;
 mod choice;

@@ -3,7 +3,9 @@
 //! The server has the entries in the order in which they came, each with a number; a gateway asks again and
 //! again for what came after the last that it knows, and tells what it has itself and the server has not. So
 //! nothing is missed: neither while the connection was lost, nor when the server has lost what it had, which
-//! is told by its name for what it has (`epoch`) and brought again by all who know it.
+//! is told by its name for what it has (`epoch`) and brought again by all who know it. Over a new connection all is
+//! asked for and told again: a server that was started from an older copy, or one in its place, says the same name
+//! and gives the same numbers to other entries.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -47,6 +49,8 @@ struct Exchange {
     fleet: Arc<Fleet>,
     own: Arc<Revoked>,
     state: Arc<State>,
+    /// The connection over which that is known, by its number.
+    over: u64,
     /// The server's name for what it has.
     epoch: Vec<u8>,
     /// The last number that is known.
@@ -61,10 +65,6 @@ struct Exchange {
 
 /// Between two exchanges.
 const EVERY: Duration = Duration::from_millis(100);
-
-/// Beyond it, what others have revoked is not known any more: any gateway refuses within a second what one was told
-/// to refuse.
-const LAG: Duration = Duration::from_secs(1);
 
 /// Between two times that all is asked for, whatever the numbers say.
 const WHOLE: Duration = Duration::from_secs(5 * 60);
@@ -111,10 +111,11 @@ static EXCHANGE: LazyLock<Script> = LazyLock::new(|| {
 });
 
 impl Told {
-    /// Begins to tell what is on the own list, and to hear what is on others'.
-    pub(super) fn start(fleet: &Arc<Fleet>, own: &Arc<Revoked>, around: &Environment) -> Self {
+    /// Begins to tell what is on the own list, and to hear what is on others'. What was heard `before` stays
+    /// known: others' tokens are revoked wherever that is kept.
+    pub(super) fn start(fleet: &Arc<Fleet>, own: &Arc<Revoked>, before: Option<&Self>, around: &Environment) -> Self {
         let state = Arc::new(State {
-            list: ArcSwap::default(),
+            list: before.map(|before| ArcSwap::new(before.state.list.load_full())).unwrap_or_default(),
             version: AtomicU64::new(unique()),
             heard: AtomicU64::new(0),
             since: Instant::now(),
@@ -124,6 +125,7 @@ impl Told {
             fleet: Arc::clone(fleet),
             own: Arc::clone(own),
             state: Arc::clone(&state),
+            over: 0,
             epoch: Vec::new(),
             last: 0,
             there: Revocations::default(),
@@ -159,16 +161,16 @@ impl Told {
         }
         match self.fleet.on_outage() {
             OnOutage::Local => Ok(()),
-            OnOutage::Deny if self.state.is_fresh(now.instant) => Ok(()),
-            OnOutage::Deny => Err(Denial::SharedStateUnavailable),
+            OnOutage::Deny { stale_for } if self.state.was_heard_within(stale_for, now.instant) => Ok(()),
+            OnOutage::Deny { .. } => Err(Denial::SharedStateUnavailable),
         }
     }
 }
 
 impl State {
-    fn is_fresh(&self, now: Instant) -> bool {
+    fn was_heard_within(&self, limit: Duration, now: Instant) -> bool {
         let heard = self.heard.load(Ordering::Acquire);
-        heard > 0 && now.saturating_duration_since(self.since) <= Duration::from_millis(heard) + LAG
+        heard > 0 && now.saturating_duration_since(self.since) <= Duration::from_millis(heard) + limit
     }
 
     fn heard(&self, at: Instant) {
@@ -192,10 +194,17 @@ impl Exchange {
 
     /// Tells and hears; whether there is more of either.
     async fn once(&mut self) -> Result<bool, Unanswered> {
-        if self.whole.elapsed() >= WHOLE {
-            self.whole = Instant::now();
-            self.last = 0;
+        let over = self.fleet.link().made();
+        if over != self.over {
+            (self.over, self.there, self.told) = (over, Revocations::default(), None);
+        } else if self.whole.elapsed() < WHOLE {
+            return self.exchange().await;
         }
+        (self.whole, self.last) = (Instant::now(), 0);
+        self.exchange().await
+    }
+
+    async fn exchange(&mut self) -> Result<bool, Unanswered> {
         let version = self.own.version();
         let telling = if self.told == Some(version) { Vec::new() } else { self.telling() };
         let asked = Instant::now();
@@ -208,7 +217,7 @@ impl Exchange {
             self.told = Some(version);
         }
         self.epoch = epoch;
-        let is_all = new.len() < BATCH;
+        let is_all = new.len() < BATCH && self.fleet.link().made() == self.over;
         // What was told comes back with it.
         let readable = self.take(after, new);
         if is_all && readable {
@@ -247,13 +256,14 @@ impl Exchange {
         if new.is_empty() {
             return true;
         }
-        let mut list = Revocations::clone(&self.state.list.load());
-        let mut unread = None;
+        let known = self.state.list.load_full();
+        let (mut unknown, mut unread) = (Vec::new(), None);
         for (line, number) in new {
             match Revocation::parse(&line) {
-                Ok(entry) if list.len() < MOST => {
+                Ok(entry) if known.has(&entry) => self.there.add(entry),
+                Ok(entry) if known.len() + unknown.len() < MOST => {
                     self.there.add(entry.clone());
-                    list.add(entry);
+                    unknown.push(entry);
                 }
                 Ok(_) | Err(_) => {
                     unread.get_or_insert(number.saturating_sub(1));
@@ -263,9 +273,18 @@ impl Exchange {
         }
         if let Some(unread) = unread {
             self.fleet.link().metrics().shared().failed(SharedFault::Rubbish);
-            if self.fleet.on_outage() == OnOutage::Deny {
-                self.last = unread;
+            match self.fleet.on_outage() {
+                OnOutage::Deny { .. } => self.last = unread,
+                OnOutage::Local => {}
             }
+        }
+        // A long list is not copied for what is on it.
+        if unknown.is_empty() && known.len() < MOST {
+            return unread.is_none();
+        }
+        let mut list = Revocations::clone(&known);
+        for entry in unknown {
+            list.add(entry);
         }
         self.state.list.store(Arc::new(list.without_expired(over())));
         self.state.version.store(unique(), Ordering::Release);

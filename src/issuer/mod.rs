@@ -158,7 +158,7 @@ impl Issuers {
         });
         let told = fleet.as_ref().zip(revoked.as_ref()).map(|(fleet, own)| match at_work.told.upgrade() {
             Some(told) if told.is_of(fleet, own) => told,
-            Some(_) | None => Arc::new(Told::start(fleet, own, &self.around)),
+            before => Arc::new(Told::start(fleet, own, before.as_deref(), &self.around)),
         });
         at_work.fleet = fleet.as_ref().map(Arc::downgrade).unwrap_or_default();
         at_work.told = told.as_ref().map(Arc::downgrade).unwrap_or_default();

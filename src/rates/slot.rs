@@ -75,7 +75,8 @@ impl Slot {
         loop {
             let next = match pace.take(held, now) {
                 Err(wait) => return if self.is(key) { Taken::Wait(wait) } else { Taken::Moved },
-                Ok(next) => next,
+                // Where it would be full at no time that there is, it is at the last one.
+                Ok(next) => next.min(BUSY - 1),
             };
             match self.full_at.compare_exchange_weak(held, next, Ordering::AcqRel, Ordering::Acquire) {
                 // Taken from another's, if the place has changed hands: that one has one less than it might.

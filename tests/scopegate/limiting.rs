@@ -249,3 +249,27 @@ fn explain_names_the_limits_and_counts_nothing_and_a_difference_names_those_that
         assert!(diff.contains(changed), "{changed}: {diff}");
     }
 }
+
+#[test]
+fn what_is_refused_as_overloaded_is_counted_by_no_limit() {
+    let slow = Upstream::answering(|request| {
+        if request.line.contains("/slow ") {
+            thread::sleep(Duration::from_secs(1));
+        }
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec()
+    });
+    let upstream = format!("\nupstreams: {{ backend: {{ servers: [\"{}\"], max_requests: 1 }} }}\n", slow.address);
+    let gateway = Gateway::start(&(upstream + &policy("{ by: client, requests: 3, per: 1h }")));
+    let acme = token("acme");
+    thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(gateway.get("/data/a/slow", &acme).status, 200));
+        wait_for("the slow one", || (slow.count() == 1).then_some(()));
+        for _ in 0..5 {
+            assert_eq!(gateway.get("/data/a/x", &acme).reason(), "overloaded");
+        }
+    });
+    for _ in 0..2 {
+        assert_eq!(gateway.get("/data/a/x", &acme).status, 200);
+    }
+    check_limited(&gateway.get("/data/a/x", &acme), "client-1h", 1);
+}

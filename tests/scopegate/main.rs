@@ -27,6 +27,7 @@ mod authorizer;
 mod authorizer_grpc;
 mod bad_input;
 mod balancer;
+mod blame;
 mod bound;
 mod bounds;
 mod changing;

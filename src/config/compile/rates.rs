@@ -14,6 +14,9 @@ pub(in crate::config) const MOST_REQUESTS: u64 = 1_000_000_000;
 /// The most that pass in a second: beyond it a bucket's interval would be too coarse.
 const FASTEST: u64 = 1_000_000;
 
+/// In nanoseconds, a year: a bucket that takes longer to be full again is a mistake, or no limit.
+const LONGEST: u64 = 366 * 24 * 60 * 60 * 1_000_000_000;
+
 const HOW_MANY: &str = "write how many requests pass in that time, such as `100`";
 
 /// The limits of the api of that number; `spec` is what else is known of it, where it could be read.
@@ -63,7 +66,12 @@ fn rate_limit(
     }
     // INVARIANT: letters, digits and `-` make a name.
     let name = name.or_else(|| ApiName::parse(&usual_name(&by, &text)).ok())?;
-    Some(RateLimitSpec { api, name, scopes, by, requests, per, burst: burst.unwrap_or(requests) })
+    let spec = RateLimitSpec { api, name, scopes, by, requests, per, burst: burst.unwrap_or(requests) };
+    if spec.pace().whole > LONGEST {
+        let message = format!("the rate limit {} takes more than a year to be full again", Quoted(spec.name.as_str()));
+        findings.add(Finding::new(per_at, message).help("write a shorter `per`, or a smaller `burst`"));
+    }
+    Some(spec)
 }
 
 fn counted_by(by: document::CountedBy) -> CountedBy {
@@ -172,6 +180,8 @@ mod tests {
             ("{ by: api, requests: 1, per: 0s }", "no time at all"),
             ("{ by: api, requests: 2000000, per: 1s }", "more than 1000000 a second"),
             ("{ by: api, requests: 1, per: 1s, burst: 0 }", "`0` is not a number of requests"),
+            ("{ by: api, requests: 1, per: 8760h, burst: 2 }", "takes more than a year to be full again"),
+            ("{ by: api, requests: 1, per: 24h, burst: 1000000000 }", "takes more than a year to be full again"),
             ("{ by: api, requests: 1, per: 1s, name: a b }", "`a b` is not a rate limit's name"),
             ("{ by: api, requests: 1, per: 1s, scopes: [other] }", "the api `a` has no scope `other`"),
             ("{ by: api, requests: 1, per: 1s }, { by: api, requests: 2, per: 1s }", "`api-1s` is there twice"),

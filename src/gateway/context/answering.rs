@@ -113,6 +113,7 @@ impl Context {
         // Streams of HTTP/2 share theirs.
         let own = session.as_downstream().as_http1().and_then(|_| Known::of(session.digest()));
         self.watched = Some(Watched::new(kind, grounds, own.cloned()));
+        self.served();
     }
 
     /// How long the exchange may go on, if it can end before its answer does.

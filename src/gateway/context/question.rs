@@ -5,7 +5,7 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::answering::shared;
-use super::{Context, written};
+use super::{Context, admit, written};
 use crate::config::{Authorizer, Plane};
 use crate::gateway::authorizer::Question;
 use crate::gateway::authorizer::edits::Edits;
@@ -14,7 +14,6 @@ use crate::gateway::inbound::Peer;
 use crate::gateway::judge::{Asked, Judged, judge};
 use crate::gateway::known::Known;
 use crate::gateway::problem::Answer;
-use crate::gateway::rates::Counting;
 use crate::policy::{Certificate, Denial, FormFault, Policy, QuestionFault, Reason};
 use crate::record::AskedBy;
 
@@ -154,12 +153,7 @@ impl Context {
             }
         };
         self.meter(&forward, &question.head.headers)?;
-        if let Some(rates) = self.generation.rates.as_deref() {
-            let (generation, head) = (&self.generation, &question.head);
-            let counting = Counting { rates, generation, forward: &forward, head, peer: self.peer };
-            counting.count(&mut self.found)?;
-        }
-        self.carried = Some(self.carry(&forward)?);
+        self.carried = Some(admit(&self.generation, &forward, &question.head, self.peer, &mut self.found)?);
         let (outbound, policy) = (&self.generation.outbound, &self.generation.policy);
         Edits::new(outbound, policy, &forward, &self.sending(), &question.head.headers, authorizer).map(Ok)
     }

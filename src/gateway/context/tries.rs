@@ -3,7 +3,7 @@
 //! Whose turn it is, and how many retries there may be, is `upstream`'s.
 
 use pingora::proxy::Session;
-use pingora::{Error, ErrorSource};
+use pingora::{Error, ErrorSource, ErrorType};
 
 use super::{Context, written};
 use crate::gateway::failure::Failure;
@@ -34,19 +34,28 @@ impl Context {
         }
     }
 
-    /// The server has begun to answer.
-    pub(in crate::gateway) fn answered(&self) {
+    /// The exchange has ended well, or goes on for as long as it may: the server has done what was asked of it.
+    pub(in crate::gateway) fn served(&self) {
         if let Some(turn) = &self.turn {
             turn.succeeded();
         }
     }
 
-    /// The exchange has ended with an error: the server is held to account for its own.
-    pub(in crate::gateway) fn broken_off(&self, error: &Error) {
+    /// The exchange has ended with an error: the server is held to account for its own. `has_all`: whether the
+    /// client has sent the whole request; until then it is the client that is waited for.
+    pub(in crate::gateway) fn broken_off(&self, error: &Error, has_all: bool) {
         if let Some(turn) = &self.turn
             && *error.esource() == ErrorSource::Upstream
+            && (has_all || *error.etype() != ErrorType::ReadTimedout)
         {
             turn.failed();
+        }
+    }
+
+    /// The time for all of the exchange is over. Where an answer has begun, who was slow nobody knows.
+    pub(in crate::gateway) fn overdue(&self, session: &mut Session, error: &Error) {
+        if written(session).is_none() {
+            self.broken_off(error, session.is_body_done());
         }
     }
 

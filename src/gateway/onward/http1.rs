@@ -5,7 +5,7 @@ use pingora::http::RequestHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::HttpTask;
 use pingora::protocols::http::v1::client::HttpSession;
-use pingora::{Error, Result};
+use pingora::{Error, ErrorType, Result, RetryType};
 
 use super::exchange::{Event, Piece, Times};
 use crate::gateway::connection::Connection;
@@ -32,7 +32,7 @@ impl Exchange {
     ) -> Result<Self> {
         let mut client = HttpSession::new(connection as Stream);
         client.write_timeout = Some(times.write);
-        client.write_request_header(Box::new(request)).await.map_err(Error::into_up)?;
+        client.write_request_header(Box::new(request)).await.or_else(ended)?;
         Ok(Self { client, unsent: None, is_sent: is_whole })
     }
 
@@ -53,7 +53,7 @@ impl Exchange {
         self.client.read_timeout = Some(times.read);
         match self.client.read_response_task().await {
             Ok(task) => Ok(Event::Answered(task)),
-            Err(error) => Err(self.unsent.take().unwrap_or(error).into_up()),
+            Err(error) => ended(self.unsent.take().unwrap_or(error)),
         }
     }
 
@@ -79,6 +79,15 @@ impl Exchange {
         }
         self.client.reuse().await?.into_any().downcast().ok()
     }
+}
+
+/// A connection that was kept may have ended before it saw the request. Pingora does not say so of TLS, nor of a
+/// request that could not be written.
+fn ended<T>(mut error: Box<Error>) -> Result<T> {
+    if matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed) {
+        error.retry = RetryType::ReusedOnly;
+    }
+    Err(error.into_up())
 }
 
 /// What of an answer ends it without a body, whatever it says of its length (RFC 9112 section 6.3).

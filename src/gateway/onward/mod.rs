@@ -104,14 +104,21 @@ async fn go(session: &mut Session, context: &mut Context, is_plain: bool, total:
         }
         exchange(session, context, &upgraded).await
     };
-    let mut exchanged = std::pin::pin!(exchanged);
     let end = Instant::now() + total;
-    tokio::select! {
-        biased;
-        done = &mut exchanged => return done,
-        () = sleep_until(end.into()) => {}
+    {
+        let mut exchanged = std::pin::pin!(exchanged);
+        tokio::select! {
+            biased;
+            done = &mut exchanged => return done,
+            () = sleep_until(end.into()) => {}
+        }
+        if upgraded.load(Ordering::Relaxed) {
+            return exchanged.await;
+        }
     }
-    if upgraded.load(Ordering::Relaxed) { exchanged.await } else { Err(Error::new_up(ErrorType::ReadTimedout)) }
+    let late = Error::new_up(ErrorType::ReadTimedout);
+    context.overdue(session, &late);
+    Err(late)
 }
 
 /// Tries one server after another, as far as `tries` lets it.
@@ -135,7 +142,7 @@ async fn exchange(session: &mut Session, context: &mut Context, upgraded: &Atomi
 
 /// Whether the request is to be sent again. What was not processed is, whatever the method; what an old
 /// connection has swallowed only if that does no harm; else it is a retry.
-fn goes_on(failed: &Failed, session: &Session, context: &mut Context) -> bool {
+fn goes_on(failed: &Failed, session: &mut Session, context: &mut Context) -> bool {
     let Failed { error, may_repeat, was_used } = failed;
     let is_unprocessed = match error.retry {
         RetryType::Decided(is_unprocessed) => is_unprocessed,
@@ -148,7 +155,7 @@ fn goes_on(failed: &Failed, session: &Session, context: &mut Context) -> bool {
         }
         (true, false) => context.unreached(),
         (false, _) => {
-            context.broken_off(error);
+            context.broken_off(error, session.is_body_done());
             *may_repeat && context.failure.is_none() && Failure::is_cut_off(error) && context.retry(session)
         }
     }

@@ -145,7 +145,6 @@ impl<'r> Pump<'r> {
         let task = match task {
             HttpTask::Header(mut head, is_end) => {
                 prepare(&mut head, self.session, self.context)?;
-                self.context.answered();
                 let is_interim = head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS;
                 self.told = if is_interim { Told::Interim } else { Told::Head };
                 self.frame(&mut head, is_end)?;

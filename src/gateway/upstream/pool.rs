@@ -33,7 +33,8 @@ pub(in crate::gateway) struct Pool {
 }
 
 impl Pool {
-    /// Resolves names, and blocks as long as that takes. Servers that `before` has too stay.
+    /// Resolves names that are not known from `before`, and blocks as long as that takes: a policy is taken into use
+    /// though nobody answers for names. Servers that `before` has too stay.
     pub(super) fn new(
         upstream: &Upstream,
         load: Arc<Load>,
@@ -52,7 +53,7 @@ impl Pool {
             way: Way::of(&upstream.transport),
         };
         let known = before.filter(|before| before.speaks_as(upstream)).map(|before| before.servers.load_full());
-        pool.resolve(known.as_deref().map_or(&[], |known| &known.list));
+        pool.resolve(known.as_deref().map_or(&[], |known| &known.list), |resolved| resolved.addresses.is_empty());
         pool
     }
 
@@ -118,18 +119,20 @@ impl Pool {
     /// Resolves names again.
     pub(super) fn tend(&self) {
         if self.upstream.servers.iter().any(|server| is_named(&server.address)) {
-            self.resolve(&self.servers.load().list);
+            self.resolve(&self.servers.load().list, |_| true);
         }
     }
 
-    /// Resolves all names. Servers that are known stay, with their connections.
-    fn resolve(&self, known: &[Arc<Server>]) {
+    /// Resolves names that are asked for. Servers that are known stay, with their connections.
+    fn resolve(&self, known: &[Arc<Server>], is_asked: impl Fn(&Resolved) -> bool) {
         let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
         // What it is called is whose certificate it must show.
         let known: HashMap<_, _> = known.iter().map(|server| ((server.address, &*server.host), server)).collect();
         let mut servers = Vec::new();
         for (server, resolved) in self.upstream.servers.iter().zip(resolved.iter_mut()) {
-            resolved.renew(&self.upstream.name, &server.address);
+            if is_asked(resolved) {
+                resolved.renew(&self.upstream.name, &server.address);
+            }
             let name = &server.address;
             let series = self.load.series();
             let new = |address| Arc::new(Server::new(address, name, &self.upstream, self.tls.clone(), series.clone()));

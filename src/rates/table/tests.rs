@@ -56,6 +56,18 @@ proptest! {
     }
 }
 
+#[test]
+fn a_bucket_that_is_never_full_again_holds_nobody_up() {
+    let endless = Pace { interval: u64::MAX / 4, whole: u64::MAX };
+    let (done, told) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let table = Table::new(8, false);
+        let taken = passed(&table, key(1), endless, table.now(), 8);
+        let _ = done.send(taken);
+    });
+    assert_eq!(told.recv_timeout(std::time::Duration::from_secs(20)), Ok(8));
+}
+
 /// Has threads take from these keys as fast as they can; how many each key gave.
 fn storm(table: &Table, keys: u64, pace: Pace, each: usize) -> Vec<usize> {
     const THREADS: u64 = 8;

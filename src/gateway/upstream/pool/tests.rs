@@ -109,6 +109,18 @@ fn a_name_that_does_not_resolve_leaves_the_others() {
 }
 
 #[test]
+fn a_name_that_is_known_is_not_asked_for_while_a_policy_is_taken_into_use() {
+    let before = pool(&[("localhost", 1)]);
+    let known: Vec<_> = ["192.0.2.1:1".parse().unwrap()].into();
+    before.resolved.lock().unwrap()[0].addresses.clone_from(&known);
+    let after = pool_of(&upstream(&[("localhost", 1), ("127.0.0.1", 2)]), Some(&before));
+    let addresses = |pool: &Pool| pool.servers.load().list.iter().map(|server| server.address).collect::<Vec<_>>();
+    assert_eq!(addresses(&after), [known[0], "127.0.0.1:2".parse().unwrap()]);
+    after.tend();
+    assert!(!addresses(&after).contains(&known[0]), "now and then it is");
+}
+
+#[test]
 fn as_many_requests_are_under_way_as_may_be() {
     let pool = pool(&[("127.0.0.1", 1)]);
     let carried = [pool.carry().unwrap(), pool.carry().unwrap()];

@@ -1,0 +1,103 @@
+//! The shared state in other hands: a server that comes back with less than it had, one that is a replica now, and
+//! another one in its place.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use harness::{connect, wait_for};
+use serde_json::json;
+
+use super::redis::Redis;
+use super::{get, is_connected, policy, revoke, start, token, until_refused};
+
+/// Asks a server for something that has one line for an answer.
+fn tell(server: SocketAddr, command: &str) -> String {
+    let mut stream = connect(server);
+    stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
+    let mut answer = [0; 256];
+    let length = stream.read(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
+
+#[test]
+fn a_server_that_comes_back_with_less_than_it_had_hides_nothing() {
+    let mut redis = Redis::start();
+    let fleet: Vec<_> = (0..2).map(|_| start(&policy(&redis.url(), "local", ""))).collect();
+    let tokens: Vec<_> = (0..5).map(|number| token(&json!({ "jti": format!("t-{number}") }))).collect();
+    revoke(&fleet[0], &tokens[0]);
+    until_refused(&fleet[1], &tokens[0]);
+    assert!(tell(redis.address, "SAVE").starts_with("+OK"));
+    // These are lost.
+    for token in &tokens[1..4] {
+        revoke(&fleet[0], token);
+        until_refused(&fleet[1], token);
+    }
+    redis.end();
+    // One is told of another meanwhile, and is the first to be back.
+    revoke(&fleet[1], &tokens[4]);
+    fleet[0].signal("STOP");
+    redis.begin();
+    wait_for("what was lost to be brought back", || {
+        let last = tell(redis.address, "ZCARD scopegate:revoked");
+        (last.trim().trim_start_matches(':').parse::<u64>() == Ok(5)).then_some(())
+    });
+    fleet[0].signal("CONT");
+    wait_for("the other to connect", || is_connected(&fleet[0]).then_some(()));
+    let took = until_refused(&fleet[0], &tokens[4]);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn what_was_heard_of_others_is_known_though_the_shared_state_is_another() {
+    let mut redis = Redis::start();
+    let fleet: Vec<_> = (0..2).map(|_| start(&policy(&redis.url(), "local", ""))).collect();
+    let token = token(&json!({ "jti": "t" }));
+    assert_eq!(get(&fleet[1], &token).status, 200);
+    revoke(&fleet[0], &token);
+    until_refused(&fleet[1], &token);
+    redis.end();
+    fleet[1].rewrite(&policy(&redis.url(), "local", ", timeout: 300ms"));
+    fleet[1].wait_for_policy("the next generation", |policy| policy["generation"] == 2);
+    assert_eq!(get(&fleet[1], &token).reason(), "token_revoked");
+}
+
+/// An address whose connections go on to the port that is there at their time.
+fn address_of(port: &Arc<AtomicU16>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, port) = (listener.local_addr().unwrap(), Arc::clone(port));
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", port.load(Ordering::SeqCst))) else { continue };
+            for (mut from, mut to) in [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)] {
+                thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Both);
+                });
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn a_server_that_is_a_replica_now_is_left_for_the_one_in_its_place() {
+    let (first, second) = (Redis::start(), Redis::start());
+    let port = Arc::new(AtomicU16::new(first.address.port()));
+    let url = format!("redis://{}", address_of(&port));
+    let gateway = start(&policy(&url, "deny", ""));
+    let token = token(&json!({ "jti": "t" }));
+    assert_eq!(get(&gateway, &token).status, 200);
+    port.store(second.address.port(), Ordering::SeqCst);
+    let follow = format!("REPLICAOF 127.0.0.1 {}", second.address.port());
+    assert!(tell(first.address, &follow).starts_with("+OK"));
+    let began = Instant::now();
+    wait_for("the other to be asked", || {
+        tell(second.address, "EXISTS scopegate:revoked:state").contains(":1").then_some(())
+    });
+    wait_for("it to serve", || (get(&gateway, &token).status == 200).then_some(()));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
