@@ -53,18 +53,6 @@ pub struct ClientIdentity {
 /// How many connections that nobody uses are kept for each server.
 pub(super) const USUAL_IDLE: usize = 512;
 
-impl Transport {
-    /// Whether a pooled connection could do other than pingora's own half has it: that one knows neither TLS
-    /// of the gateway's nor a time for all of an exchange.
-    pub fn is_usual(&self) -> bool {
-        self.tls.is_none()
-            && !self.http2
-            && self.total_timeout.is_none()
-            && self.first_byte_timeout == self.read_timeout
-            && self.idle_connections == USUAL_IDLE
-    }
-}
-
 impl Default for Transport {
     fn default() -> Self {
         Self {

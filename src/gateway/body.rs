@@ -44,11 +44,6 @@ impl BodyMeter {
         length.is_some_and(|length| length.parse::<u64>().map_or(true, |length| length > most))
     }
 
-    /// Counts from the start: what has come is counted again as it is sent again.
-    pub(super) fn rewind(&mut self) {
-        self.came = 0;
-    }
-
     /// Counts a piece that came now.
     ///
     /// # Errors

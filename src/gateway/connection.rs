@@ -53,6 +53,8 @@ const LINGER_TIME: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Connection {
     transport: BufWriter<Transport>,
+    /// Whether something that was written may not have gone yet.
+    is_held: bool,
     /// Read already, and not yet asked for.
     ahead: Bytes,
     http2: bool,
@@ -156,6 +158,7 @@ impl Connection {
         let _ = socket.peer_addr.set(Some(peer.into()));
         Ok(Self {
             transport: BufWriter::with_capacity(WRITE_BUFFER, transport),
+            is_held: false,
             ahead: Bytes::new(),
             http2: false,
             framing: None,
@@ -239,6 +242,16 @@ impl Connection {
         let _ = Pin::new(&mut self.transport).poll_write(context, &answer);
     }
 
+    /// Writes into the buffer, or past it where what is written is to go at once.
+    fn poll_out(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if !self.known.hurries() {
+            self.is_held = true;
+            return Pin::new(&mut self.transport).poll_write(context, bytes);
+        }
+        ready!(Pin::new(&mut self.transport).poll_flush(context))?;
+        Pin::new(self.transport.get_mut()).poll_write(context, bytes)
+    }
+
     /// Writes what belongs to an exchange that can end; what comes after its end is not passed on.
     fn poll_watched_write(
         &mut self,
@@ -246,17 +259,18 @@ impl Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let farewell = self.farewell.get_or_insert_with(|| Box::new(Farewell::new()));
         if !tenure.has_ended() {
-            let written = ready!(Pin::new(&mut self.transport).poll_write(context, bytes))?;
+            let written = ready!(self.poll_out(context, bytes))?;
+            let farewell = self.farewell.get_or_insert_with(|| Box::new(Farewell::new()));
             farewell.watch(bytes.get(..written).unwrap_or_default());
             return Poll::Ready(Ok(written));
         }
+        let farewell = self.farewell.get_or_insert_with(|| Box::new(Farewell::new()));
         farewell.say(tenure, &mut self.transport, context);
         match tenure.kind {
             // Reading has it end, once the client had time to read why.
             Kind::WebSocket => Poll::Ready(Ok(bytes.len())),
-            Kind::Events => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+            Kind::Events | Kind::Call => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
         }
     }
 
@@ -293,6 +307,10 @@ impl AsyncRead for Connection {
         {
             return self.poll_end(&tenure, context).map(Ok);
         }
+        if self.is_held {
+            // Who listens has nothing more to say for now. An error is found by who writes next.
+            let _ = self.as_mut().poll_flush(context);
+        }
         let before = to.filled().len();
         let read = self.poll_any(context, to);
         if let (Some(framing), Some(bytes)) = (&mut self.framing, to.filled_mut().get_mut(before..)) {
@@ -305,7 +323,7 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.known.tenure() {
-            None => Pin::new(&mut self.transport).poll_write(context, bytes),
+            None => self.poll_out(context, bytes),
             Some(tenure) => self.poll_watched_write(&tenure, context, bytes),
         }
     }
@@ -315,13 +333,12 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.known.tenure() {
-            None => Pin::new(&mut self.transport).poll_write_vectored(context, slices),
-            Some(tenure) => {
-                let first = slices.iter().find(|slice| !slice.is_empty());
-                self.poll_watched_write(&tenure, context, first.map_or(&[], |slice| slice))
-            }
+        if self.known.hurries() || self.known.tenure().is_some() {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return self.poll_write(context, first.map_or(&[], |slice| slice));
         }
+        self.is_held = true;
+        Pin::new(&mut self.transport).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -329,7 +346,9 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_flush(context)
+        ready!(Pin::new(&mut self.transport).poll_flush(context))?;
+        self.is_held = false;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -147,7 +147,7 @@ impl Context {
     /// Which way the request goes to its upstream.
     pub(super) fn way(&self) -> Way {
         let pool = self.forward.as_ref().and_then(|forward| self.generation.upstreams.pool(forward.upstream()));
-        pool.map_or(Way::Usual, Pool::way)
+        pool.map_or_else(Way::default, Pool::way)
     }
 
     /// Whether a form is sent in the place of the body that came.
@@ -245,6 +245,9 @@ impl Context {
             seen: self.seen(session),
         };
         record(&outcome, &self.generation.labels, self.gateway.audit());
+        if let Some(why) = outcome.ended {
+            self.gateway.metrics().ended_exchanges().count(why);
+        }
         if let (Some(spans), Some(traced)) = (&self.generation.spans, &self.traced) {
             traced::record(spans, traced, &outcome, head, self.peer);
         }
@@ -320,7 +323,6 @@ impl Context {
 
     /// Takes what was permitted into work, within the bounds of its api and its upstream.
     fn take(&mut self, forward: Forward, head: &RequestHeader) -> Result<(), Denial> {
-        let api = forward.api();
         if forward.form().is_none() {
             self.body = self.meter(&forward, &head.headers)?;
         }
@@ -328,14 +330,19 @@ impl Context {
         let rates = generation.rates.as_deref();
         let counting = rates.map(|rates| Counting { rates, generation, forward: &forward, head, peer });
         let counted = counting.map(|counting| counting.ask(&mut self.found)).transpose()?;
-        // INVARIANT: an api's upstream is one of its generation.
-        let pool = self.generation.upstreams.pool(forward.upstream()).ok_or(Denial::RouteUnknown)?;
-        self.carried = Some(pool.carry().ok_or(Denial::Overloaded { api })?);
+        self.carried = Some(self.carry(&forward)?);
         if let Some((counting, counted)) = counting.zip(counted) {
             counting.count(counted, &mut self.found)?;
         }
         self.forward = Some(forward);
         Ok(())
+    }
+
+    /// A place among the requests of its upstream.
+    fn carry(&self, forward: &Forward) -> Result<Carried, Denial> {
+        // INVARIANT: an api's upstream is one of its generation.
+        let pool = self.generation.upstreams.pool(forward.upstream()).ok_or(Denial::RouteUnknown)?;
+        pool.carry().ok_or(Denial::Overloaded { api: forward.api() })
     }
 
     /// What bounds the body of a request that was permitted.

@@ -10,11 +10,12 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, StatusCode, Version};
-use pingora::http::RequestHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use serde::Deserialize;
 
 use super::failure::Failure;
 use super::problem::Answer;
+use super::trace::REQUEST_ID;
 use crate::policy::Reason;
 
 /// gRPC's status codes, as far as the gateway gives them.
@@ -90,6 +91,27 @@ pub(super) fn say(answer: Answer, reason: Option<Reason>, failure: Option<Failur
     let rest = answer.headers.iter().filter(|(name, _)| *name != CONTENT_TYPE && *name != CACHE_CONTROL).cloned();
     let headers = own.into_iter().chain(details).chain(pushback).chain(rest).collect();
     Answer { status: StatusCode::OK, headers, body: Bytes::new() }
+}
+
+/// The trailers of a call that was let through, and would not be any more.
+pub(super) fn ended(why: Option<Reason>) -> HeaderMap {
+    let code = why.map_or(Code::Unknown, |why| of_reason(why, StatusCode::FORBIDDEN));
+    let message = format!("{}: what let the call through is no more", why.map_or("", Reason::as_str));
+    HeaderMap::from_iter([(STATUS, HeaderValue::from(code as u16)), (MESSAGE, value(&percent_encoded(&message)))])
+}
+
+/// The head of an answer that is these trailers alone.
+///
+/// # Errors
+/// If pingora refuses a field, which it does not with these.
+pub(super) fn head_of(trailers: &HeaderMap, request_id: &HeaderValue) -> pingora::Result<ResponseHeader> {
+    let mut head = ResponseHeader::build_no_case(StatusCode::OK, Some(trailers.len() + 2))?;
+    head.append_header(CONTENT_TYPE, GRPC)?;
+    head.append_header(REQUEST_ID, request_id.clone())?;
+    for (name, value) in trailers {
+        head.append_header(name, value.clone())?;
+    }
+    Ok(head)
 }
 
 /// 400 is `INTERNAL` there, as a gRPC library wrote the request, and 404 and 405 say that there is no such

@@ -167,7 +167,8 @@ async fn authenticate(
     let Asked { generation, head, peer, now, .. } = *asked;
     let Some(credential) = credential(&head.headers)? else { return Ok(None) };
     if asked.is_under_way {
-        return generation.issuers.know(credential.token, &generation.policy, generation.number, now).await.map(Some);
+        let known = generation.issuers.know_still(credential.token, &generation.policy, generation.number, now).await;
+        return known.map(Some);
     }
     let proof = inbound::proof(&head.headers);
     check_shown(&credential, proof, &generation.settings.limits, || {

@@ -26,6 +26,8 @@ pub(super) struct Known {
     /// Of HTTP/1: whether the exchange under way is one that can end before its connection would.
     is_watched: AtomicBool,
     tenure: ArcSwapOption<Tenure>,
+    /// Of HTTP/1: whether what is written is to go at once.
+    hurries: AtomicBool,
 }
 
 /// What TLS says of a client.
@@ -51,7 +53,14 @@ impl Known {
     pub(super) fn new(security: Option<Security>) -> Self {
         let head = HeadMeter { left: AtomicUsize::new(OFF), begun: false.into(), exceeded: false.into() };
         let authorizer = OnceLock::new();
-        Self { security, head, authorizer, is_watched: false.into(), tenure: ArcSwapOption::empty() }
+        Self {
+            security,
+            head,
+            authorizer,
+            is_watched: false.into(),
+            tenure: ArcSwapOption::empty(),
+            hurries: false.into(),
+        }
     }
 
     /// That of the connection that a request came by.
@@ -68,6 +77,22 @@ impl Known {
         let is_watched = tenure.is_some();
         self.tenure.store(tenure);
         self.is_watched.store(is_watched, Ordering::Relaxed);
+    }
+
+    /// That a request begins, whose head is read.
+    pub(super) fn begin(&self) {
+        self.head.stop();
+        self.hurry(false);
+    }
+
+    /// Whether what is written is to go at once. Otherwise it goes when something is read, or at its end.
+    pub(super) fn hurry(&self, hurries: bool) {
+        self.hurries.store(hurries, Ordering::Relaxed);
+    }
+
+    /// Whether what is written is to go at once.
+    pub(super) fn hurries(&self) -> bool {
+        self.hurries.load(Ordering::Relaxed)
     }
 
     /// Whether the connection that a request came by has TLS.

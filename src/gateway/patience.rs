@@ -30,6 +30,9 @@ use crate::record::ConnectionEnd;
 /// What a client may send of one body, and of all of a connection, before any is passed on, in bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What frames of less than 256 bytes, that nobody has read yet, may lack of that in all; beyond, the connection ends.
+/// A stream's window full of messages of 16 bytes, as gRPC sends them, lacks half of it.
+const FRAME_BUDGET: usize = 8 * 1024 * 1024;
 
 /// The proxy for one connection, which it closes when its client does not send a head in time.
 pub(super) struct Patient {
@@ -137,6 +140,7 @@ impl HttpServerApp for Patient {
             .max_header_list_size(head)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .data_frame_budget(FRAME_BUDGET)
             .max_pending_accept_reset_streams(self.limits.http2.resets)
             .max_local_error_reset_streams(Some(self.limits.http2.errors));
         Some(options)

@@ -1,20 +1,16 @@
 //! The short way of a usual request to its upstream and back, within pingora's phase that may answer.
 //!
-//! A `GET` without a body needs nothing of what makes pingora's own way long: two directions at once,
-//! connected by queues, and a task for each idle connection. What is unusual goes that way; so does an
-//! answer that is not plain, whose connection pingora's client then reads from its first byte. A
-//! request that was not answered because its connection was old is left to pingora too.
+//! A `GET` without a body needs nothing of what makes `onward`'s way longer: two directions at once, and
+//! versions of HTTP to choose from. What is unusual goes that way; so does an answer that is not plain,
+//! which is then read there from its first byte. A request that was not answered because its connection
+//! was old is left to it too.
 
 use std::io;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{StatusCode, Version};
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use pingora::http::ResponseHeader;
-use pingora::protocols::Stream;
-use pingora::protocols::http::HttpTask;
-use pingora::protocols::http::v1::client::HttpSession;
 use pingora::proxy::Session;
 use pingora::time::timeout;
 use pingora::{Error, ErrorType, Result};
@@ -25,8 +21,10 @@ use super::connection::Connection;
 use super::context::Context;
 use super::head::is_usual;
 use super::hygiene;
-use super::onward::dial_plain;
+use super::known::Known;
+use super::onward::{self, dial_plain};
 use super::reply::{self, Plain, Reply};
+use super::tenure::ended;
 use super::trace::REQUEST_ID;
 use super::upstream::{Server, Turn};
 
@@ -44,7 +42,7 @@ struct Exchange<'r> {
     is_pipelined: bool,
 }
 
-/// Whether the request was answered; if not, pingora is to forward it.
+/// Whether the request was answered; if not, `onward` is to forward it.
 ///
 /// # Errors
 /// If it can be answered neither here nor there.
@@ -80,7 +78,7 @@ pub(super) async fn relay(session: &mut Session, context: &mut Context) -> Resul
     };
     let told = match reply {
         Ok(plain) => exchange.tell(plain).await,
-        Err(read) => exchange.tell_odd(read).await,
+        Err(read) => Box::pin(exchange.tell_odd(read)).await,
     };
     told.inspect_err(|error| context.broken_off(error, true)).map(|()| true)
 }
@@ -135,11 +133,25 @@ impl Exchange<'_> {
     }
 
     /// Tells a plain answer on, and keeps the connection.
-    async fn tell(mut self, plain: Plain) -> Result<()> {
-        let Plain { mut head, body, mut rest, mut is_overrun } = plain;
+    async fn tell(self, plain: Plain) -> Result<()> {
+        let Plain { mut head, body, rest, is_overrun } = plain;
         prepare(&mut head, self.session, self.context)?;
         let downstream = &mut self.session.downstream_session;
         downstream.write_response_header(head).await.map_err(Error::into_down)?;
+        match self.context.tenure() {
+            None => self.tell_body(body, rest, is_overrun).await,
+            // Events of which it is known how long they are.
+            Some(tenure) => tokio::select! {
+                biased;
+                () = tenure.ended() => ended(),
+                told = Box::pin(self.tell_body(body, rest, is_overrun)) => told,
+            },
+        }
+    }
+
+    /// Tells so much of a body, and the rest as it comes.
+    async fn tell_body(mut self, body: Bytes, mut rest: usize, mut is_overrun: bool) -> Result<()> {
+        let downstream = &mut self.session.downstream_session;
         downstream.write_response_body(body, rest == 0).await.map_err(Error::into_down)?;
         while rest > 0 {
             let mut read = BytesMut::with_capacity(READ.min(rest));
@@ -162,51 +174,7 @@ impl Exchange<'_> {
     /// Has pingora's client read the answer, from its first byte.
     async fn tell_odd(mut self, read: BytesMut) -> Result<()> {
         self.connection.unread(read.freeze());
-        let mut client = HttpSession::new(self.connection as Stream);
-        client.read_timeout = Some(self.server.transport.read_timeout);
-        loop {
-            let task = {
-                let mut task = std::pin::pin!(client.read_response_task());
-                loop {
-                    tokio::select! {
-                        task = &mut task => break task.map_err(Error::into_up)?,
-                        next = self.session.downstream_session.read_body_or_idle(true), if !self.is_pipelined => {
-                            next.map_err(Error::into_down)?;
-                            self.is_pipelined = true;
-                        }
-                    }
-                }
-            };
-            let is_last = task.is_end();
-            match task {
-                HttpTask::Header(mut head, has_ended) => {
-                    if !has_ended {
-                        in_chunks(&mut head)?;
-                    }
-                    prepare(&mut head, self.session, self.context)?;
-                    let written = self.session.downstream_session.write_response_header(head).await;
-                    written.map_err(Error::into_down)?;
-                }
-                HttpTask::Body(body, _) => {
-                    let body = body.unwrap_or_default();
-                    let written = self.session.downstream_session.write_response_body(body, is_last).await;
-                    written.map_err(Error::into_down)?;
-                }
-                HttpTask::Done | HttpTask::Trailer(_) => {}
-                HttpTask::UpgradedBody(..) => return Err(Error::new_up(ErrorType::InvalidHTTPHeader)),
-                HttpTask::Failed(error) => return Err(error.into_up()),
-            }
-            if is_last {
-                break;
-            }
-        }
-        client.respect_keepalive();
-        if let Some(stream) = client.reuse().await
-            && let Ok(connection) = stream.into_any().downcast()
-        {
-            self.server.idle.give(connection);
-        }
-        Ok(())
+        onward::answer(self.connection, self.server, self.session, self.context).await
     }
 
     /// Waits for what the server says next and appends it, as far as there is room; its length, 0 at the
@@ -223,22 +191,13 @@ impl Exchange<'_> {
                 next = self.session.downstream_session.read_body_or_idle(true), if !self.is_pipelined => {
                     next.map_err(Error::into_down)?;
                     self.is_pipelined = true;
+                    if let Some(known) = Known::of(self.session.digest()) {
+                        known.hurry(true);
+                    }
                 }
             }
         }
     }
-}
-
-/// What ends with its connection goes on in chunks, as pingora has it: the client's connection stays, and
-/// an answer that breaks off cannot be taken for a whole one.
-fn in_chunks(head: &mut ResponseHeader) -> Result<()> {
-    let has_body =
-        !head.status.is_informational() && !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if !has_body || head.headers.contains_key(TRANSFER_ENCODING) || head.headers.contains_key(CONTENT_LENGTH) {
-        return Ok(());
-    }
-    head.set_version(Version::HTTP_11);
-    head.insert_header(TRANSFER_ENCODING, "chunked")
 }
 
 /// The server has closed the connection.

@@ -6,15 +6,17 @@
 //! the connection. Other answers have an end of their own, and are not cut: a download that began is one
 //! permitted request. How a connection ends is `farewell`'s.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use parking_lot::Mutex;
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::{Error, ErrorType};
 use tokio::task::AbortHandle;
 
 use super::forward::Forward;
@@ -46,6 +48,8 @@ pub(super) enum Kind {
     WebSocket,
     /// The upstream does.
     Events,
+    /// Of gRPC: either side or both.
+    Call,
 }
 
 /// An exchange under way that is looked at, as long as this lives.
@@ -83,6 +87,11 @@ impl Kind {
 impl Tenure {
     fn new(kind: Kind) -> Self {
         Self { kind, ended: AtomicBool::new(false), why: OnceLock::new(), waker: Mutex::new(None) }
+    }
+
+    /// Its end.
+    pub(super) fn ended(&self) -> impl Future<Output = ()> {
+        poll_fn(|context| if self.poll_ended(context) { Poll::Ready(()) } else { Poll::Pending })
     }
 
     /// Whether it has ended; if not, the task is woken when it does.
@@ -145,6 +154,19 @@ impl Watched {
     pub(super) fn has_ended(&self) -> bool {
         self.tenure.has_ended()
     }
+
+    /// How long it may go on.
+    pub(super) fn tenure(&self) -> Arc<Tenure> {
+        Arc::clone(&self.tenure)
+    }
+}
+
+/// What an exchange comes to that has ended before its answer has.
+///
+/// # Errors
+/// Always.
+pub(super) fn ended<T>() -> pingora::Result<T> {
+    Err(Error::new_down(ErrorType::ConnectionClosed))
 }
 
 impl Drop for Watched {

@@ -1,7 +1,7 @@
 //! The servers behind: which of them gets a request, and the next where one cannot be reached.
 //!
-//! Connections and their reuse are pingora's, but for those that `relay` and `onward` keep here. Names are resolved
-//! when a generation that has them first is taken into use, and again every now and then, never while a request waits.
+//! Connections are `onward`'s. Names are resolved when a generation that has them first is taken into use, and again
+//! every now and then, never while a request waits.
 
 mod budget;
 mod choice;
@@ -11,7 +11,6 @@ mod names;
 mod pool;
 mod server;
 mod turn;
-mod upgrading;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,7 +18,6 @@ use std::time::Instant;
 pub(super) use pool::Pool;
 pub(super) use server::Server;
 pub(super) use turn::Turn;
-pub(super) use upgrading::upgrading;
 
 use super::load::Load;
 use super::onward::AllTls;

@@ -40,6 +40,8 @@ struct Asked<'r> {
     policy: &'r Policy,
     generation: u64,
     now: Moment,
+    /// Whether a request asks: an exchange under way asks again and again, and is counted once.
+    is_request: bool,
 }
 
 /// A token that is good, and whose it is.
@@ -72,7 +74,9 @@ impl IssuerSet {
         generation: u64,
         now: Moment,
     ) -> Result<Arc<Authenticated>, Denial> {
-        let known = self.verified(Asked { token: presented.credential.token, policy, generation, now }).await?;
+        let known = self
+            .verified(Asked { token: presented.credential.token, policy, generation, now, is_request: true })
+            .await?;
         if let Some((proof, until)) =
             self.check_binding(presented, known.found.caller.binding, known.state.rules(), now)?
             && let Some(fleet) = &self.fleet
@@ -94,7 +98,21 @@ impl IssuerSet {
         generation: u64,
         now: Moment,
     ) -> Result<Arc<Authenticated>, Denial> {
-        self.verified(Asked { token, policy, generation, now }).await.map(|known| known.found)
+        self.verified(Asked { token, policy, generation, now, is_request: true }).await.map(|known| known.found)
+    }
+
+    /// The same for an exchange that was let through with the token before, and goes on.
+    ///
+    /// # Errors
+    /// The first step that refuses.
+    pub async fn know_still(
+        &self,
+        token: &str,
+        policy: &Policy,
+        generation: u64,
+        now: Moment,
+    ) -> Result<Arc<Authenticated>, Denial> {
+        self.verified(Asked { token, policy, generation, now, is_request: false }).await.map(|known| known.found)
     }
 
     async fn verified(&self, asked: Asked<'_>) -> Result<Known<'_>, Denial> {
@@ -108,7 +126,7 @@ impl IssuerSet {
     /// What the cache has to say of a token, if anything that stands.
     fn recall(&self, asked: &Asked<'_>) -> Option<Result<Known<'_>, Denial>> {
         let Some(found) = self.memory.tokens.find(asked.token) else {
-            self.around.metrics.token_cache(CacheResult::Miss);
+            self.count(asked, CacheResult::Miss);
             return None;
         };
         let (result, known) = match self.judge(found, asked) {
@@ -117,8 +135,14 @@ impl IssuerSet {
             Judged::Remade(known) => (CacheResult::Stale, Some(Ok(known))),
             Judged::Outdated => (CacheResult::Stale, None),
         };
-        self.around.metrics.token_cache(result);
+        self.count(asked, result);
         known
+    }
+
+    fn count(&self, asked: &Asked<'_>, result: CacheResult) {
+        if asked.is_request {
+            self.around.metrics.token_cache(result);
+        }
     }
 
     /// Whether what was found of a token still stands, in the order of the decision.

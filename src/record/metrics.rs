@@ -16,11 +16,12 @@ use super::Outcome;
 use super::audit::Dropped;
 use super::connections::ConnectionEnd;
 use super::denials::{Denials, Denied};
+use super::exchanges::EndedExchanges;
 use super::fleet::SharedSeries;
 use super::labels::{Names, Series};
 use super::line::decision;
 use super::rates::RateBook;
-use super::register::{MetricsUnmade, Register};
+use super::register::{DECISION_BUCKETS, MetricsUnmade, REQUEST_BUCKETS, Register};
 use super::result::{CacheResult, FetchResult, IntrospectionResult, ReloadResult};
 use super::shadow::ShadowSeries;
 use super::spans::SpanSeries;
@@ -50,6 +51,7 @@ pub struct Metrics {
     audit_dropped: IntCounter,
     connections: IntGauge,
     connections_ended: [IntCounter; 5],
+    ended_exchanges: EndedExchanges,
     authorizer_strangers: IntCounter,
     upstreams: UpstreamMetrics,
     panics: IntCounter,
@@ -88,15 +90,6 @@ const AUTHORIZER_STRANGERS: &str = "Questions to authorizers from addresses that
 const PANICS: &str = "Faults of the program that ended what a thread or task was doing.";
 const BUILD: &str = "Always 1; the labels are the version that runs and the commit it was built from.";
 
-/// From a cached verdict, a microsecond, to a signature and a remote introspection.
-const DECISION_BUCKETS: [f64; 16] = [
-    0.000_001, 0.000_002, 0.000_003, 0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.005,
-    0.02, 0.1, 0.5, 2.0,
-];
-/// From a refusal to an upstream that takes its time.
-const REQUEST_BUCKETS: [f64; 16] =
-    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
-
 impl Metrics {
     /// Makes and registers every metric.
     ///
@@ -126,6 +119,7 @@ impl Metrics {
             audit_dropped: register.counter("audit_dropped_total", AUDIT_DROPPED)?,
             connections: register.number("connections", CONNECTIONS)?,
             connections_ended: ConnectionEnd::ALL.map(|end| ended.with_label_values(&[end.as_str()])),
+            ended_exchanges: EndedExchanges::new(&register)?,
             authorizer_strangers: register.counter("authorizer_peers_refused_total", AUTHORIZER_STRANGERS)?,
             upstreams: UpstreamMetrics::new(&register)?,
             panics: register.counter("panics_total", PANICS)?,
@@ -213,6 +207,11 @@ impl Metrics {
             ConnectionEnd::HeadTimeout => head_timeout.inc(),
             ConnectionEnd::HeadTooLarge => head_too_large.inc(),
         }
+    }
+
+    /// The exchanges that were ended.
+    pub fn ended_exchanges(&self) -> &EndedExchanges {
+        &self.ended_exchanges
     }
 
     /// The series of the upstream of this name.

@@ -7,6 +7,15 @@ use prometheus::{
 };
 use thiserror::Error;
 
+/// From a cached verdict, a microsecond, to a signature and a remote introspection.
+pub(super) const DECISION_BUCKETS: [f64; 16] = [
+    0.000_001, 0.000_002, 0.000_003, 0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.005,
+    0.02, 0.1, 0.5, 2.0,
+];
+/// From a refusal to an upstream that takes its time.
+pub(super) const REQUEST_BUCKETS: [f64; 16] =
+    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
+
 /// The registry refused a metric: two have one name, which is a mistake of this program.
 #[derive(Debug, Error)]
 #[error("the metrics cannot be registered: {0}")]

@@ -3,13 +3,14 @@
 //!
 //! Real nginx, Envoy and Caddy are `make test-authorizer`'s.
 
-use std::net::SocketAddr;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use scopegate::policy::Reason;
 use serde_json::{Value, json};
 
 use crate::attacks_tokens::proofs::{self, Holder};
-use crate::harness::{Connection, Gateway, Response, Upstream, free_address};
+use crate::harness::{Connection, Gateway, Response, Upstream, free_address, wait_for};
 use crate::reasons::{self, Request, get, plain, token};
 
 /// A gateway with a listener of its own and an authorizer, both with the policy of every reason.
@@ -313,6 +314,49 @@ fn a_public_service_needs_no_token_and_names_nobody() {
     let answer = asked.ask(&plain("GET", "/data/health"));
     assert_eq!((answer.status, answer.header("x-auth-subject")), (200, None));
     assert_eq!(answer.header("x-envoy-auth-headers-to-remove"), Some("x-auth-subject"));
+}
+
+/// A gateway whose upstream has as many requests under way as it may have, with what ends that.
+pub(crate) fn busy(listeners: &str) -> (Gateway, [TcpStream; 2]) {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = format!("{{ servers: [\"{}\"], max_requests: 1 }}", server.local_addr().unwrap());
+    let apis = "[{ name: data, base_path: /data, upstream: backend, public: [\"* /data/**\"] }]";
+    let policy = format!("\nupstreams: {{ backend: {upstream} }}\napis: {apis}\n");
+    let gateway = Gateway::start_listening(listeners, &policy, Upstream::start(), |_| {});
+    let mut client = crate::harness::connect(gateway.address);
+    client.write_all(b"GET /data/x HTTP/1.1\r\nHost: api.example.com\r\n\r\n").unwrap();
+    let (held, _) = server.accept().unwrap();
+    (gateway, [client, held])
+}
+
+#[test]
+fn a_question_is_shed_as_a_request_is_where_the_upstream_has_as_many_as_it_may() {
+    let planes = ["nginx", "traefik", "caddy", "envoy_http"].map(|plane| (plane, free_address()));
+    let keys = |plane| format!("as: {plane}, peers: [127.0.0.1]");
+    let listeners: String = planes.iter().map(|(plane, address)| listener(*address, &keys(plane))).collect();
+    let (gateway, under_way) = busy(&listeners);
+    let ask = |plane: &str, address| {
+        let mut connection = Connection::over(crate::harness::connect(address));
+        let request = plain("GET", "/data/y");
+        connection.write(question(plane, &request, "api.example.com").as_bytes());
+        passed_on(plane, connection.read_response().expect("an answer"))
+    };
+    for (plane, address) in planes {
+        let answer = ask(plane, address);
+        assert_eq!((answer.status, &*answer.reason()), (503, "overloaded"), "{plane}");
+        assert_eq!(answer.header("retry-after"), Some("1"), "{plane}");
+    }
+    let shed = r#"scopegate_upstream_requests_shed_total{upstream="backend"}"#;
+    assert_eq!(gateway.metric(shed), Some(4.0));
+    let lines = gateway.audit(4);
+    assert!(lines.iter().all(|line| line["reason"] == "overloaded" && line["asked_by"] != json!(null)), "{lines:?}");
+    drop(under_way);
+    for (plane, address) in planes {
+        wait_for(plane, || (ask(plane, address).status == 200).then_some(()));
+    }
+    // None is under way once it is answered.
+    let carried = r#"scopegate_upstream_requests{upstream="backend"}"#;
+    wait_for("none to be under way", || (gateway.metric(carried) == Some(0.0)).then_some(()));
 }
 
 #[test]

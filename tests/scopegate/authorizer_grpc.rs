@@ -7,9 +7,9 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::authority::Authority;
-use crate::authorizer::listener;
+use crate::authorizer::{busy, listener};
 use crate::bound::bound_to;
-use crate::harness::{Gateway, Response, Upstream, free_address};
+use crate::harness::{Gateway, Response, Upstream, free_address, wait_for};
 use crate::http2_client::Http2;
 use crate::reasons::{self, Request, get, plain, token};
 
@@ -202,6 +202,19 @@ fn each_reason_is_answered_over_grpc_as_in_line() {
         let lines = gateway.audit(reasons::cases().len());
         assert!(lines.iter().all(|line| line["asked_by"]["as"] == "envoy_grpc" && line["status"] != 200));
     }
+}
+
+#[test]
+fn a_question_over_grpc_is_shed_as_a_request_is() {
+    let authorizer = free_address();
+    let (gateway, under_way) = busy(&listener(authorizer, "as: envoy_grpc, peers: [127.0.0.1]"));
+    let plane = Http2::plain(authorizer);
+    let ask = || message(&ask(&plane, &question(&plain("GET", "/data/y"), Told::Raw, b"")));
+    let answer = denied(&ask());
+    assert_eq!((answer.status, &*answer.reason()), (503, "overloaded"));
+    assert_eq!(gateway.metric(r#"scopegate_upstream_requests_shed_total{upstream="backend"}"#), Some(1.0));
+    drop(under_way);
+    wait_for("a permission", || (!one(&ask(), 3).is_empty()).then_some(()));
 }
 
 #[test]

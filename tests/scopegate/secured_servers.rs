@@ -17,6 +17,7 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use crate::authority::{Authority, Issued};
@@ -40,12 +41,22 @@ pub(crate) fn tls(certificate: &Issued, clients: Option<&Authority>, protocols: 
     Arc::new(configuration)
 }
 
+/// How many frames of one byte an answer of that name has.
+pub(crate) const TINY: usize = 100_000;
+
 /// What is remembered.
 #[derive(Clone)]
 struct Shared {
     seen: Arc<Mutex<VecDeque<Recorded>>>,
     connections: Arc<AtomicUsize>,
     open: Arc<AtomicUsize>,
+    /// Answers that go on, and those of them that somebody has ended.
+    begun: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+    /// Bytes of events that somebody took.
+    taken: Arc<AtomicUsize>,
+    /// What answers wait for that come in two pieces.
+    go: Arc<Semaphore>,
 }
 
 /// A server on threads of its own. What it does with a request the last part of its path says; it
@@ -76,7 +87,15 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Shared { seen: Arc::default(), connections: Arc::default(), open: Arc::default() };
+        let shared = Shared {
+            seen: Arc::default(),
+            connections: Arc::default(),
+            open: Arc::default(),
+            begun: Arc::default(),
+            ended: Arc::default(),
+            taken: Arc::default(),
+            go: Arc::new(Semaphore::new(0)),
+        };
         let given = shared.clone();
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -101,6 +120,21 @@ impl Server {
     /// How many of them are open.
     pub(crate) fn open(&self) -> usize {
         self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// How many answers go on or went on, and how many of them were ended from the other side.
+    pub(crate) fn going_on(&self) -> (usize, usize) {
+        (self.shared.begun.load(Ordering::SeqCst), self.shared.ended.load(Ordering::SeqCst))
+    }
+
+    /// How many bytes of a flood of events were taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.shared.taken.load(Ordering::SeqCst)
+    }
+
+    /// Lets one answer that comes in two pieces go on.
+    pub(crate) fn go(&self) {
+        self.shared.go.add_permits(1);
     }
 
     /// How many requests reached it.
@@ -149,11 +183,13 @@ async fn serve_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Sh
         if says("upgrade").is_some() {
             stream.write_all(b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await.unwrap();
             shared.seen.lock().unwrap().push_back(Recorded { line, headers, body: vec![] });
+            shared.begun.fetch_add(1, Ordering::SeqCst);
             let mut bytes = [0; 1024];
             while let Ok(length @ 1..) = stream.read(&mut bytes).await {
                 stream.write_all(&bytes[..length]).await.unwrap();
                 stream.flush().await.unwrap();
             }
+            shared.ended.fetch_add(1, Ordering::SeqCst);
             return;
         }
         let mut body = Vec::new();
@@ -179,6 +215,27 @@ async fn serve_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Sh
                 tokio::time::sleep(Duration::from_secs(5)).await;
                 return;
             }
+            act @ ("events" | "sized" | "flood") => {
+                let framing = if act == "sized" { "Content-Length: 1000" } else { "Transfer-Encoding: chunked" };
+                let event = if act == "sized" { "data: 1\n\n" } else { "9\r\ndata: 1\n\n\r\n" };
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{framing}\r\n\r\n{event}");
+                stream.write_all(head.as_bytes()).await.unwrap();
+                stream.flush().await.unwrap();
+                shared.begun.fetch_add(1, Ordering::SeqCst);
+                let events = format!("384\r\n{}\r\n", "data: 1\n\n".repeat(100));
+                while act == "flood" && stream.write_all(events.as_bytes()).await.is_ok() {
+                    shared.taken.fetch_add(events.len(), Ordering::SeqCst);
+                }
+                while stream.read(&mut [0; 64]).await.is_ok_and(|length| length > 0) {}
+                shared.ended.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
+            "trickle" => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na").await.unwrap();
+                stream.flush().await.unwrap();
+                shared.go.acquire().await.unwrap().forget();
+                "b".to_owned()
+            }
             "last" => "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlast".to_owned(),
             "chunks" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nchunks\r\n0\r\n\r\n".to_owned(),
             _ => format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len()),
@@ -192,7 +249,9 @@ async fn serve_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Sh
 }
 
 async fn serve_http2(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, shared: Shared) {
-    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    // However small the pieces of a request are that it lets wait.
+    let mut builder = h2::server::Builder::new();
+    let Ok(mut connection) = builder.data_frame_budget(1 << 30).handshake(stream).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
         if request.uri().path().ends_with("/goaway") {
             connection.graceful_shutdown();
@@ -219,13 +278,25 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
         let _ = send.send_data(Bytes::new(), true);
         return;
     }
+    if act == "silent" {
+        shared.begun.fetch_add(1, Ordering::SeqCst);
+        let _ = poll_fn(|context| respond.poll_reset(context)).await;
+        shared.ended.fetch_add(1, Ordering::SeqCst);
+        return;
+    }
+    if let "events" | "sized" | "flood" | "tiny" | "call" = &*act {
+        go_on(&act, respond, &shared).await;
+        return;
+    }
     while let Some(Ok(bytes)) = body.data().await {
         let _ = body.flow_control().release_capacity(bytes.len());
         read.extend_from_slice(&bytes);
     }
+    let trailers_sent = body.trailers().await.ok().flatten().unwrap_or_default();
     let line = format!("{} {} {}", head.method, head.uri, "HTTP/2");
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    let headers =
+        head.headers.iter().chain(&trailers_sent).map(|(name, value)| (name.to_string(), text(value))).collect();
     shared.seen.lock().unwrap().push_back(Recorded { line, headers, body: read });
     let refuses = shared.seen.lock().unwrap().iter().filter(|seen| seen.line.contains("/refuse-once")).count() == 1;
     match &*act {
@@ -246,6 +317,15 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
             write(&mut send, "half".into()).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
             send.send_reset(Reason::INTERNAL_ERROR);
+        }
+        "trickle" => {
+            let mut head = response(200);
+            head.headers_mut().insert("content-length", "2".parse().unwrap());
+            let mut send = respond.send_response(head, false).unwrap();
+            write(&mut send, "a".into()).await;
+            shared.go.acquire().await.unwrap().forget();
+            write(&mut send, "b".into()).await;
+            let _ = send.send_data(Bytes::new(), true);
         }
         "stall" => {
             let mut send = respond.send_response(response(200), false).unwrap();
@@ -280,6 +360,35 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
     }
 }
 
+/// Answers with one event or message, or with no end of them, until somebody ends it.
+async fn go_on(act: &str, mut respond: SendResponse<Bytes>, shared: &Shared) {
+    let mut head = response(200);
+    let kind = if act == "call" { "application/grpc" } else { "text/event-stream" };
+    head.headers_mut().insert("content-type", kind.parse().unwrap());
+    if act == "sized" {
+        head.headers_mut().insert("content-length", "1000".parse().unwrap());
+    }
+    let mut send = respond.send_response(head, false).unwrap();
+    write(&mut send, if act == "call" { "\0\0\0\0\x02hi" } else { "data: 1\n\n" }.into()).await;
+    if act == "tiny" {
+        for _ in 0..TINY {
+            write(&mut send, ":".into()).await;
+        }
+    }
+    shared.begun.fetch_add(1, Ordering::SeqCst);
+    if act == "flood" {
+        let events = "data: 1\n\n".repeat(100);
+        let before = shared.taken.load(Ordering::SeqCst);
+        while write(&mut send, events.clone().into()).await {
+            shared.taken.fetch_add(events.len(), Ordering::SeqCst);
+        }
+        assert!(shared.taken.load(Ordering::SeqCst) > before);
+    } else {
+        let _ = poll_fn(|context| send.poll_reset(context)).await;
+    }
+    shared.ended.fetch_add(1, Ordering::SeqCst);
+}
+
 fn response(status: u16) -> Response<()> {
     Response::builder().status(status).header("x-answer", "yes").header("te", "trailers").body(()).unwrap()
 }
@@ -289,13 +398,15 @@ fn trailers() -> HeaderMap {
     fields.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
 }
 
-async fn write(send: &mut SendStream<Bytes>, mut bytes: Bytes) {
+/// Whether somebody takes it.
+async fn write(send: &mut SendStream<Bytes>, mut bytes: Bytes) -> bool {
     while !bytes.is_empty() {
         send.reserve_capacity(bytes.len());
-        let Some(Ok(room)) = poll_fn(|context| send.poll_capacity(context)).await else { return };
+        let Some(Ok(room)) = poll_fn(|context| send.poll_capacity(context)).await else { return false };
         let part = bytes.split_to(room.min(bytes.len()));
         if send.send_data(part, false).is_err() {
-            return;
+            return false;
         }
     }
+    true
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use http::Method;
 use http::header::EXPECT;
+use pingora::Error;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
-use pingora::{Error, ErrorType};
 
 use super::{Context, written};
 use crate::gateway::cors::Shared;
@@ -18,7 +18,7 @@ use crate::gateway::failure::Failure;
 use crate::gateway::grpc;
 use crate::gateway::known::Known;
 use crate::gateway::problem::Answer;
-use crate::gateway::tenure::{Grounds, Kind, Watched};
+use crate::gateway::tenure::{Grounds, Kind, Tenure, Watched};
 use crate::policy::Reason;
 
 /// How much of a refused request's body is read and thrown away, and how long that may take, so that
@@ -87,7 +87,22 @@ impl Context {
 
     /// Sees to it that an exchange which goes on ends when what lets it through does.
     pub(in crate::gateway) fn watch(&mut self, session: &Session, response: &ResponseHeader) {
-        let Some(kind) = Kind::of(response) else { return };
+        if let Some(kind) = Kind::of(response) {
+            self.watch_as(kind, session);
+        }
+    }
+
+    /// The same of a call of gRPC, which may go on from its start.
+    pub(in crate::gateway) fn watch_call(&mut self, session: &Session) {
+        if grpc::is_grpc(session.req_header()) {
+            self.watch_as(Kind::Call, session);
+        }
+    }
+
+    fn watch_as(&mut self, kind: Kind, session: &Session) {
+        if self.watched.is_some() {
+            return;
+        }
         let grounds = Grounds {
             gateway: Arc::clone(&self.gateway),
             head: session.req_header().clone(),
@@ -101,14 +116,40 @@ impl Context {
         self.served();
     }
 
-    /// Passes nothing more on once an exchange has ended.
-    ///
-    /// # Errors
-    /// If it has.
-    pub(in crate::gateway) fn check_watched(&self) -> pingora::Result<()> {
-        match &self.watched {
-            Some(watched) if watched.has_ended() => Err(Error::new_down(ErrorType::ConnectionClosed)),
-            Some(_) | None => Ok(()),
+    /// How long the exchange may go on, if it can end before its answer does.
+    pub(in crate::gateway) fn tenure(&self) -> Option<Arc<Tenure>> {
+        self.watched.as_ref().map(Watched::tenure)
+    }
+
+    /// Whether the exchange has ended before its answer has.
+    pub(in crate::gateway) fn has_ended(&self) -> bool {
+        self.watched.as_ref().is_some_and(Watched::has_ended)
+    }
+
+    /// Tells the client of an exchange that has ended so, as far as there is a way. That of other failures is
+    /// told elsewhere.
+    pub(in crate::gateway) async fn part(&self, session: &mut Session) {
+        let Some(tenure) = self.tenure().filter(|tenure| tenure.has_ended()) else { return };
+        match tenure.kind {
+            // Its connection says goodbye when it is read, and waits for the client's.
+            Kind::WebSocket => {
+                let read = async { while let Ok(Some(_)) = session.read_request_body().await {} };
+                let _ = tokio::time::timeout(LINGER_TIME, read).await;
+            }
+            Kind::Call => self.end_call(session, tenure.why()).await,
+            // It breaks off.
+            Kind::Events => {}
+        }
+    }
+
+    /// Ends a call of gRPC in gRPC's own way.
+    async fn end_call(&self, session: &mut Session, why: Option<Reason>) {
+        let trailers = grpc::ended(why);
+        // Who does not take it has gone: there is nobody to tell.
+        if written(session).is_some() {
+            let _ = session.downstream_session.write_response_trailers(trailers).await;
+        } else if let Ok(head) = grpc::head_of(&trailers, &self.request_id) {
+            let _ = write_head(session, head, true).await;
         }
     }
 }

@@ -154,10 +154,12 @@ impl Context {
             }
         };
         self.meter(&forward, &question.head.headers)?;
-        if let Some(rates) = self.generation.rates.as_deref() {
-            let (generation, head) = (&self.generation, &question.head);
-            let counting = Counting { rates, generation, forward: &forward, head, peer: self.peer };
-            let counted = counting.ask(&mut self.found)?;
+        let (generation, head, peer) = (&self.generation, &question.head, self.peer);
+        let rates = generation.rates.as_deref();
+        let counting = rates.map(|rates| Counting { rates, generation, forward: &forward, head, peer });
+        let counted = counting.map(|counting| counting.ask(&mut self.found)).transpose()?;
+        self.carried = Some(self.carry(&forward)?);
+        if let Some((counting, counted)) = counting.zip(counted) {
             counting.count(counted, &mut self.found)?;
         }
         let (outbound, policy) = (&self.generation.outbound, &self.generation.policy);

@@ -59,11 +59,6 @@ impl Context {
         }
     }
 
-    /// What was read of the body comes once more, all of it.
-    pub(in crate::gateway) fn rewind_body(&mut self) {
-        self.body.rewind();
-    }
-
     /// Whether a request is to be sent again whose server has taken it and not begun to answer: one that may be
     /// done twice, if its upstream may have one more retry. It counts as sent then.
     pub(in crate::gateway) fn retry(&mut self, session: &Session) -> bool {

@@ -1,5 +1,6 @@
 //! One request with a server and its answer, over either version of HTTP.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -55,6 +56,15 @@ impl Exchange {
         match self {
             Self::Http1(exchange) => exchange.step(held, times).await,
             Self::Http2(exchange) => exchange.step(held, times).await,
+        }
+    }
+
+    /// Looks after what comes while what was answered is told. It has no end of its own.
+    pub(super) async fn read_ahead(&mut self) -> Infallible {
+        match self {
+            // It waits in the system's buffers.
+            Self::Http1(_) => std::future::pending().await,
+            Self::Http2(exchange) => exchange.read_ahead().await,
         }
     }
 }

@@ -36,6 +36,11 @@ impl Exchange {
         Ok(Self { client, unsent: None, is_sent: is_whole })
     }
 
+    /// One whose request was sent whole over that connection.
+    pub(super) fn sent(connection: Box<Connection>) -> Self {
+        Self { client: HttpSession::new(connection as Stream), unsent: None, is_sent: true }
+    }
+
     /// See [`super::exchange::Exchange::step`]. What is waited for while nothing is held is read into the
     /// client's own buffers, so that nothing is lost where it is given up.
     pub(super) async fn step(&mut self, held: &mut Option<Piece>, times: Times) -> Result<Event> {

@@ -1,13 +1,16 @@
 //! An exchange over one stream of an HTTP/2 connection (RFC 9113).
 //!
 //! Both directions are looked after at once: what the server says is told on while it takes the request. What
-//! is read of an answer is bounded by the stream's window, which `streams` sets.
+//! is read of an answer is bounded by the stream's window, which `streams` sets: room is given back for what
+//! was told. What waits for a client is one piece: in frames, small ones would cost many times their bytes, and
+//! the library ends a connection on which too many of them wait, whoever else has streams on it.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::CONTENT_LENGTH;
@@ -21,12 +24,21 @@ use super::exchange::{Event, Piece, Times};
 use super::streams::Place;
 use super::trailers;
 
+/// A smaller piece is told together with what is there beside it.
+const SMALL: usize = 1024;
+
 /// An exchange over one stream. When it is dropped before its end the stream is reset.
 pub(super) struct Exchange {
     answer: Answer,
     body: SendStream<Bytes>,
     /// Whether the server takes more of the request.
     takes: bool,
+    /// Read of the answer's body while what came before was told.
+    ahead: BytesMut,
+    /// What ended the answer meanwhile.
+    broken: Option<h2::Error>,
+    /// How much of what was handed out still takes room.
+    handed_out: usize,
     place: Place,
 }
 
@@ -53,7 +65,9 @@ impl Exchange {
             })
         })?;
         let (answer, body) = sender.send_request(request, is_whole).or_else(|error| failed(error, true))?;
-        Ok(Self { answer: Answer::Awaited(answer), body, takes: !is_whole, place })
+        let answer = Answer::Awaited(answer);
+        let (ahead, broken, handed_out) = (BytesMut::new(), None, 0);
+        Ok(Self { answer, body, takes: !is_whole, ahead, broken, handed_out, place })
     }
 
     /// See [`super::exchange::Exchange::step`].
@@ -67,6 +81,15 @@ impl Exchange {
         }
         self.place.doubt();
         Err(Error::new_up(late))
+    }
+
+    /// Reads on while what was handed out is told, as far as there is room. It has no end of its own.
+    pub(super) async fn read_ahead(&mut self) -> Infallible {
+        poll_fn(|context| {
+            self.read_what_is_there(context);
+            Poll::Pending
+        })
+        .await
     }
 
     fn poll(&mut self, held: &mut Option<Piece>, context: &mut Context<'_>) -> Poll<Result<Event>> {
@@ -104,6 +127,14 @@ impl Exchange {
     }
 
     fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<HttpTask>> {
+        self.make_room()?;
+        if !self.ahead.is_empty() {
+            let bytes = self.ahead.split().freeze();
+            return Poll::Ready(Ok(self.hand_out(bytes)));
+        }
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(failed(error, false));
+        }
         loop {
             match &mut self.answer {
                 Answer::Awaited(answer) => {
@@ -125,16 +156,11 @@ impl Exchange {
                 }
                 Answer::Body(body) => match ready!(body.poll_data(context)) {
                     Some(Ok(bytes)) => {
-                        let released = body.flow_control().release_capacity(bytes.len());
-                        released.or_else(|error| failed(error, false))?;
-                        let has_ended = body.is_end_stream();
-                        return Poll::Ready(Ok(HttpTask::Body(Some(bytes), has_ended)));
+                        let bytes = self.gather(bytes, context);
+                        return Poll::Ready(Ok(self.hand_out(bytes)));
                     }
                     Some(Err(error)) => return Poll::Ready(failed(error, false)),
-                    None => {
-                        let Answer::Body(body) = std::mem::replace(&mut self.answer, Answer::Done) else { continue };
-                        self.answer = Answer::Trailers(body);
-                    }
+                    None => self.end_body(),
                 },
                 Answer::Trailers(body) => {
                     let fields = ready!(body.poll_trailers(context)).or_else(|error| failed(error, false))?;
@@ -145,6 +171,62 @@ impl Exchange {
                 Answer::Done => return Poll::Ready(Ok(HttpTask::Done)),
             }
         }
+    }
+
+    fn read_what_is_there(&mut self, context: &mut Context<'_>) {
+        while self.broken.is_none()
+            && let Answer::Body(body) = &mut self.answer
+            && let Poll::Ready(piece) = body.poll_data(context)
+        {
+            match piece {
+                Some(Ok(bytes)) => self.ahead.extend_from_slice(&bytes),
+                Some(Err(error)) => self.broken = Some(error),
+                None => self.end_body(),
+            }
+        }
+    }
+
+    /// A piece with what is there beside it, if it is small.
+    fn gather(&mut self, piece: Bytes, context: &mut Context<'_>) -> Bytes {
+        if piece.len() >= SMALL {
+            return piece;
+        }
+        self.read_what_is_there(context);
+        if self.ahead.is_empty() {
+            return piece;
+        }
+        let rest = std::mem::replace(&mut self.ahead, piece.into());
+        self.ahead.extend_from_slice(&rest);
+        self.ahead.split().freeze()
+    }
+
+    /// A piece of the body, which takes room until it is told.
+    fn hand_out(&mut self, bytes: Bytes) -> HttpTask {
+        self.handed_out = bytes.len();
+        let has_ended = match &self.answer {
+            Answer::Body(body) | Answer::Trailers(body) => body.is_end_stream(),
+            Answer::Awaited(_) | Answer::Done => false,
+        };
+        HttpTask::Body(Some(bytes), has_ended)
+    }
+
+    /// That what was handed out is told.
+    fn make_room(&mut self) -> Result<()> {
+        let length = std::mem::take(&mut self.handed_out);
+        match &mut self.answer {
+            Answer::Body(body) | Answer::Trailers(body) if length > 0 => {
+                body.flow_control().release_capacity(length).or_else(|error| failed(error, false))
+            }
+            Answer::Body(_) | Answer::Trailers(_) | Answer::Awaited(_) | Answer::Done => Ok(()),
+        }
+    }
+
+    /// That all of the body was read.
+    fn end_body(&mut self) {
+        self.answer = match std::mem::replace(&mut self.answer, Answer::Done) {
+            Answer::Body(body) => Answer::Trailers(body),
+            other @ (Answer::Awaited(_) | Answer::Trailers(_) | Answer::Done) => other,
+        };
     }
 }
 

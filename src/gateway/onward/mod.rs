@@ -1,9 +1,9 @@
-//! The way of a request to a server that has TLS or speaks HTTP/2, or whose exchanges are bounded as a whole.
+//! The way of a request to a server and of its answer back, whatever either side speaks.
 //!
-//! Pingora's own upstream half cannot take it: without pingora's TLS, a stream of the gateway's making has no
-//! descriptor there, and one without is never used again. So the exchange is made here, as `relay` makes the
-//! usual short one over plain HTTP/1.1, in pingora's phase that may answer. What passes is what passes there:
-//! `outbound` writes the request, `relay::prepare` makes the answer the one to tell on.
+//! Pingora's own upstream half is not used. Without pingora's TLS, a stream of the gateway's making has no
+//! descriptor there, and one without is never used again; and nothing there ends an exchange that waits. So the
+//! exchange is made here, in pingora's phase that may answer: `relay` makes the usual short one, this module all
+//! others. `outbound` writes the request, `relay::prepare` makes the answer the one to tell on.
 
 mod dial;
 mod exchange;
@@ -27,6 +27,7 @@ use tokio::time::sleep_until;
 
 use self::exchange::{Exchange, Times};
 use self::pump::{Pump, Told};
+use super::connection::Connection;
 use super::context::{Context, linger};
 use super::failure::Failure;
 use super::head_checks::is_websocket;
@@ -40,17 +41,12 @@ pub(super) use self::streams::Streams;
 pub(super) use self::tls::{Age, AllTls, ServerTls};
 
 /// Which way requests to an upstream go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// `relay`'s short one, or else pingora's.
-    Usual,
-    /// This module's, or `relay`'s before it where the servers speak plain HTTP/1.1.
-    Own {
-        /// Whether `relay` may try.
-        plain: bool,
-        /// How long all of it may take.
-        total: Option<Duration>,
-    },
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Way {
+    /// Whether `relay` may try: the servers speak plain HTTP/1.1.
+    is_plain: bool,
+    /// How long all of an exchange may take.
+    total: Option<Duration>,
 }
 
 /// Why an exchange with one server has failed.
@@ -64,35 +60,50 @@ struct Failed {
 
 impl Way {
     pub(super) fn of(transport: &Transport) -> Self {
-        if transport.is_usual() {
-            return Self::Usual;
-        }
-        Self::Own { plain: transport.tls.is_none() && !transport.http2, total: transport.total_timeout }
+        Self { is_plain: transport.tls.is_none() && !transport.http2, total: transport.total_timeout }
     }
 }
 
-/// Whether the request was answered; if not, pingora is to forward it.
+/// Has a server answer the request.
 ///
 /// # Errors
-/// If it can be answered neither here nor there.
-pub(super) async fn forward(session: &mut Session, context: &mut Context) -> Result<bool> {
-    match context.way() {
-        Way::Usual => relay(session, context).await,
-        // On the heap, so that what every request carries along stays small.
-        Way::Own { plain, total } => Box::pin(go(session, context, plain, total)).await.map(|()| true),
+/// If none does, or the answer broke off.
+pub(super) async fn forward(session: &mut Session, context: &mut Context) -> Result<()> {
+    let Way { is_plain, total } = context.way();
+    // The others on the heap, so that what every request carries along stays small.
+    match total {
+        None if is_plain && relay(session, context).await? => Ok(()),
+        None => Box::pin(exchange(session, context, &AtomicBool::new(false))).await,
+        Some(total) => Box::pin(go(session, context, is_plain, total)).await,
     }
+}
+
+/// Tells the answer that a server gives over this connection, to a request that was sent whole.
+///
+/// # Errors
+/// If it breaks off.
+pub(super) async fn answer(
+    connection: Box<Connection>,
+    server: &Server,
+    session: &mut Session,
+    context: &mut Context,
+) -> Result<()> {
+    let upgraded = AtomicBool::new(false);
+    let mut exchange = Exchange::Http1(Box::new(http1::Exchange::sent(connection)));
+    Pump::new(session, context, &server.transport, &upgraded).run(&mut exchange).await?;
+    keep(exchange, server).await;
+    Ok(())
 }
 
 /// Within the time that all of it may take; a connection that was upgraded is not bound by it.
-async fn go(session: &mut Session, context: &mut Context, plain: bool, total: Option<Duration>) -> Result<()> {
+async fn go(session: &mut Session, context: &mut Context, is_plain: bool, total: Duration) -> Result<()> {
     let upgraded = AtomicBool::new(false);
     let exchanged = async {
-        if plain && relay(session, context).await? {
+        if is_plain && relay(session, context).await? {
             return Ok(());
         }
         exchange(session, context, &upgraded).await
     };
-    let Some(total) = total else { return exchanged.await };
     let end = Instant::now() + total;
     {
         let mut exchanged = std::pin::pin!(exchanged);
@@ -172,23 +183,33 @@ async fn exchange_with(
         Ok(exchange) => exchange,
         Err(error) => return Err(Failed { error, may_repeat: true, was_used }),
     };
+    pump.context.watch_call(pump.session);
     let done = pump.run(&mut exchange).await;
     let (is_read, may_repeat) = (pump.is_read, pump.told == Told::Nothing && !pump.session.retry_buffer_truncated());
-    done.map_err(|error| Failed { error, may_repeat, was_used })?;
-    if let Exchange::Http1(exchange) = exchange
-        && let Some(connection) = exchange.into_connection().await
-    {
-        server.idle.give(connection);
+    if let Err(error) = done {
+        drop(exchange);
+        context.part(session).await;
+        return Err(Failed { error, may_repeat: may_repeat && !context.has_ended(), was_used });
     }
+    keep(exchange, server).await;
     if !is_read {
         linger(session).await;
     }
     Ok(())
 }
 
+/// Keeps the connection of an exchange that is at its end, if it can be used again.
+async fn keep(exchange: Exchange, server: &Server) {
+    if let Exchange::Http1(exchange) = exchange
+        && let Some(connection) = exchange.into_connection().await
+    {
+        server.idle.give(connection);
+    }
+}
+
 /// What a request is sent over.
 enum Line {
-    Http1(Box<super::connection::Connection>),
+    Http1(Box<Connection>),
     Http2(streams::Place),
 }
 

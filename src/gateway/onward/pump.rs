@@ -16,7 +16,9 @@ use super::exchange::{Event, Exchange, Piece, Times};
 use super::http1::{has_no_body, is_empty};
 use crate::config::Transport;
 use crate::gateway::context::Context;
+use crate::gateway::known::Known;
 use crate::gateway::relay::prepare;
+use crate::gateway::tenure::ended;
 
 /// What was told of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,30 +71,41 @@ impl<'r> Pump<'r> {
     /// Whatever ends it before.
     pub(super) async fn run(&mut self, exchange: &mut Exchange) -> Result<()> {
         loop {
-            let times = Times::of(self.transport, self.told == Told::Head);
-            let event = if self.held.is_some() {
-                exchange.step(&mut self.held, times).await?
-            } else {
-                let mut none = None;
-                tokio::select! {
+            let is_over = match self.context.tenure() {
+                None => self.step(exchange).await?,
+                // Whatever it waits for, and before anything more passes.
+                Some(tenure) => tokio::select! {
                     biased;
-                    event = exchange.step(&mut none, times) => event?,
-                    read = self.session.downstream_session.read_body_or_idle(self.is_read), if self.listens => {
-                        self.hear(read.map_err(Error::into_down)?)?;
-                        continue;
-                    }
-                }
+                    () = tenure.ended() => return ended(),
+                    is_over = self.step(exchange) => is_over?,
+                },
             };
-            match event {
-                // A client of another protocol that has closed its half has left.
-                Event::Sent if self.session.was_upgraded() && self.is_read => return Ok(()),
-                Event::Sent => {}
-                Event::Answered(task) => {
-                    if self.tell(task).await? {
-                        return Ok(());
-                    }
+            if is_over {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for what comes next, from either side, and passes it on; whether that was the end.
+    async fn step(&mut self, exchange: &mut Exchange) -> Result<bool> {
+        let times = Times::of(self.transport, self.told == Told::Head);
+        let event = if self.held.is_some() {
+            exchange.step(&mut self.held, times).await?
+        } else {
+            let mut none = None;
+            tokio::select! {
+                biased;
+                event = exchange.step(&mut none, times) => event?,
+                read = self.session.downstream_session.read_body_or_idle(self.is_read), if self.listens => {
+                    self.hear(read.map_err(Error::into_down)?)?;
+                    return Ok(false);
                 }
             }
+        };
+        match event {
+            // A client of another protocol that has closed its half has left.
+            Event::Sent => Ok(self.session.was_upgraded() && self.is_read),
+            Event::Answered(task) => self.tell(task, exchange).await,
         }
     }
 
@@ -124,8 +137,11 @@ impl<'r> Pump<'r> {
     }
 
     /// Tells so much of the answer; whether that was the end.
-    async fn tell(&mut self, task: HttpTask) -> Result<bool> {
-        self.context.check_watched()?;
+    async fn tell(&mut self, task: HttpTask, exchange: &mut Exchange) -> Result<bool> {
+        if let Some(known) = Known::of(self.session.digest()) {
+            // Where the client is not listened to meanwhile, nothing else has it sent.
+            known.hurry(self.held.is_some() || !self.listens);
+        }
         let task = match task {
             HttpTask::Header(mut head, is_end) => {
                 prepare(&mut head, self.session, self.context)?;
@@ -138,7 +154,11 @@ impl<'r> Pump<'r> {
             task @ (HttpTask::Body(..) | HttpTask::UpgradedBody(..)) if is_empty(&task) => return Ok(false),
             task @ (HttpTask::Body(..) | HttpTask::UpgradedBody(..) | HttpTask::Trailer(_) | HttpTask::Done) => task,
         };
-        let told = self.session.downstream_session.response_duplex_vec(vec![task]).await;
+        let told = tokio::select! {
+            biased;
+            told = self.session.downstream_session.response_duplex_vec(vec![task]) => told,
+            never = exchange.read_ahead() => match never {},
+        };
         let is_end = told.map_err(Error::into_down)?;
         if !self.upgraded.load(Ordering::Relaxed) && self.session.was_upgraded() {
             self.upgraded.store(true, Ordering::Relaxed);

@@ -24,6 +24,9 @@ const MOST_STREAMS: usize = 100;
 const WINDOW: u32 = 256 * 1024;
 /// So much that no answer holds another one up.
 const CONNECTION_WINDOW: u32 = 100 * WINDOW;
+/// What frames of less than 256 bytes, that nobody has read yet, may lack of that in all; beyond, the library ends the
+/// connection. One answer's frames may come at once and be of a byte each.
+const FRAME_BUDGET: usize = 256 * WINDOW as usize;
 /// How much of one request waits to be sent.
 const SEND_BUFFER: usize = 64 * 1024;
 /// The largest head of an answer, and the largest trailers.
@@ -86,6 +89,7 @@ impl Streams {
             .initial_max_send_streams(MOST_STREAMS)
             .initial_window_size(WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .data_frame_budget(FRAME_BUDGET)
             .max_send_buffer_size(SEND_BUFFER)
             .max_header_list_size(HEAD);
         let (sender, mut connection) = builder.handshake(connection).await?;

@@ -3,6 +3,7 @@
 //! How one is made is `pingora-load-balancing`'s, or `onward`'s where there is TLS or HTTP/2; what it comes to
 //! is `condition`'s.
 
+use std::net;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -34,12 +35,13 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// Of a server that is called `name` and spoken to as `peer`.
-    pub(super) fn new(every: &HealthCheck, name: &ServerAddress, peer: &HttpPeer) -> Self {
-        let mut peer = peer.clone();
+    /// Of a server at `address` that is called `name`.
+    pub(super) fn new(every: &HealthCheck, name: &ServerAddress, address: net::SocketAddr) -> Self {
+        let mut peer = HttpPeer::new(address, false, String::new());
         peer.options.connection_timeout = Some(every.timeout);
         peer.options.total_connection_timeout = Some(every.timeout);
         peer.options.read_timeout = Some(every.timeout);
+        peer.options.write_timeout = Some(every.timeout);
         let how = match &every.path {
             Some(path) => asking(path, name, peer).ok(),
             None => Some(connecting(peer)),

@@ -4,8 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pingora::upstreams::peer::HttpPeer;
-
 use super::condition::Condition;
 use super::health::Check;
 use crate::config::{ServerAddress, Transport, Upstream};
@@ -20,7 +18,7 @@ pub(in crate::gateway) struct Server {
     /// As the file names it.
     pub(in crate::gateway) host: Box<str>,
     pub(in crate::gateway) transport: Transport,
-    /// Connections of HTTP/1.1 that are kept here, and not by pingora.
+    /// Connections of HTTP/1.1 that wait.
     pub(in crate::gateway) idle: Idle,
     /// Those of HTTP/2, if that is spoken.
     pub(in crate::gateway) streams: Option<Streams>,
@@ -29,7 +27,6 @@ pub(in crate::gateway) struct Server {
     pub(in crate::gateway) handshakes: Handshakes,
     pub(super) condition: Condition,
     check: Option<Arc<Check>>,
-    peer: HttpPeer,
 }
 
 impl Server {
@@ -42,13 +39,7 @@ impl Server {
         series: UpstreamSeries,
     ) -> Self {
         let transport = &upstream.transport;
-        let mut peer = HttpPeer::new(address, false, String::new());
-        peer.options.connection_timeout = Some(transport.connect_timeout);
-        peer.options.total_connection_timeout = Some(transport.connect_timeout);
-        peer.options.read_timeout = Some(transport.read_timeout);
-        peer.options.write_timeout = Some(transport.write_timeout);
-        peer.options.idle_timeout = Some(transport.idle_timeout);
-        let check = upstream.health.as_ref().map(|health| Check::new(health, name, &peer));
+        let check = upstream.health.as_ref().map(|health| Check::new(health, name, address));
         Self {
             address,
             host: name.host.clone(),
@@ -59,7 +50,6 @@ impl Server {
             transport: transport.clone(),
             condition: Condition::default(),
             check: check.map(Arc::new),
-            peer,
         }
     }
 
@@ -92,11 +82,6 @@ impl Server {
         {
             tokio::spawn(Arc::clone(check).run(Arc::clone(self), upstream.into(), series.clone()));
         }
-    }
-
-    /// The same, as pingora takes it.
-    pub(in crate::gateway) fn peer(&self) -> Box<HttpPeer> {
-        Box::new(self.peer.clone())
     }
 }
 

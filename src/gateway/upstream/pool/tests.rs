@@ -169,11 +169,13 @@ fn an_account_keeps_its_server_and_loses_it_only_with_it() {
 fn of_two_the_one_with_fewer_requests_under_way_is_chosen() {
     let pool = pool_of(&weighted(&[1, 1], Balance::LeastRequests), None);
     // Whoever draws one of each gives it to the idler, so that the difference stays small.
-    let mut turns: Vec<_> = (0..400).map(|_| pool.turn(None)).collect();
     let mut under_way = [0_i32; 2];
-    for turn in &mut turns {
-        under_way[usize::from(port(turn)) - 1] += 1;
-    }
+    let take = |_| {
+        let mut turn = pool.turn(None);
+        under_way[usize::from(port(&mut turn)) - 1] += 1;
+        turn
+    };
+    let turns: Vec<_> = (0..400).map(take).collect();
     assert!((under_way[0] - under_way[1]).abs() <= 20, "{under_way:?}");
     drop(turns);
     assert!(pool.servers.load().list.iter().all(|server| server.condition.under_way() == 0));
