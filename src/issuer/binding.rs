@@ -70,7 +70,7 @@ pub(super) async fn check_first_use(fleet: &Fleet, id: [u8; 32], until: UnixTime
     match (fleet.link().is_first(&format!("proof:{name}"), left + MARGIN).await, fleet.on_outage()) {
         (Ok(true), _) | (Err(Unanswered), OnOutage::Local) => Ok(()),
         (Ok(false), _) => Err(TokenFault::BindingMismatch.into()),
-        (Err(Unanswered), OnOutage::Deny) => Err(Denial::SharedStateUnavailable),
+        (Err(Unanswered), OnOutage::Deny { .. }) => Err(Denial::SharedStateUnavailable),
     }
 }
 

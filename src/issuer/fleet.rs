@@ -66,10 +66,6 @@ struct Exchange {
 /// Between two exchanges.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Beyond it, what others have revoked is not known any more: any gateway refuses within a second what one was told
-/// to refuse.
-const LAG: Duration = Duration::from_secs(1);
-
 /// Between two times that all is asked for, whatever the numbers say.
 const WHOLE: Duration = Duration::from_secs(5 * 60);
 
@@ -165,16 +161,16 @@ impl Told {
         }
         match self.fleet.on_outage() {
             OnOutage::Local => Ok(()),
-            OnOutage::Deny if self.state.is_fresh(now.instant) => Ok(()),
-            OnOutage::Deny => Err(Denial::SharedStateUnavailable),
+            OnOutage::Deny { stale_for } if self.state.was_heard_within(stale_for, now.instant) => Ok(()),
+            OnOutage::Deny { .. } => Err(Denial::SharedStateUnavailable),
         }
     }
 }
 
 impl State {
-    fn is_fresh(&self, now: Instant) -> bool {
+    fn was_heard_within(&self, limit: Duration, now: Instant) -> bool {
         let heard = self.heard.load(Ordering::Acquire);
-        heard > 0 && now.saturating_duration_since(self.since) <= Duration::from_millis(heard) + LAG
+        heard > 0 && now.saturating_duration_since(self.since) <= Duration::from_millis(heard) + limit
     }
 
     fn heard(&self, at: Instant) {
@@ -277,8 +273,9 @@ impl Exchange {
         }
         if let Some(unread) = unread {
             self.fleet.link().metrics().shared().failed(SharedFault::Rubbish);
-            if self.fleet.on_outage() == OnOutage::Deny {
-                self.last = unread;
+            match self.fleet.on_outage() {
+                OnOutage::Deny { .. } => self.last = unread,
+                OnOutage::Local => {}
             }
         }
         // A long list is not copied for what is on it.

@@ -10,12 +10,16 @@ use harness::refusals::Request;
 use harness::{Connection, Gateway, Response, connect, free_address, wait_for};
 use tempfile::TempDir;
 
+/// How many requests of its own the gateway gets while the planes start.
+pub(crate) const ASKED_AT_START: usize = 1;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Nginx,
     EnvoyHttp,
     EnvoyGrpc,
     Caddy,
+    Traefik,
 }
 
 /// A gateway, and planes that ask it and forward to its upstream.
@@ -34,7 +38,7 @@ pub(crate) struct Plane {
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Nginx, Self::EnvoyHttp, Self::EnvoyGrpc, Self::Caddy];
+    const ALL: [Self; 5] = [Self::Nginx, Self::EnvoyHttp, Self::EnvoyGrpc, Self::Caddy, Self::Traefik];
 
     /// As `gateway.yaml` has it.
     pub(crate) fn name(self) -> &'static str {
@@ -43,6 +47,7 @@ impl Kind {
             Self::EnvoyHttp => "envoy_http",
             Self::EnvoyGrpc => "envoy_grpc",
             Self::Caddy => "caddy",
+            Self::Traefik => "traefik",
         }
     }
 
@@ -50,7 +55,7 @@ impl Kind {
     fn applies(self) -> &'static str {
         match self {
             Self::Nginx => ", applies: [account, target]",
-            Self::EnvoyHttp | Self::Caddy => ", applies: [account]",
+            Self::EnvoyHttp | Self::Caddy | Self::Traefik => ", applies: [account]",
             Self::EnvoyGrpc => "",
         }
     }
@@ -61,12 +66,23 @@ impl Kind {
             Self::Nginx => &["nginx/nginx.conf", "nginx/scopegate_clean.conf"],
             Self::EnvoyHttp => &["envoy/http.yaml"],
             Self::EnvoyGrpc => &["envoy/grpc.yaml"],
-            Self::Caddy => &["caddy/Caddyfile"],
+            Self::Caddy => &["caddy/Caddyfile", "caddy/scopegate_clean"],
+            Self::Traefik => &["traefik/traefik.yaml", "traefik/dynamic.yaml"],
         }
     }
 
+    /// A file of `deploy/`, so that a test's user can start it.
+    fn adapted(self, text: &str) -> String {
+        if self != Self::Nginx {
+            return text.to_owned();
+        }
+        // Debian may write elsewhere.
+        let temporary = "proxy_temp_path temp; fastcgi_temp_path temp; uwsgi_temp_path temp; scgi_temp_path temp;";
+        text.replace("http {\n", &format!("http {{\naccess_log off; client_body_temp_path temp; {temporary}\n"))
+    }
+
     fn command(self, folder: &Path, file: &Path) -> Command {
-        let envoy = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/envoy/bin/envoy");
+        let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
         let mut command = match self {
             Self::Nginx => {
                 let mut command = Command::new("nginx");
@@ -75,7 +91,7 @@ impl Kind {
                 command
             }
             Self::EnvoyHttp | Self::EnvoyGrpc => {
-                let mut command = Command::new(envoy);
+                let mut command = Command::new(installed.join("envoy/bin/envoy"));
                 command.arg("-c").arg(file).args([
                     "--concurrency",
                     "1",
@@ -89,6 +105,11 @@ impl Kind {
                 let mut command = Command::new("caddy");
                 command.arg("run").arg("--config").arg(file).args(["--adapter", "caddyfile"]);
                 command.env("HOME", folder).env("XDG_DATA_HOME", folder).env("XDG_CONFIG_HOME", folder);
+                command
+            }
+            Self::Traefik => {
+                let mut command = Command::new(installed.join("traefik/bin/traefik"));
+                command.arg("--configFile").arg(file);
                 command
             }
         };
@@ -122,29 +143,17 @@ impl Plane {
         let address = free_address();
         let ports =
             [("8080", address), ("9191", authorizer), ("9000", gateway.upstream.address), ("8081", gateway.address)];
-        let mut written: Vec<PathBuf> = Vec::new();
-        for file in kind.files() {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file);
-            let mut text = fs::read_to_string(&path).unwrap();
-            if written.is_empty() {
-                for (port, address) in ports {
-                    assert!(text.contains(port), "{file} has no {port}");
-                    text = text.replace(port, &format!("\0{}\0", address.port()));
-                }
-                text = text.replace('\0', "");
+        let mut texts: Vec<_> = kind.files().iter().map(|file| fs::read_to_string(deployed(file)).unwrap()).collect();
+        for (port, address) in ports {
+            assert!(texts.iter().any(|text| text.contains(port)), "{kind:?} has no {port}");
+            for text in &mut texts {
+                *text = text.replace(port, &format!("\0{}\0", address.port()));
             }
-            if kind == Kind::Nginx {
-                // The test's user may not write where Debian's may.
-                let temporary =
-                    "proxy_temp_path temp; fastcgi_temp_path temp; uwsgi_temp_path temp; scgi_temp_path temp;";
-                text = text.replace(
-                    "http {\n",
-                    &format!("http {{\naccess_log off; client_body_temp_path temp; {temporary}\n"),
-                );
-            }
-            let to = folder.path().join(path.file_name().unwrap());
-            fs::write(&to, text).unwrap();
-            written.push(to);
+        }
+        let names = kind.files().iter().map(|file| folder.path().join(Path::new(file).file_name().unwrap()));
+        let written: Vec<_> = names.collect();
+        for (to, text) in written.iter().zip(&texts) {
+            fs::write(to, kind.adapted(&text.replace('\0', ""))).unwrap();
         }
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let log = fs::File::create(folder.path().join("plane.log")).unwrap();
@@ -156,7 +165,13 @@ impl Plane {
             assert!(ended.is_none(), "{}", fs::read_to_string(folder.path().join("plane.log")).unwrap());
             TcpStream::connect(address).ok()
         });
-        Self { kind, address, child, _folder: folder }
+        let plane = Self { kind, address, child, _folder: folder };
+        if kind == Kind::Traefik {
+            // It listens before it has read what it forwards.
+            let request = harness::refusals::plain("GET", "/.well-known/oauth-protected-resource");
+            wait_for("Traefik's routes", || plane.send(&request).header("x-request-id").map(drop));
+        }
+        plane
     }
 
     /// A request on a connection of its own, of `api.example.com`.
@@ -165,6 +180,10 @@ impl Plane {
         connection.write(super::text(request).as_bytes());
         connection.read_response().unwrap_or_else(|| panic!("{} does not answer", self.kind.name()))
     }
+}
+
+fn deployed(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file)
 }
 
 impl Drop for Plane {

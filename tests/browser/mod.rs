@@ -2,6 +2,6 @@
 
 mod access;
 mod cors;
-mod driver;
+pub(crate) mod driver;
 mod life;
 mod pages;

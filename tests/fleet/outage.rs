@@ -105,6 +105,35 @@ fn with_local_knowledge_requests_go_on_at_the_same_pace_whatever_the_server_does
 }
 
 #[test]
+fn with_deny_and_a_longer_time_a_server_that_is_soon_back_is_not_missed() {
+    let mut redis = Redis::start();
+    let with = |stale_for: &str| start(&policy(&redis.url(), "deny", &format!(", stale_for: {stale_for}")));
+    let (short, long) = (with("3s"), with("1h"));
+    let (good, bad) = (token(&json!({ "jti": "good" })), token(&json!({ "jti": "bad" })));
+    for gateway in [&short, &long] {
+        wait_for("it to connect", || (get(gateway, &good).status == 200).then_some(()));
+    }
+    super::revoke(&short, &bad);
+    super::until_refused(&long, &bad);
+    let gone = Instant::now();
+    redis.end();
+    wait_for("both to notice", || (!is_connected(&short) && !is_connected(&long)).then_some(()));
+    wait_for("the refusal", || {
+        let status = get(&short, &good).status;
+        assert!(status == 200 || gone.elapsed() > Duration::from_secs(2), "{status} after {:?}", gone.elapsed());
+        (status == 503).then_some(())
+    });
+    let trusted = gone.elapsed();
+    println!("with `stale_for: 3s` refused {trusted:?} after the server went");
+    assert!(trusted < Duration::from_secs(5), "{trusted:?}");
+    // What it heard it still knows.
+    assert_eq!((get(&long, &good).status, &*get(&long, &bad).reason()), (200, "token_revoked"));
+    redis.begin();
+    wait_for("it to serve", || (get(&short, &good).status == 200).then_some(()));
+    assert_eq!(get(&short, &bad).reason(), "token_revoked");
+}
+
+#[test]
 fn with_deny_what_cannot_be_told_is_refused_and_served_again_as_soon_as_it_can() {
     let mut redis = Redis::start();
     let gateway = start(&policy(&redis.url(), "deny", ""));

@@ -20,6 +20,11 @@ fn program() -> String {
     std::env::var("SCOPEGATE_REDIS").unwrap_or_else(|_| "redis-server".to_owned())
 }
 
+/// Whether it is one that somebody chose.
+pub(crate) fn is_named() -> bool {
+    std::env::var_os("SCOPEGATE_REDIS").is_some()
+}
+
 impl Redis {
     /// One that is there.
     pub(crate) fn start() -> Self {
@@ -41,16 +46,25 @@ impl Redis {
     }
 
     pub(crate) fn begin(&mut self) {
+        assert!(self.try_begin(), "{} does not start", program());
+    }
+
+    /// Whether it did: one that is built without what its arguments name ends at once.
+    pub(crate) fn try_begin(&mut self) -> bool {
         let mut command = Command::new(program());
         command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no", "--dir"]);
         command.arg(self.folder.path()).args(&self.arguments);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        self.child = Some(child.expect("a redis-server, which `make test-fleet` installs"));
+        let child = self.child.insert(child.expect("a redis-server, which `make test-fleet` installs"));
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(self.address).is_err() {
+            if child.try_wait().unwrap().is_some() {
+                return false;
+            }
             assert!(Instant::now() < deadline, "the server did not come up");
             thread::sleep(Duration::from_millis(5));
         }
+        true
     }
 
     /// SIGKILL: all that it knew is gone.

@@ -1,5 +1,9 @@
-"""A gRPC server that answers with what it gets, in bytes: no messages, no generated code."""
+"""A gRPC server that answers with what it gets, in bytes: no messages, no generated code.
 
+With a second argument it writes down there which calls have come, by their `x-request-id`, before it answers them.
+"""
+
+import os
 import sys
 import time
 from concurrent import futures
@@ -13,7 +17,20 @@ def trailers(context):
     context.set_trailing_metadata((("x-seen-subject", told.get("x-auth-subject", "-")), ("x-detail-bin", b"\x00\xff")))
 
 
+class Ledger(grpc.ServerInterceptor):
+    def __init__(self, path):
+        self.file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def intercept_service(self, continuation, handler_call_details):
+        told = dict(handler_call_details.invocation_metadata)
+        os.write(self.file, f"received {told['x-request-id']}\n".encode())
+        return continuation(handler_call_details)
+
+
 def unary(request, context):
+    # Until it is cancelled, or the server gone.
+    while request == b"hold" and context.is_active():
+        time.sleep(0.01)
     trailers(context)
     if request == b"fail":
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, "as asked: 100% \u00e9")
@@ -52,7 +69,8 @@ METHODS = {
 }
 
 options = [("grpc.max_receive_message_length", 1 << 20)]
-server = grpc.server(futures.ThreadPoolExecutor(8), options=options)
+interceptors = [Ledger(path) for path in sys.argv[2:]]
+server = grpc.server(futures.ThreadPoolExecutor(8), options=options, interceptors=interceptors)
 server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.v1.Test", METHODS),))
 port = server.add_insecure_port(sys.argv[1])
 server.start()

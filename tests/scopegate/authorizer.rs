@@ -1,7 +1,7 @@
 //! Authorizers, asked as the documents of each data plane have it: the decision is that of the same request
 //! in-line, and who may not ask learns nothing.
 //!
-//! Real nginx, Envoy and Caddy are `make test-authorizer`'s.
+//! Real nginx, Envoy, Caddy and Traefik are `make test-authorizer`'s.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -201,9 +201,35 @@ fn what_the_gateway_would_take_off_must_not_be_forwarded_by_others() {
                 assert!(answer.status == 200 && (is_listed || answer.header(name).is_some()), "{name}: {removed}");
             }
         }
-        // What each writes itself is no reason to refuse.
-        let answer = asked.ask(&get("/data/acme/x", token(own())).and("X-Forwarded-For", "192.0.2.1"));
-        assert_eq!(answer.status, 200, "{plane}: {answer:?}");
+    }
+}
+
+#[test]
+fn what_another_plane_writes_itself_is_its_client_s_word_here() {
+    let own = || json!({ "scope": "data-read", "account_id": "acme" });
+    for (plane, written) in [
+        ("nginx", &["X-Forwarded-For"][..]),
+        ("traefik", &["X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Server", "X-Real-IP"]),
+        ("caddy", &["X-Forwarded-For"]),
+        ("envoy_http", &["X-Forwarded-For", "X-Envoy-External-Address"]),
+    ] {
+        let asked = Asked::start(plane, "", "");
+        for name in [
+            "X-Forwarded-For",
+            "X-Forwarded-Port",
+            "X-Forwarded-Server",
+            "X-Forwarded-Prefix",
+            "X-Forwarded-Ssl",
+            "X-Real-IP",
+            "X-Envoy-External-Address",
+            "Forwarded",
+        ] {
+            let answer = asked.ask(&get("/data/acme/x", token(own())).and(name, "192.0.2.1"));
+            let removed = answer.header("x-envoy-auth-headers-to-remove").unwrap_or_default();
+            let is_removed = removed.split(',').any(|one| one.eq_ignore_ascii_case(name));
+            let passes = answer.status == 200 && !is_removed;
+            assert_eq!(passes, written.contains(&name), "{plane} {name}: {answer:?}");
+        }
     }
 }
 
@@ -233,6 +259,7 @@ fn an_account_is_written_in_by_who_is_said_to_do_so_and_else_the_request_is_refu
         ("nginx", ", applies: [account]", 200, 403, 400),
         ("nginx", ", applies: [account, target]", 200, 200, 200),
         ("traefik", "", 403, 403, 400),
+        ("traefik", ", applies: [account]", 200, 403, 400),
         ("caddy", ", applies: [account]", 200, 403, 400),
         ("envoy_http", ", applies: [account]", 200, 403, 400),
     ] {

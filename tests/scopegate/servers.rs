@@ -1,5 +1,7 @@
 //! Which servers of an upstream get requests: shares, accounts, checks, ejection, retries.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -152,7 +154,7 @@ fn a_server_that_takes_no_connection_fails_its_checks_at_once_and_where_all_do_t
     let response = gateway.ask("GET", "/data/open/x", &[]);
     assert_eq!((response.status, response.reason().as_str()), (503, "upstream_unavailable"));
     assert_eq!(response.header("retry-after"), Some("1"));
-    let _listener = std::net::TcpListener::bind(address).unwrap();
+    let _listener = TcpListener::bind(address).unwrap();
     wait_for_state(&gateway, "usable", 1.0);
     assert!(gateway.log().contains("the server fails its checks and gets no requests"));
 }
@@ -225,12 +227,48 @@ fn a_request_that_was_not_answered_is_sent_again_if_it_may_be_done_twice() {
 }
 
 #[test]
+fn a_failure_says_that_its_connection_ends_so_that_nothing_is_sent_into_it() {
+    let failing = Upstream::answering(|_| Vec::new());
+    let gateway = Gateway::start(&policy(&format!("servers: [\"{}\"]", failing.address)));
+    for method in ["GET", "POST"] {
+        let mut connection = Connection::open(gateway.address);
+        connection.write(format!("{method} /data/open/x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").as_bytes());
+        let response = connection.read_response().unwrap();
+        assert_eq!((response.status, response.header("connection")), (502, Some("close")), "{method}");
+        assert!(connection.read_response().is_none(), "{method}");
+    }
+}
+
+#[test]
 fn without_retries_in_the_file_no_request_is_sent_twice() {
     let (failing, good) = (Upstream::answering(|_| Vec::new()), Upstream::start());
     let gateway = Gateway::start(&policy(&format!("servers: [\"{}\", \"{}\"]", failing.address, good.address)));
     let statuses: Vec<_> = (0..10).map(|_| ask(&gateway, "GET")).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 502).count(), 5, "{statuses:?}");
     assert_eq!(failing.count() + good.count(), 10);
+}
+
+#[test]
+fn a_request_whose_server_breaks_off_within_the_head_of_its_answer_is_sent_again() {
+    for method in ["GET", "PUT"] {
+        let half = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&half);
+        let ailing = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = ailing.local_addr().unwrap();
+        thread::spawn(move || {
+            for mut stream in ailing.incoming().map_while(Result::ok) {
+                let _ = stream.read(&mut [0; 4096]);
+                counted.fetch_add(1, Ordering::Relaxed);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nX-Half: ");
+            }
+        });
+        let good = Upstream::start();
+        let servers = format!("servers: [\"{address}\", \"{}\"], retries: {{}}", good.address);
+        let gateway = Gateway::start(&policy(&servers));
+        assert_eq!(ask(&gateway, method), 200);
+        assert_eq!((half.load(Ordering::Relaxed), good.count()), (1, 1), "{method}");
+        assert_eq!(retried(&gateway, "retried"), Some(1.0), "{method}");
+    }
 }
 
 #[test]

@@ -39,11 +39,11 @@ fn a_client_that_takes_no_messages_costs_those_of_others_nothing() {
     let slow = &mut slow[0];
     // All of it is there, once it is taken.
     slow.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let (mut read, mut bytes) = (0, [0; 65_536]);
+    let (mut read, mut bytes) = (0, vec![0; 65_536]);
     while read < TINY {
         let length = slow.read(&mut bytes).unwrap();
         assert!(length > 0);
-        read += bytes[..length].iter().filter(|byte| **byte == b':').count();
+        read += bytes[..length].split(|byte| *byte == b':').count() - 1;
     }
 }
 

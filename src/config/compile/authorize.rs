@@ -57,10 +57,6 @@ fn cannot(plane: Plane, what: Applies) -> Option<(&'static str, &'static str)> {
         (Plane::Traefik | Plane::Caddy | Plane::EnvoyHttp, Applies::Target) => {
             Some(("this data plane forwards the target that came", "remove `target`"))
         }
-        (Plane::Traefik, Applies::Account) => {
-            let message = "this data plane takes off headers that its client names in `Connection`";
-            Some((message, "remove `account`"))
-        }
         (
             Plane::Nginx | Plane::Traefik | Plane::Caddy | Plane::EnvoyHttp | Plane::EnvoyGrpc,
             Applies::Account | Applies::Target | Applies::BodyBytes,

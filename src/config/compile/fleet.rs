@@ -13,6 +13,9 @@ use crate::config::{OnOutage, SharedState};
 const EXAMPLE: &str = "write `redis://127.0.0.1:6379/0`, or `rediss://` for TLS";
 const USUAL_PORT: u16 = 6379;
 const USUAL_TIMEOUT: Duration = Duration::from_millis(250);
+/// Any gateway refuses within a second what one was told to refuse.
+const USUAL_STALE: Duration = Duration::from_secs(1);
+const LONGEST_STALE: Duration = Duration::from_secs(60 * 60);
 const LONGEST_PREFIX: usize = 100;
 
 struct Server {
@@ -33,6 +36,12 @@ pub(super) fn shared_state(
     let server = parsed(required(document.url, url, EXAMPLE, findings), url, findings, server);
     let help = "write `deny` to refuse then what cannot be told, or `local` to go on with what this gateway knows";
     let on_outage = required(document.on_outage, at.key("on_outage"), help, findings);
+    let stale = at.key("stale_for");
+    let stale_for = parsed(optional(document.stale_for, stale, findings), stale, findings, stale_for);
+    if stale_for.is_some() && matches!(on_outage, Some(document::OnOutage::Local)) {
+        let finding = Finding::new(stale, "with `on_outage: local` what was heard is trusted for as long as it takes");
+        findings.add(finding.help("write `on_outage: deny`, or remove the key"));
+    }
     let name = at.key("username");
     let username = parsed(optional(document.username, name, findings), name, findings, values::text);
     let file = |entry, key, findings: &mut Findings| {
@@ -64,7 +73,7 @@ pub(super) fn shared_state(
         ca_file,
         prefix: prefix.unwrap_or_else(|| "scopegate:".into()),
         on_outage: match on_outage? {
-            document::OnOutage::Deny => OnOutage::Deny,
+            document::OnOutage::Deny => OnOutage::Deny { stale_for: stale_for.unwrap_or(USUAL_STALE) },
             document::OnOutage::Local => OnOutage::Local,
         },
         timeout: timeout.unwrap_or(USUAL_TIMEOUT),
@@ -111,6 +120,17 @@ fn timeout(text: &str) -> Result<Duration, Wrong> {
     Ok(given)
 }
 
+fn stale_for(text: &str) -> Result<Duration, Wrong> {
+    let given = values::duration(text)?;
+    if !(USUAL_STALE..=LONGEST_STALE).contains(&given) {
+        return Err(Wrong::new(
+            "what others have revoked is not heard as often, or trusted as long",
+            "write `1s` to `1h`",
+        ));
+    }
+    Ok(given)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,10 +162,12 @@ mod tests {
             password_file: Some("/etc/p".into()),
             ca_file: Some("/etc/ca.pem".into()),
             prefix: "x:".into(),
-            on_outage: OnOutage::Deny,
+            on_outage: OnOutage::Deny { stale_for: Duration::from_secs(1) },
             timeout: Duration::from_secs(1),
         };
         assert_eq!(read(all).unwrap(), expected);
+        let stale = read(&all.replace("deny", "deny, stale_for: 30s")).unwrap();
+        assert_eq!(stale.on_outage, OnOutage::Deny { stale_for: Duration::from_secs(30) });
     }
 
     #[test]
@@ -160,6 +182,9 @@ mod tests {
             ("{ url: \"redis://a\", on_outage: deny, ca_file: ca.pem }", "without TLS"),
             ("{ url: \"redis://a\", on_outage: deny, prefix: a b }", "not a prefix"),
             ("{ url: \"redis://a\", on_outage: deny, timeout: 1m }", "no request waits"),
+            ("{ url: \"redis://a\", on_outage: deny, stale_for: 900ms }", "is not heard as often"),
+            ("{ url: \"redis://a\", on_outage: deny, stale_for: 61m }", "or trusted as long"),
+            ("{ url: \"redis://a\", on_outage: local, stale_for: 30s }", "for as long as it takes"),
         ] {
             let problems = read(shared).unwrap_err();
             assert!(problems.contains(expected), "{shared}\n{problems}");

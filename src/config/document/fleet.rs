@@ -30,6 +30,9 @@ pub(in crate::config) struct SharedState {
     pub(in crate::config) prefix: Entry<String>,
     /// What becomes of requests that rest on it while it is away.
     pub(in crate::config) on_outage: Entry<OnOutage>,
+    /// With `deny`: how long a gateway goes on by what it heard last of the others' revocations, `1s` to `1h`.
+    #[schemars(extend("default" = "1s"))]
+    pub(in crate::config) stale_for: Entry<DurationText>,
     /// How long it may take to answer: `10ms` to `5s`.
     #[schemars(extend("default" = "250ms"))]
     pub(in crate::config) timeout: Entry<DurationText>,

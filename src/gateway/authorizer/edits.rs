@@ -29,20 +29,21 @@ pub(in crate::gateway) struct Edits {
 const CREDENTIALS: [HeaderName; 2] = [AUTHORIZATION, DPOP];
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// What proxies write themselves to tell of their client.
-const OF_PROXIES: [&str; 11] = [
-    "forwarded",
+/// What each kind of plane writes to tell of its client, whatever that sent.
+const OF_NGINX: [&str; 3] = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+const OF_CADDY: [&str; 5] =
+    ["x-forwarded-for", "x-forwarded-host", "x-forwarded-method", "x-forwarded-proto", "x-forwarded-uri"];
+const OF_TRAEFIK: [&str; 8] = [
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-method",
     "x-forwarded-port",
-    "x-forwarded-prefix",
     "x-forwarded-proto",
     "x-forwarded-server",
-    "x-forwarded-ssl",
     "x-forwarded-uri",
     "x-real-ip",
 ];
+const OF_ENVOY: [&str; 2] = ["x-forwarded-for", "x-forwarded-proto"];
 
 impl Edits {
     /// Those that make of the request with these headers the one that the permit lets through.
@@ -125,11 +126,11 @@ fn check_removable(plane: Plane, name: &HeaderName, trusted: bool) -> Result<(),
 
 /// Whether the plane itself writes headers of this name, over those of its clients.
 fn is_written_by(plane: Plane, name: &HeaderName) -> bool {
+    let name = name.as_str();
     match plane {
-        Plane::EnvoyHttp | Plane::EnvoyGrpc => {
-            let name = name.as_str();
-            name.starts_with("x-envoy-") || ["x-forwarded-for", "x-forwarded-proto"].contains(&name)
-        }
-        Plane::Nginx | Plane::Traefik | Plane::Caddy => OF_PROXIES.contains(&name.as_str()),
+        Plane::EnvoyHttp | Plane::EnvoyGrpc => name.starts_with("x-envoy-") || OF_ENVOY.contains(&name),
+        Plane::Nginx => OF_NGINX.contains(&name),
+        Plane::Caddy => OF_CADDY.contains(&name),
+        Plane::Traefik => OF_TRAEFIK.contains(&name),
     }
 }

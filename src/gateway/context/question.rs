@@ -5,7 +5,7 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::answering::shared;
-use super::{Context, written};
+use super::{Context, admit, written};
 use crate::config::{Authorizer, Plane};
 use crate::gateway::authorizer::Question;
 use crate::gateway::authorizer::edits::Edits;
@@ -14,7 +14,6 @@ use crate::gateway::inbound::Peer;
 use crate::gateway::judge::{Asked, Judged, judge};
 use crate::gateway::known::Known;
 use crate::gateway::problem::Answer;
-use crate::gateway::rates::Counting;
 use crate::policy::{Certificate, Denial, FormFault, Policy, QuestionFault, Reason};
 use crate::record::AskedBy;
 
@@ -154,14 +153,7 @@ impl Context {
             }
         };
         self.meter(&forward, &question.head.headers)?;
-        let (generation, head, peer) = (&self.generation, &question.head, self.peer);
-        let rates = generation.rates.as_deref();
-        let counting = rates.map(|rates| Counting { rates, generation, forward: &forward, head, peer });
-        let counted = counting.map(|counting| counting.ask(&mut self.found)).transpose()?;
-        self.carried = Some(self.carry(&forward)?);
-        if let Some((counting, counted)) = counting.zip(counted) {
-            counting.count(counted, &mut self.found)?;
-        }
+        self.carried = Some(admit(&self.generation, &forward, &question.head, self.peer, &mut self.found)?);
         let (outbound, policy) = (&self.generation.outbound, &self.generation.policy);
         Edits::new(outbound, policy, &forward, &self.sending(), &question.head.headers, authorizer).map(Ok)
     }
