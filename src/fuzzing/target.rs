@@ -41,7 +41,7 @@ pub fn target(data: &[u8]) {
     assert_eq!((again.path(), again.query()), (target.path(), target.query()));
     assert!(!again.is_rewritten());
     check_readings(&target, &forwarded);
-    // Queries may have what this parser takes for none; pingora forwards those as they are.
+    // Queries may have what this parser takes for none; those are forwarded as they are.
     if let Ok(uri) = forwarded.parse::<http::uri::PathAndQuery>() {
         assert_eq!((uri.path(), uri.query()), (target.path(), target.query()));
     }
