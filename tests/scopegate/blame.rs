@@ -11,7 +11,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::authority::Authority;
 use crate::harness::{Connection, Gateway, Upstream, wait_for};
-use crate::secured_servers::tls;
+use crate::http2_client::Http2;
+use crate::secured_servers::{Server, tls};
 
 const API: &str = "
 apis:
@@ -101,6 +102,21 @@ fn a_server_that_breaks_its_answers_off_is_ejected() {
             wait_for(&format!("{way} {method}: the ejection"), || (ejections(&gateway) > 0.5).then_some(()));
         }
     }
+}
+
+#[test]
+fn a_server_that_fails_calls_of_grpc_is_ejected() {
+    let servers = [(); 2].map(|()| Server::http2(None));
+    let [a, b] = servers.each_ref().map(|server| server.address);
+    let upstream = format!("servers: [\"{a}\", \"{b}\"], http2: true, ejection: {{ failures: 3, for: 1h }}");
+    let policy = format!("\nupstreams:\n  backend: {{ {upstream} }}{API}");
+    let gateway = Gateway::start_listening("http2: true", &policy, Upstream::start(), |_| {});
+    let mut client = Http2::plain(gateway.address);
+    for _ in 0..6 {
+        let response = client.ask("POST", "/data/cancel", &[("content-type", "application/grpc")]);
+        assert_eq!(response.header("grpc-status"), Some("14"), "{response:?}");
+    }
+    assert!(ejections(&gateway) > 0.5);
 }
 
 #[test]
