@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::authority::Authority;
 use crate::harness::{Connection, Gateway, Upstream, wait_for};
 use crate::secured_servers::tls;
+use ::harness::authority::Authority;
 
 const API: &str = "
 apis:
