@@ -114,6 +114,12 @@ pub(super) fn head_of(trailers: &HeaderMap, request_id: &HeaderValue) -> pingora
     Ok(head)
 }
 
+/// What ends a call whose answer has begun, in the place of the answer that says why.
+pub(super) fn trailers(answer: Answer, failure: Failure) -> HeaderMap {
+    let said = say(answer, None, Some(failure)).headers;
+    said.into_iter().filter(|(name, _)| [STATUS, MESSAGE, DETAILS].contains(name)).collect()
+}
+
 /// 400 is `INTERNAL` there, as a gRPC library wrote the request, and 404 and 405 say that there is no such
 /// method. What is too large or too much is `RESOURCE_EXHAUSTED`.
 fn of_reason(reason: Reason, status: StatusCode) -> Code {

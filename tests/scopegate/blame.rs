@@ -31,7 +31,7 @@ fn ejections(gateway: &Gateway) -> f64 {
     gateway.metric("scopegate_upstream_ejections_total{upstream=\"backend\"}").unwrap()
 }
 
-/// What pingora forwards, and what is forwarded here.
+/// Without a time for all of it, and with one.
 const WAYS: [&str; 2] = ["", "total_timeout: 60s,"];
 
 #[test]

@@ -1,5 +1,9 @@
 //! What gRPC clients are told: statuses of their own, as trailers alone.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
@@ -97,6 +101,46 @@ fn a_failing_upstream_is_a_grpc_status_too_and_other_requests_get_http() {
     assert_eq!((http1.status, http1.reason()), (401, "token_missing".to_owned()));
     let line = gateway.audit(3).into_iter().find(|line| line["upstream_error"] == "upstream_failed").unwrap();
     assert_eq!((&line["decision"], &line["status"]), (&json!("allow"), &json!(200)));
+}
+
+/// A server that answers whatever comes with these bytes, and closes the connection.
+fn dying(answer: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer);
+        }
+    });
+    address
+}
+
+#[test]
+fn a_call_whose_upstream_dies_in_the_midst_of_its_answer_is_told_so_by_trailers() {
+    for (answer, is_told) in [
+        (&b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n\0\0\0\0\0\r\n"[..], true),
+        // What has a length and does not keep to it breaks off, whatever would come after it.
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n\0\0\0\0\0", false),
+    ] {
+        let upstreams = format!("\nupstreams: {{ backend: {{ servers: [\"{}\"] }} }}", dying(answer));
+        let gateway =
+            Gateway::start_listening("http2: true", &format!("{upstreams}{POLICY}"), Upstream::start(), |_| {});
+        let bearer = format!("Bearer {}", Signer::shared().token(json!({ "scope": "orders-read" })));
+        let fields: &[(&str, &str)] = &[("authorization", &bearer), ("content-type", "application/grpc")];
+        let trailers = Http2::plain(gateway.address).with(|sender| async move {
+            let mut ready = sender.ready().await.unwrap();
+            let (response, _) = ready.send_request(head("POST", "/orders.v1.Orders/Get", fields), true).unwrap();
+            let mut body = response.await.ok()?.into_body();
+            while body.data().await.transpose().ok()?.is_some() {}
+            body.trailers().await.ok()?
+        });
+        let text = |name: &str| trailers.as_ref().map(|trailers| trailers[name].to_str().unwrap());
+        assert_eq!(text("grpc-status"), is_told.then_some("14"), "{trailers:?}");
+        assert_eq!(text("grpc-message").is_some_and(|text| text.starts_with("upstream_failed: ")), is_told);
+        assert_eq!(trailers.as_ref().map(http::HeaderMap::len), is_told.then_some(3));
+        assert_eq!(gateway.audit(1)[0]["upstream_error"], "upstream_failed");
+    }
 }
 
 #[test]

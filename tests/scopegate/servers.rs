@@ -227,6 +227,19 @@ fn a_request_that_was_not_answered_is_sent_again_if_it_may_be_done_twice() {
 }
 
 #[test]
+fn a_failure_says_that_its_connection_ends_so_that_nothing_is_sent_into_it() {
+    let failing = Upstream::answering(|_| Vec::new());
+    let gateway = Gateway::start(&policy(&format!("servers: [\"{}\"]", failing.address)));
+    for method in ["GET", "POST"] {
+        let mut connection = Connection::open(gateway.address);
+        connection.write(format!("{method} /data/open/x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").as_bytes());
+        let response = connection.read_response().unwrap();
+        assert_eq!((response.status, response.header("connection")), (502, Some("close")), "{method}");
+        assert!(connection.read_response().is_none(), "{method}");
+    }
+}
+
+#[test]
 fn without_retries_in_the_file_no_request_is_sent_twice() {
     let (failing, good) = (Upstream::answering(|_| Vec::new()), Upstream::start());
     let gateway = Gateway::start(&policy(&format!("servers: [\"{}\", \"{}\"]", failing.address, good.address)));

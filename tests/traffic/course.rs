@@ -54,7 +54,7 @@ pub(crate) fn run(stage: &Stage, live: &Live, began: Instant) {
             stage.grpc.iter().find_map(|server| Some((server, server.ledger().into_keys().find(held)?)))
         });
         server.kill();
-        live.calls.end_of(&call);
+        assert_eq!(live.calls.end_of(&call)["code"], "UNAVAILABLE");
         stage.reload();
         server.rise();
         server.serves();

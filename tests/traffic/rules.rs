@@ -23,7 +23,7 @@ impl Case<'_> {
             ["once", ..] => is_allowed && is_once(told, entry, line),
             ["refused", reason, ..] => !is_allowed && is_refused(told, line, reason),
             ["flip", "socket", ..] if told.status == Some(101) => {
-                is_allowed && (told.whole || line["ended"] == "scope_insufficient")
+                is_allowed && (self.is_live(told, entry) || line["ended"] == "scope_insufficient")
             }
             ["flip", ..] if flips(line["generation"].as_u64().unwrap()) => {
                 is_allowed && told.status == Some(200) && told.whole
@@ -58,8 +58,12 @@ impl Case<'_> {
             ["refused", "scope_insufficient", ..] => refusal("PERMISSION_DENIED", "scope_insufficient"),
             ["refused", "token_missing", ..] => refusal("UNAUTHENTICATED", "token_missing"),
             _ if call["code"] == "OK" => entry.received == 1 && call["whole"] == true,
-            // Its server has died, or it was given up.
-            _ => entry.received <= 1 && call["whole"] == false,
+            // Its server has died, whether it had begun to answer or not.
+            _ if call["code"] == "UNAVAILABLE" => {
+                entry.received <= 1 && text(call, "details").starts_with("upstream_failed: ")
+            }
+            // By its client, when all was over.
+            _ => call["code"] == "CANCELLED" && entry.received <= 1,
         };
         assert!(good, "{call} {entry:?} {line:?}");
     }

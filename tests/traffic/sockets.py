@@ -20,10 +20,13 @@ def told(id, **what):
 
 async def opened(id, place, token, most):
     """Opens one, has so many messages echoed, and closes it, unless it is ended before."""
+    # Whoever runs this has patience of its own.
+    patience = {"open_timeout": None, "ping_interval": None, "close_timeout": None, "proxy": None}
     headers = {"Authorization": f"Bearer {token}"}
+    url = f"ws://{ADDRESS}/live/{place}/socket/{id}"
     echoed, server = 0, None
     try:
-        async with connect(f"ws://{ADDRESS}/live/{place}/socket/{id}", additional_headers=headers, proxy=None) as socket:
+        async with connect(url, additional_headers=headers, **patience) as socket:
             server = await socket.recv()
             told(id, opened=server)
             while echoed < most and not ends.is_set():

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use http::header::EXPECT;
+use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora::Error;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
@@ -59,10 +59,20 @@ impl Context {
     }
 
     /// Answers a request that was allowed and could not be served, if that can still be done; the
-    /// status, 0 if not.
+    /// status, 0 if not. A call of gRPC can be told so after its answer has begun, too.
     pub(in crate::gateway) async fn fail(&mut self, session: &mut Session, error: &Error) -> u16 {
         let failure = *self.failure.get_or_insert_with(|| Failure::of(error));
-        let Some(answer) = failure.answer(&self.request_id).filter(|_| written(session).is_none()) else { return 0 };
+        let Some(answer) = failure.answer(&self.request_id) else { return 0 };
+        if written(session).is_some() {
+            if failure.upstream_error().is_some() && takes_trailers(session) {
+                // Who does not take them has gone: there is nobody to tell.
+                let trailers = grpc::trailers(answer, failure);
+                let _ = session.downstream_session.write_response_trailers(trailers).await;
+            }
+            return 0;
+        }
+        // Pingora closes the connection, and who is not told so may send what then is lost.
+        session.set_keepalive(None);
         let status = answer.status.as_u16();
         self.answer(session, answer).await;
         status
@@ -152,6 +162,12 @@ impl Context {
             let _ = write_head(session, head, true).await;
         }
     }
+}
+
+/// Whether it is a call of gRPC whose answer's end is where it is said to be.
+fn takes_trailers(session: &Session) -> bool {
+    let is_open = |head: &ResponseHeader| !head.headers.contains_key(CONTENT_LENGTH);
+    grpc::is_grpc(session.req_header()) && session.response_written().is_some_and(is_open)
 }
 
 /// Writes a head, which is all of the answer if it is `whole`: pingora itself would end that with an
