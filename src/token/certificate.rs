@@ -88,14 +88,18 @@ pub fn certificate_from_encoded_pem(text: &str) -> Result<Certificate, InvalidCe
 /// If one is there and cannot be read, or if they tell of two certificates: a proxy writes over the one
 /// that it knows, and the other is whatever its client sent.
 pub fn certificate_from_header(headers: &HeaderMap) -> Result<Option<Certificate>, InvalidCertificate> {
-    match (client_cert(headers)?, forwarded_client_cert(headers)?) {
+    match (certificate_from_client_cert(headers)?, certificate_from_forwarded_client_cert(headers)?) {
         (Some(one), Some(other)) if one.sha256 != other.sha256 => Err(InvalidCertificate::Contradiction),
         (Some(told), _) | (None, Some(told)) => Ok(Some(told)),
         (None, None) => Ok(None),
     }
 }
 
-fn client_cert(headers: &HeaderMap) -> Result<Option<Certificate>, InvalidCertificate> {
+/// The certificate that RFC 9440's `Client-Cert` names; `None` if it is not there.
+///
+/// # Errors
+/// If it cannot be read, or is there twice.
+pub fn certificate_from_client_cert(headers: &HeaderMap) -> Result<Option<Certificate>, InvalidCertificate> {
     let mut values = headers.get_all("client-cert").iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
@@ -104,7 +108,11 @@ fn client_cert(headers: &HeaderMap) -> Result<Option<Certificate>, InvalidCertif
     }
 }
 
-fn forwarded_client_cert(headers: &HeaderMap) -> Result<Option<Certificate>, InvalidCertificate> {
+/// The certificate that the last element of Envoy's `X-Forwarded-Client-Cert` names; `None` if it is not there.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn certificate_from_forwarded_client_cert(headers: &HeaderMap) -> Result<Option<Certificate>, InvalidCertificate> {
     let mut elements = headers.get_all("x-forwarded-client-cert").iter().peekable();
     if elements.peek().is_none() {
         return Ok(None);

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::authority::Authority;
 use crate::harness::{Connection, Gateway, Upstream, wait_for};
 use crate::http2_client::Http2;
 use crate::secured_servers::{Server, tls};
+use ::harness::authority::Authority;
 
 const API: &str = "
 apis:

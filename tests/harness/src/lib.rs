@@ -18,6 +18,7 @@
 )]
 
 mod asking;
+pub mod authority;
 mod connection;
 mod gateway;
 mod load;
@@ -25,6 +26,7 @@ mod policy_file;
 mod process;
 pub mod refusals;
 pub mod signer;
+pub mod tls_client;
 mod upstream;
 pub mod visitor;
 mod waiting;
