@@ -93,6 +93,12 @@ pub(super) fn say(answer: Answer, reason: Option<Reason>, failure: Option<Failur
     Answer { status: StatusCode::OK, headers, body: Bytes::new() }
 }
 
+/// What ends a call whose answer has begun, in the place of the answer that says why.
+pub(super) fn trailers(answer: Answer, failure: Failure) -> HeaderMap {
+    let said = say(answer, None, Some(failure)).headers;
+    said.into_iter().filter(|(name, _)| [STATUS, MESSAGE, DETAILS].contains(name)).collect()
+}
+
 /// The trailers of a call that was let through, and would not be any more.
 pub(super) fn ended(why: Option<Reason>) -> HeaderMap {
     let code = why.map_or(Code::Unknown, |why| of_reason(why, StatusCode::FORBIDDEN));
@@ -112,12 +118,6 @@ pub(super) fn head_of(trailers: &HeaderMap, request_id: &HeaderValue) -> pingora
         head.append_header(name, value.clone())?;
     }
     Ok(head)
-}
-
-/// What ends a call whose answer has begun, in the place of the answer that says why.
-pub(super) fn trailers(answer: Answer, failure: Failure) -> HeaderMap {
-    let said = say(answer, None, Some(failure)).headers;
-    said.into_iter().filter(|(name, _)| [STATUS, MESSAGE, DETAILS].contains(name)).collect()
 }
 
 /// 400 is `INTERNAL` there, as a gRPC library wrote the request, and 404 and 405 say that there is no such

@@ -13,11 +13,13 @@ upstreams:
     balance: $BALANCE
     retries: { attempts: 3, budget_percent: 100 }
     idle_timeout: 2s
+    read_timeout: 120s   # what is held is not late
   bulk:
     servers: [$ITEMS]
     retries: { attempts: 3, budget_percent: 100 }
     ejection: { failures: $FAILURES, for: 200ms }
     idle_timeout: 2s
+    read_timeout: 120s
   scripted:
     servers: [$SCRIPTED]
     retries: { attempts: 2, budget_percent: 100 }
@@ -26,7 +28,7 @@ upstreams:
     servers: [$SCRIPTED]
     retries: { attempts: 2, budget_percent: 100 }
     first_byte_timeout: 300ms
-  grpc: { servers: [$GRPC], http2: true, retries: { attempts: 3, budget_percent: 100 }, idle_timeout: 2s }
+  grpc: { servers: [$GRPC], http2: true, retries: { attempts: 3, budget_percent: 100 }, idle_timeout: 2s, read_timeout: 120s }
   live: { servers: [$LIVE], retries: { attempts: 3, budget_percent: 100 }, idle_timeout: 2s }
 apis:
   - name: items

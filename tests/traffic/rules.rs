@@ -23,7 +23,8 @@ impl Case<'_> {
             ["once", ..] => is_allowed && is_once(told, entry, line),
             ["refused", reason, ..] => !is_allowed && is_refused(told, line, reason),
             ["flip", "socket", ..] if told.status == Some(101) => {
-                is_allowed && (self.is_live(told, entry) || line["ended"] == "scope_insufficient")
+                let ends = [line["ended"].as_str(), told.reason.as_deref()];
+                is_allowed && (ends == [Some("scope_insufficient"); 2] || self.is_live(told, entry))
             }
             ["flip", ..] if flips(line["generation"].as_u64().unwrap()) => {
                 is_allowed && told.status == Some(200) && told.whole
