@@ -36,6 +36,20 @@ pub enum NotLoaded {
     Bad(#[from] Problems),
 }
 
+impl NotLoaded {
+    /// One line for each problem.
+    fn log(&self) {
+        match self {
+            Self::Bad(problems) => {
+                for problem in problems.list() {
+                    tracing::error!("{problem}");
+                }
+            }
+            Self::Unreadable(error) => tracing::error!("{error}"),
+        }
+    }
+}
+
 /// The watch over the file; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Reload {

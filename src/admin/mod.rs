@@ -25,8 +25,9 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::console::{self, Console};
+use crate::hex::hex;
 use crate::record::MetricsUnmade;
-use crate::registry::{Registry, hex};
+use crate::registry::Registry;
 
 pub use live::Live;
 

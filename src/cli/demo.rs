@@ -12,11 +12,10 @@ use tokio::runtime::Runtime;
 
 use super::Exit;
 use super::running::Running;
-use super::serve::{END, Signals, control_runtime, fail, is_styled, log_to_stderr, until_end};
+use super::serve::{END, Signals, control_runtime, fail, loaded, log_to_stderr, until_end};
 use crate::config::{Admin, Configuration};
 use crate::demo::{RequiredScopes, Stage, Tour, required_scopes};
 use crate::gateway::{Gateway, Sockets};
-use crate::reload::{NotLoaded, load};
 
 /// How long the gateway may take to get the issuers' keys.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,10 +43,9 @@ struct Places {
 
 /// Serves until it is told to end, or until the table is shown.
 pub(super) fn run(arguments: &Arguments) -> Exit {
-    let configuration = match load(&arguments.config) {
+    let configuration = match loaded(&arguments.config) {
         Ok(configuration) => configuration,
-        Err(NotLoaded::Unreadable(error)) => return fail(Exit::Unusable, &format!("error: {error}\n")),
-        Err(NotLoaded::Bad(problems)) => return fail(Exit::Bad, &problems.render(is_styled())),
+        Err(exit) => return exit,
     };
     log_to_stderr();
     match control_runtime() {

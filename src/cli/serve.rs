@@ -1,7 +1,7 @@
 //! `scopegate serve`: a gateway on a file, until a signal ends it.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,10 +47,9 @@ pub struct Arguments {
 /// Serves until SIGTERM, which lets requests under way end, or SIGINT, which does not; SIGHUP
 /// has the file read and the audit file opened again.
 pub(super) fn run(arguments: &Arguments) -> Exit {
-    let configuration = match load(&arguments.config) {
+    let configuration = match loaded(&arguments.config) {
         Ok(configuration) => configuration,
-        Err(NotLoaded::Unreadable(error)) => return fail(Exit::Unusable, &format!("error: {error}\n")),
-        Err(NotLoaded::Bad(problems)) => return fail(Exit::Bad, &problems.render(is_styled())),
+        Err(exit) => return exit,
     };
     log_to_stderr();
     let started = control_runtime().and_then(|runtime| {
@@ -206,8 +205,16 @@ pub(super) fn log_to_stderr() {
     let _ = log.try_init();
 }
 
+/// The file that is to be served, or what is wrong with it on standard error.
+pub(super) fn loaded(path: &Path) -> Result<Configuration, Exit> {
+    load(path).map_err(|not_loaded| match not_loaded {
+        NotLoaded::Unreadable(error) => fail(Exit::Unusable, &format!("error: {error}\n")),
+        NotLoaded::Bad(problems) => fail(Exit::Bad, &problems.render(is_styled())),
+    })
+}
+
 /// Whether standard error may have colours.
-pub(super) fn is_styled() -> bool {
+fn is_styled() -> bool {
     super::is_styled(io::stderr().is_terminal())
 }
 

@@ -15,6 +15,8 @@ pub struct Authorizer {
     pub applies_account: bool,
     /// Whether it forwards the target of an answer in the place of the one that came.
     pub applies_target: bool,
+    /// Whether it says which certificate its client has shown, over whatever its client says of one.
+    pub tells_certificate: bool,
 }
 
 /// A kind of data plane.

@@ -64,6 +64,34 @@ pub struct Settings {
     pub removal_guard: bool,
 }
 
+#[cfg(test)]
+impl Settings {
+    /// Those of a file that says as little as can be, and less: it has neither listeners nor upstreams.
+    pub(crate) fn bare() -> Self {
+        Self {
+            threads: 1,
+            listeners: vec![],
+            admin: None,
+            limits: Limits::default(),
+            upstreams: vec![],
+            issuers: vec![],
+            token_endpoints: vec![],
+            identity_headers: IdentityHeaders::default(),
+            forward_authorization: vec![],
+            body_bytes: vec![],
+            cors: vec![],
+            resource_metadata: None,
+            revocations: None,
+            shared_state: None,
+            trusted_proxies: vec![],
+            shadow: None,
+            audit: Audit { file: None },
+            tracing: None,
+            removal_guard: false,
+        }
+    }
+}
+
 /// A socket that requests come in by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {

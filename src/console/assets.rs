@@ -8,6 +8,8 @@ use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
+use crate::hex::hex;
+
 /// A file that pages refer to.
 struct Asset {
     name: &'static str,
@@ -54,8 +56,8 @@ pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Respo
 
 fn etag(text: &str) -> String {
     let sum = digest::digest(&digest::SHA256, text.as_bytes());
-    let digits = sum.as_ref().iter().take(16).fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"));
-    format!("\"{digits}\"")
+    let half = sum.as_ref().get(..16).unwrap_or_default();
+    format!("\"{}\"", hex(half))
 }
 
 fn answer(status: StatusCode, body: Body, kind: &'static str, etag: Option<&HeaderValue>) -> Response {

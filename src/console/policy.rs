@@ -13,7 +13,7 @@ use super::answer::page;
 use super::frame::{Frame, Section};
 use super::shown::Moment;
 use super::visitor::Visitor;
-use crate::registry::hex;
+use crate::hex::hex;
 
 #[derive(Template)]
 #[template(path = "policy.html")]

@@ -4,8 +4,9 @@ use axum::http::StatusCode;
 
 use super::shown::{Client, Moment};
 use crate::gateway::{CarriedScope, StillCarried};
+use crate::hex::{hex, parse_hex};
 use crate::policy::{ClientId, UnixTime};
-use crate::registry::{Refused, hex, parse_hex};
+use crate::registry::Refused;
 
 /// Something that is wrong with a form.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

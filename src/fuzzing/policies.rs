@@ -7,9 +7,7 @@ use http::HeaderMap;
 use serde_json::json;
 
 use crate::config::{Configuration, Problems, Source, compile};
-use crate::policy::{
-    BasePath, Basis, Binding, Caller, Denial, Identity, MethodSet, Pattern, Request, Segment, Service, Target, UnixTime,
-};
+use crate::policy::{BasePath, Basis, Caller, Denial, Identity, MethodSet, Pattern, Request, Segment, Service, Target};
 
 /// Any text as the file.
 pub fn config(data: &[u8]) {
@@ -119,15 +117,7 @@ fn takes(service: &Service, path: &str) -> bool {
 
 fn caller(scopes: usize) -> Caller {
     Caller {
-        issuer: "https://i.example".into(),
-        subject: None,
-        client: None,
-        accounts: [].into(),
         scopes: (0..scopes).map(|place| format!("s{place}").into()).collect(),
-        token_id: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixTime(u64::MAX),
-        binding: Binding::default(),
+        ..Caller::supposed("https://i.example")
     }
 }

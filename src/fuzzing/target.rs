@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use super::decoders::{READINGS, decoded};
 use crate::config::{Source, compile};
-use crate::policy::{Account, Binding, Caller, Identity, MethodSet, Policy, Request, Standing, Target, UnixTime};
+use crate::policy::{Account, Caller, Identity, MethodSet, Policy, Request, Standing, Target};
 
 /// The caller's account is `acme`; `secret` is denied, and `beta` is somebody else's.
 const POLICY: &str = r#"
@@ -41,7 +41,7 @@ pub fn target(data: &[u8]) {
     assert_eq!((again.path(), again.query()), (target.path(), target.query()));
     assert!(!again.is_rewritten());
     check_readings(&target, &forwarded);
-    // Queries may have what this parser takes for none; pingora forwards those as they are.
+    // Queries may have what this parser takes for none; those are forwarded as they are.
     if let Ok(uri) = forwarded.parse::<http::uri::PathAndQuery>() {
         assert_eq!((uri.path(), uri.query()), (target.path(), target.query()));
     }
@@ -89,15 +89,8 @@ fn check_decision(target: &Target<'_>, forwarded: &str) {
 
 fn caller() -> Caller {
     Caller {
-        issuer: "https://login.example.com".into(),
-        subject: None,
-        client: None,
         accounts: Account::parse("acme").into_iter().collect(),
         scopes: ["data-read".into()].into(),
-        token_id: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixTime(u64::MAX),
-        binding: Binding::default(),
+        ..Caller::supposed("https://login.example.com")
     }
 }

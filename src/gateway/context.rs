@@ -161,7 +161,7 @@ impl Context {
         self.generation.outbound.write(forward, &self.sending(), request)
     }
 
-    /// The head to send for a usual request that came; `None` if pingora is to write it.
+    /// The head to send for a usual request that came, as text; `None` if it is not one.
     pub(super) fn head(&self, request: &RequestHeader) -> Option<Vec<u8>> {
         self.generation.outbound.head(self.forward.as_ref()?, &self.sending(), request)
     }

@@ -1,6 +1,6 @@
 //! The head of an upstream request as text, for requests that have nothing unusual about them.
 //!
-//! It says what `outbound` and pingora would make of the same request, which a test holds it to; they
+//! It says what `outbound` and `onward::head` would make of the same request, which a test holds it to; they
 //! do it header by header in two maps, at some thousand instructions each. What is unusual (a body, an
 //! upgrade, options in `Connection`) is left to them.
 

@@ -79,7 +79,9 @@ impl Common<'_> {
         let rules = || settings.issuers.iter().map(|issuer| &issuer.rules);
         let shown: Vec<_> = apis.iter().filter_map(|api| shown.get(api)).flatten().collect();
         let takes_certificates = settings.listeners.iter().any(|listener| {
-            listener.tls.as_ref().is_some_and(|tls| tls.clients.is_some()) || !settings.trusted_proxies.is_empty()
+            listener.tls.as_ref().is_some_and(|tls| tls.clients.is_some())
+                || listener.authorizer.as_ref().is_some_and(|authorizer| authorizer.tells_certificate)
+                || !settings.trusted_proxies.is_empty()
         });
         let document = Document {
             resource,

@@ -2,6 +2,22 @@
 //!
 //! The only folder that knows pingora. What may pass is `policy`'s, who is calling is `issuer`'s and
 //! `token`'s; here requests are read, answers written and permits turned into upstream requests.
+//!
+//! - `server` has its `sockets`; each that listens (`listen`, with `tls`, `tls_files` and `tls_changes`) makes a
+//!   `connection` of whom `admission` lets in. What is `known` of its client goes with it; `patience` is how long it may
+//!   take, `framing` where its requests end.
+//! - `proxy` is pingora's phases, `context` one request on its way through them, by the `generation` in force; `guard`
+//!   keeps scopes that are in use from being taken away.
+//! - `head_checks` and `inbound` read a head, `judge` takes the steps of the decision, `rates` and `load` count what
+//!   passes, and `shadow` judges besides.
+//! - `metadata`, `cors` and `revocation` answer for themselves, `authorizer` answers questions about others' requests.
+//!   `token_endpoint` guards where tokens come from; `form` reads what is posted there.
+//! - `answer` says what a refusal is (`refusals`, `challenge`, `token_error`, `grpc`), `failure` what goes wrong after a
+//!   permit; `problem` writes both.
+//! - `forward` is what a permit lets through. `hygiene`, `outbound` and `head` write it, `upstream` says to which server
+//!   it goes, and `relay` (with `idle` and `reply`) or `onward` takes it there and its answer back. `body` bounds what
+//!   a client sends; `tenure` ends what outlives its token, `farewell` says so.
+//! - `trace` and `traced` tie a request's records together. `rehearsal` is all of it without sockets.
 
 mod admission;
 mod answer;

@@ -1,7 +1,7 @@
 //! The upstream request: the one that came, cleaned, and told whose it is and where it comes from.
 //!
-//! What never passes is `hygiene`'s. `Connection`, `Upgrade` and the framing are pingora's, which passes
-//! `WebSocket` upgrades on and no others; `Host` goes on as it came.
+//! What never passes is `hygiene`'s. `Connection`, `Upgrade` and the framing are `onward::head`'s; `Host` goes on as
+//! it came.
 
 use std::fmt::Write as _;
 

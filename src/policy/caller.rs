@@ -34,6 +34,24 @@ pub struct Caller {
     pub binding: Binding,
 }
 
+impl Caller {
+    /// One for a trial of a policy: no token says what it holds, so that it never expires and is bound to nothing.
+    pub fn supposed(issuer: impl Into<Arc<str>>) -> Self {
+        Self {
+            issuer: issuer.into(),
+            subject: None,
+            client: None,
+            accounts: [].into(),
+            scopes: [].into(),
+            token_id: None,
+            issued_at: None,
+            not_before: None,
+            expires_at: UnixTime(u64::MAX),
+            binding: Binding::default(),
+        }
+    }
+}
+
 /// What a token is bound to; each that is present must be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Binding {

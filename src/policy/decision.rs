@@ -1,7 +1,24 @@
 //! The decision: may this request, of this caller, pass?
 //!
-//! Steps 8 to 14 of the order that `ARCHITECTURE.md` gives; 1 and 2 are `route`'s, and what steps 3
-//! to 7 found is an [`Identity`]. It is total and depends on nothing but its arguments.
+//! The decision has steps, and the first that refuses is the answer:
+//!
+//! 1. the target and the headers mean one thing;
+//! 2. a public service asks for no token;
+//! 3. there is a token;
+//! 4. it is well formed, of a known issuer, of an allowed algorithm and type, by a known key;
+//! 5. its signature, audience and times are good;
+//! 6. what takes keys or an issuer's answer has them at hand;
+//! 7. it is not revoked, and what it is bound to was shown;
+//! 8. its client is known, and has shown its certificate;
+//! 9. all of its scopes are defined, where that is asked;
+//! 10. some service has the path, and takes the method;
+//! 11. the api's required scopes are held;
+//! 12. a scope that grants the service is held;
+//! 13. its grant admits this type of client;
+//! 14. the request names one account, within the grant's reach.
+//!
+//! Steps 8 to 14 are here; 1 and 2 are `route`'s, and what steps 3 to 7 found is an [`Identity`]. It is total and
+//! depends on nothing but its arguments.
 
 use super::account::NamedAccount;
 use super::client::ClientType;

@@ -39,8 +39,7 @@ mod tests {
 
     use super::*;
     use crate::policy::{
-        AccountWhenAbsent, ApiName, ApiSpec, BasePath, Identity, InsufficientScopeStatus, MethodSet, Mode, Policy,
-        PolicySpec, Request, Service, Target, UpstreamId,
+        ApiName, ApiSpec, BasePath, Identity, MethodSet, Policy, PolicySpec, Request, Service, Target, UpstreamId,
     };
 
     #[track_caller]
@@ -69,17 +68,8 @@ mod tests {
     /// Whether the policy itself takes the path under the pattern.
     fn takes(pattern: &str, path: &str) -> bool {
         let api = ApiSpec {
-            name: ApiName::parse("a").unwrap(),
-            display_name: None,
-            base_path: BasePath::default(),
-            hosts: vec![],
-            upstream: UpstreamId(0),
-            account: vec![],
-            account_when_absent: AccountWhenAbsent::Deny,
-            mode: Mode::Enforce,
-            insufficient_scope_status: InsufficientScopeStatus::Forbidden,
             public: vec![Service::parse(pattern).unwrap()],
-            scopes: vec![],
+            ..ApiSpec::new(ApiName::parse("a").unwrap(), BasePath::default(), UpstreamId(0))
         };
         let policy = Policy::compile(PolicySpec { apis: vec![api], ..PolicySpec::default() }).unwrap();
         let target = Target::parse(path.as_bytes()).unwrap();

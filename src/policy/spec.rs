@@ -138,6 +138,26 @@ pub struct ApiSpec {
     pub scopes: Vec<ScopeSpec>,
 }
 
+impl ApiSpec {
+    /// One that says nothing else.
+    #[must_use]
+    pub fn new(name: ApiName, base_path: BasePath, upstream: UpstreamId) -> Self {
+        Self {
+            name,
+            display_name: None,
+            base_path,
+            hosts: vec![],
+            upstream,
+            account: vec![],
+            account_when_absent: AccountWhenAbsent::Deny,
+            mode: Mode::default(),
+            insufficient_scope_status: InsufficientScopeStatus::default(),
+            public: vec![],
+            scopes: vec![],
+        }
+    }
+}
+
 /// A provider's token endpoint, guarded.
 #[derive(Debug, Clone)]
 pub struct TokenEndpointSpec {
@@ -168,6 +188,23 @@ pub struct ScopeSpec {
     pub except: Vec<Service>,
     /// Named additions; holding one includes holding the scope.
     pub privileges: Vec<PrivilegeSpec>,
+}
+
+impl ScopeSpec {
+    /// One that says nothing else, and so grants nothing.
+    #[must_use]
+    pub fn new(name: ScopeName, reach: Reach) -> Self {
+        Self {
+            name,
+            display_name: None,
+            description: None,
+            reach,
+            marks: Marks::default(),
+            services: vec![],
+            except: vec![],
+            privileges: vec![],
+        }
+    }
 }
 
 /// A scope's yes-or-no keys; its privileges share them, `required` aside.
@@ -216,4 +253,12 @@ pub struct ClientSpec {
     pub client_type: ClientType,
     /// What its TLS certificate must be.
     pub certificate: Option<CertificateRule>,
+}
+
+impl ClientSpec {
+    /// One of which the file says nothing else.
+    #[must_use]
+    pub fn new(id: ClientId, client_type: ClientType) -> Self {
+        Self { id, account: None, scopes: None, client_type, certificate: None }
+    }
 }

@@ -100,9 +100,9 @@ impl Policy {
 pub(super) mod tests {
     use super::*;
     use crate::policy::{
-        AccountWhenAbsent, ApiId, ApiName, ApiSpec, BasePath, Basis, Certificate, CertificateRule, ClientSpec,
-        ClientType, InsufficientScopeStatus, Marks, Mode, PolicySpec, PrivilegeSpec, Reach, Reason, ScopeName,
-        ScopeNames, ScopeSpec, Service, TokenEndpointSpec, UpstreamId,
+        ApiId, ApiName, ApiSpec, BasePath, Basis, Certificate, CertificateRule, ClientSpec, ClientType, Marks,
+        PolicySpec, PrivilegeSpec, Reach, Reason, ScopeName, ScopeNames, ScopeSpec, Service, TokenEndpointSpec,
+        UpstreamId,
     };
 
     fn scope(name: &str, required: bool, privileges: &[&str]) -> ScopeSpec {
@@ -112,40 +112,24 @@ pub(super) mod tests {
             services: vec![],
         };
         ScopeSpec {
-            name: ScopeName::parse(name).unwrap(),
-            display_name: None,
-            description: None,
-            reach: Reach::Any,
             marks: Marks { required, ..Marks::default() },
-            services: vec![],
-            except: vec![],
             privileges: privileges.iter().map(privilege).collect(),
+            ..ScopeSpec::new(ScopeName::parse(name).unwrap(), Reach::Any)
         }
     }
 
     fn api(name: &str, scopes: Vec<ScopeSpec>) -> ApiSpec {
         ApiSpec {
-            name: ApiName::parse(name).unwrap(),
-            display_name: None,
-            base_path: BasePath::parse(name).unwrap(),
-            hosts: vec![],
-            upstream: UpstreamId(0),
-            account: vec![],
-            account_when_absent: AccountWhenAbsent::Deny,
-            mode: Mode::Enforce,
-            insufficient_scope_status: InsufficientScopeStatus::Forbidden,
             public: vec![Service::parse(&format!("/{name}/**")).unwrap()],
             scopes,
+            ..ApiSpec::new(ApiName::parse(name).unwrap(), BasePath::parse(name).unwrap(), UpstreamId(0))
         }
     }
 
     fn client(id: &str, scopes: Option<&[&str]>) -> ClientSpec {
         ClientSpec {
-            id: ClientId::parse(id).unwrap(),
-            account: None,
             scopes: scopes.map(|scopes| scopes.iter().map(|name| ScopeName::parse(name).unwrap()).collect()),
-            client_type: ClientType::Confidential,
-            certificate: None,
+            ..ClientSpec::new(ClientId::parse(id).unwrap(), ClientType::Confidential)
         }
     }
 

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::hex::hex;
+
 /// A change that is in force.
 #[derive(Debug, Clone, Copy)]
 pub struct RegistryChange<'a> {
@@ -70,10 +72,6 @@ pub(super) fn append(change: &RegistryChange<'_>, time: SystemTime, line: &mut V
     // INVARIANT: texts and values of JSON can always be written as JSON.
     let _ = serde_json::to_writer(&mut *line, &written);
     line.push(b'\n');
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]

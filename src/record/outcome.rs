@@ -119,22 +119,10 @@ pub fn record(outcome: &Outcome<'_>, labels: &Labels, audit: &AuditSink) {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::policy::{
-        AccountWhenAbsent, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Marks, Mode, PolicySpec, Reach,
-        ScopeName, ScopeSpec, UpstreamId,
-    };
+    use crate::policy::{ApiName, ApiSpec, BasePath, PolicySpec, Reach, ScopeName, ScopeSpec, UpstreamId};
 
     fn scope(name: &str) -> ScopeSpec {
-        ScopeSpec {
-            name: ScopeName::parse(name).unwrap(),
-            display_name: None,
-            description: None,
-            reach: Reach::Any,
-            marks: Marks::default(),
-            services: vec![],
-            except: vec![],
-            privileges: vec![],
-        }
+        ScopeSpec::new(ScopeName::parse(name).unwrap(), Reach::Any)
     }
 
     pub(crate) fn policy_of(apis: &[&str]) -> Policy {
@@ -144,17 +132,8 @@ pub(super) mod tests {
     /// Apis of these names, each with the scopes `NAME.read` and `NAME.write`.
     pub(crate) fn spec_of(apis: &[&str]) -> PolicySpec {
         let api = |name: &&str| ApiSpec {
-            name: ApiName::parse(name).unwrap(),
-            display_name: None,
-            base_path: BasePath::default(),
-            hosts: vec![],
-            upstream: UpstreamId(0),
-            account: vec![],
-            account_when_absent: AccountWhenAbsent::Deny,
-            mode: Mode::Enforce,
-            insufficient_scope_status: InsufficientScopeStatus::Forbidden,
-            public: vec![],
             scopes: vec![scope(&format!("{name}.read")), scope(&format!("{name}.write"))],
+            ..ApiSpec::new(ApiName::parse(name).unwrap(), BasePath::default(), UpstreamId(0))
         };
         PolicySpec { apis: apis.iter().map(api).collect(), ..PolicySpec::default() }
     }

@@ -229,13 +229,7 @@ mod tests {
 
     /// `orders.read`, deprecated, and `orders.write`, with a list of one client.
     fn with_clients() -> Policy {
-        let acme = ClientSpec {
-            id: client("acme"),
-            account: None,
-            scopes: None,
-            client_type: ClientType::Public,
-            certificate: None,
-        };
+        let acme = ClientSpec::new(client("acme"), ClientType::Public);
         let mut spec: PolicySpec = spec_of(&["orders"]);
         spec.clients = Some(vec![acme]);
         spec.apis[0].scopes[0].marks = Marks { deprecated: true, ..Marks::default() };

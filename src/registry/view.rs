@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use super::advice::advice;
 use super::change::Target;
 use crate::gateway::Generation;
+use crate::hex::hex;
 use crate::policy::{
     Api, ApiId, CertificateRule, ClientType, InsufficientScopeStatus, ListedClient, Mode, Policy, Reach, Role, Scope,
     ScopeId, UnixTime,
@@ -231,9 +232,7 @@ fn client_json(policy: &Policy, client: &ListedClient<'_>, metrics: &Metrics) ->
         }
     }
     let certificate = client.certificate.map(|rule| match rule {
-        CertificateRule::Sha256(sha256) => {
-            json!({ "sha256": sha256.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")) })
-        }
+        CertificateRule::Sha256(sha256) => json!({ "sha256": hex(sha256) }),
         CertificateRule::Subject(subject) => json!({ "subject": subject }),
         CertificateRule::SanDns(name) => json!({ "san_dns": name }),
     });

@@ -3,8 +3,6 @@
 //!
 //! The answers are the decision's own.
 
-use std::sync::Arc;
-
 use http::HeaderMap;
 use serde_json::{Value as Json, json};
 
@@ -12,7 +10,7 @@ use super::view::{names, reach};
 use crate::gateway::Generation;
 use crate::policy::{
     Account, Basis, Caller, Certificate, CertificateRule, Denial, Fate, Identity, ListedClient, MethodSet, Permit,
-    Policy, Request, Role, Route, Target, UnixTime,
+    Policy, Request, Role, Route, Target,
 };
 
 /// The answer for `method` and `target`, a path with or without a query, on `host`.
@@ -91,16 +89,10 @@ fn client_json(generation: &Generation, route: &Route<'_, '_>, client: Option<&L
     };
     let issuer = generation.settings.issuers.first().map_or("", |issuer| &issuer.rules.issuer);
     let caller = Caller {
-        issuer: Arc::from(issuer),
-        subject: None,
         client: client.map(|client| client.id.as_str().into()),
         accounts: own.cloned().into_iter().collect(),
         scopes,
-        token_id: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixTime(u64::MAX),
-        binding: crate::policy::Binding::default(),
+        ..Caller::supposed(issuer)
     };
     let standing = policy.standing(&caller);
     let certificate = client.and_then(|client| client.certificate).map(admitted);

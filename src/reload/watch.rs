@@ -197,12 +197,7 @@ impl Refused {
     /// One line for each problem.
     fn log(&self) {
         match self {
-            Self::NotLoaded(NotLoaded::Bad(problems)) => {
-                for problem in problems.list() {
-                    tracing::error!("{problem}");
-                }
-            }
-            Self::NotLoaded(NotLoaded::Unreadable(error)) => tracing::error!("{error}"),
+            Self::NotLoaded(error) => error.log(),
             Self::NotReplaced(NotReplaced::NeedsRestart(error)) => tracing::error!("{error}"),
             Self::NotReplaced(NotReplaced::StillCarried(error)) => {
                 for scope in error.scopes() {

@@ -88,14 +88,18 @@ pub fn certificate_from_encoded_pem(text: &str) -> Result<Certificate, InvalidCe
 /// If one is there and cannot be read, or if they tell of two certificates: a proxy writes over the one
 /// that it knows, and the other is whatever its client sent.
 pub fn certificate_from_header(headers: &HeaderMap) -> Result<Option<Certificate>, InvalidCertificate> {
-    match (client_cert(headers)?, forwarded_client_cert(headers)?) {
+    match (certificate_from_client_cert(headers)?, certificate_from_forwarded_client_cert(headers)?) {
         (Some(one), Some(other)) if one.sha256 != other.sha256 => Err(InvalidCertificate::Contradiction),
         (Some(told), _) | (None, Some(told)) => Ok(Some(told)),
         (None, None) => Ok(None),
     }
 }
 
-fn client_cert(headers: &HeaderMap) -> Result<Option<Certificate>, InvalidCertificate> {
+/// The certificate that RFC 9440's `Client-Cert` names; `None` if it is not there.
+///
+/// # Errors
+/// If it cannot be read, or is there twice.
+pub fn certificate_from_client_cert(headers: &HeaderMap) -> Result<Option<Certificate>, InvalidCertificate> {
     let mut values = headers.get_all("client-cert").iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
@@ -104,7 +108,11 @@ fn client_cert(headers: &HeaderMap) -> Result<Option<Certificate>, InvalidCertif
     }
 }
 
-fn forwarded_client_cert(headers: &HeaderMap) -> Result<Option<Certificate>, InvalidCertificate> {
+/// The certificate that the last element of Envoy's `X-Forwarded-Client-Cert` names; `None` if it is not there.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn certificate_from_forwarded_client_cert(headers: &HeaderMap) -> Result<Option<Certificate>, InvalidCertificate> {
     let mut elements = headers.get_all("x-forwarded-client-cert").iter().peekable();
     if elements.peek().is_none() {
         return Ok(None);
@@ -132,7 +140,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::hex::hex;
     use crate::token::base64url;
+    use crate::token::samples::CERTIFICATE;
 
     /// Made with openssl, to have in its subject whatever needs an escape.
     const ACME: &str = "\
@@ -154,19 +164,6 @@ ZzlOcgcCIQDJRAwbbni9aGHA0rtfZhytHBsGMxjQ/BGsROjShSH+Yw==
 -----END CERTIFICATE-----
 ";
 
-    const OTHER: &str = "\
------BEGIN CERTIFICATE-----
-MIIBUTCB+QIUGIConx9mALQ1X9BvGcA2q9qRGjAwCgYIKoZIzj0EAwIwLDEOMAwG
-A1UECgwFT3RoZXIxCjAIBgMqAwQMAXgxDjAMBgNVBAMMBW90aGVyMB4XDTI2MTEy
-MTE5MjgxNFoXDTM2MTExODE5MjgxNFowLDEOMAwGA1UECgwFT3RoZXIxCjAIBgMq
-AwQMAXgxDjAMBgNVBAMMBW90aGVyMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
-vB6PiYWpIB9P+PwW/KQMyVgkqmgF7GmzsnpNAanIs4uF/FvD6HjMO+/4rlCav/XD
-8wSq5Jn22T6x1fDPnxcnLDAKBggqhkjOPQQDAgNHADBEAiBQFfXPd7ufWng1eTdR
-SGZKDV9J89GYbm3CEaZ+x4D50wIgMb8HN1GspPr1/nfLl4RyjXSVRoqdlHRfZIrz
-S6qy28Y=
------END CERTIFICATE-----
-";
-
     /// RFC 9440 appendix A.
     const RFC_9440: &str = concat!(
         ":MIIBqDCCAU6gAwIBAgIBBzAKBggqhkjOPQQDAjA6MRswGQYDVQQKDBJMZXQncyBBdXRoZW50aWNhdGUxGzAZBgNVBAMMEkxBIEludGVybWVk",
@@ -176,10 +173,6 @@ S6qy28Y=
         "RjQGV4YW1wbGUuY29tMAoGCCqGSM49BAMCA0gAMEUCIBHda/r1vaL6G3VliL4/Di6YK0Q6bMjeSkC3dFCOOB8TAiEAx/kHSB4urmiZ0NX5r5Xa",
         "rmPk0wmuydBVoU4hBVZ1yhk=:",
     );
-
-    fn hex(bytes: [u8; 32]) -> String {
-        bytes.map(|byte| format!("{byte:02x}")).concat()
-    }
 
     fn der(text: &str) -> Vec<u8> {
         pem::blocks(text).next().unwrap().unwrap().der
@@ -206,7 +199,7 @@ S6qy28Y=
     #[test]
     fn a_pem_chain_is_its_first_certificate() {
         let key = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
-        let chain = format!("{key}{ACME}{OTHER}");
+        let chain = format!("{key}{ACME}{CERTIFICATE}");
         assert_eq!(certificate_from_pem(&chain).unwrap(), certificate_from_der(&der(ACME)).unwrap());
         for none in ["", key, "-----BEGIN CERTIFICATE-----\n", "no PEM"] {
             assert_eq!(certificate_from_pem(none), Err(InvalidCertificate::Pem), "{none}");
@@ -220,16 +213,16 @@ S6qy28Y=
         let acme = certificate_from_der(&der(ACME)).unwrap();
         let subject = r#"emailAddress=ops@acme.example+CN=\#acme,OU=\ Söl\ ,O=Acme\, Inc. \"West\" \<a\+b\>\; \\ #1,DC=example,C=DE"#;
         assert_eq!(&*acme.subject, subject);
-        let other = certificate_from_der(&der(OTHER)).unwrap();
+        let other = certificate_from_der(&der(CERTIFICATE)).unwrap();
         assert_eq!(&*other.subject, "CN=other,1.2.3.4=#0C0178,O=Other");
     }
 
     #[test]
     fn a_certificate_is_its_der_and_its_dns_names() {
         let acme = certificate_from_der(&der(ACME)).unwrap();
-        assert_eq!(hex(acme.sha256), "269fc497da0b6fd7e546e7bb59e4e49ce0c735776d955804ac895770fbb5f01a");
+        assert_eq!(hex(&acme.sha256), "269fc497da0b6fd7e546e7bb59e4e49ce0c735776d955804ac895770fbb5f01a");
         assert_eq!(&*acme.san_dns, ["Acme.example", "*.acme.example"].map(Box::<str>::from));
-        assert_eq!(certificate_from_der(&der(OTHER)).unwrap().san_dns.len(), 0);
+        assert_eq!(certificate_from_der(&der(CERTIFICATE)).unwrap().san_dns.len(), 0);
     }
 
     /// RFC 8705 appendix A.
@@ -281,8 +274,8 @@ bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
     #[test]
     fn a_forwarded_certificate_is_that_of_its_pem() {
         let acme = certificate_from_der(&der(ACME)).unwrap();
-        let hash = hex(acme.sha256);
-        let (cert, other) = (percent_encoded(ACME), percent_encoded(OTHER));
+        let hash = hex(&acme.sha256);
+        let (cert, other) = (percent_encoded(ACME), percent_encoded(CERTIFICATE));
         for good in [
             format!("Hash={hash};Cert=\"{cert}\";Subject=\"CN=whatever\";DNS=x"),
             format!("Chain=\"{cert}{other}\""),
@@ -310,7 +303,7 @@ bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
     #[test]
     fn both_headers_must_tell_of_one_certificate_and_neither_is_none() {
         let told = read(&[("client-cert", RFC_9440)]).unwrap().unwrap();
-        let hash = told.sha256.iter().fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"));
+        let hash = hex(&told.sha256);
         let with = |envoys: &str| read(&[("client-cert", RFC_9440), ("x-forwarded-client-cert", envoys)]);
         assert_eq!(with(&format!("Hash={hash}")), Ok(Some(told)));
         assert_eq!(with(&format!("Hash={}", "00".repeat(32))), Err(InvalidCertificate::Contradiction));

@@ -8,6 +8,7 @@ use crate::policy::Certificate;
 
 use super::certificate::certificate_from_der;
 use super::pem;
+use crate::hex::parse_hex;
 
 /// The certificate of the last element: that of `Cert`, else the first of `Chain`, else what `Hash`,
 /// `Subject` and `DNS` tell of it.
@@ -18,7 +19,7 @@ pub(super) fn certificate(header: &str) -> Option<Certificate> {
     let shown = [element.one("Cert")?, element.one("Chain")?].into_iter().flatten();
     let shown = shown.map(first_in_pem).collect::<Option<Vec<_>>>()?;
     let hash = match element.one("Hash")? {
-        Some(hex) => Some(bytes_from_hex(hex)?),
+        Some(hex) => Some(parse_hex(hex)?),
         None => None,
     };
     let told = hash.map(|sha256| Certificate {
@@ -108,19 +109,11 @@ fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = parts.next()?.as_bytes().to_vec();
     for part in parts {
         let (digits, rest) = part.split_at_checked(2)?;
-        let [byte] = bytes_from_hex(digits)?;
+        let [byte] = parse_hex(digits)?;
         bytes.push(byte);
         bytes.extend_from_slice(rest.as_bytes());
     }
     String::from_utf8(bytes).ok()
-}
-
-/// Exactly as many bytes as are wanted.
-fn bytes_from_hex<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect::<Option<Vec<_>>>()?;
-    bytes.try_into().ok()
 }
 
 #[cfg(test)]

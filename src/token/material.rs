@@ -198,6 +198,7 @@ fn is_of_small_order(mut point: [u8; 32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hex::parse_hex;
 
     fn modulus(bits: usize) -> Vec<u8> {
         let mut n = vec![0xff; bits.div_ceil(8)];
@@ -258,8 +259,7 @@ mod tests {
             "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
             "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
         ] {
-            let byte = |at: usize| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
-            points.push(std::array::from_fn(byte));
+            points.push(parse_hex(hex).unwrap());
         }
         let mut neutral_and_zero = [0; 64];
         neutral_and_zero[0] = 1;

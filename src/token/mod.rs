@@ -39,8 +39,8 @@ pub use basic::{Basic, basic_credentials};
 pub use bearer::{Credential, LONGEST_TOKEN, Scheme, credential};
 pub use binding::check_binding;
 pub use certificate::{
-    InvalidCertificate, certificate_from_der, certificate_from_encoded_pem, certificate_from_header,
-    certificate_from_pem,
+    InvalidCertificate, certificate_from_client_cert, certificate_from_der, certificate_from_encoded_pem,
+    certificate_from_forwarded_client_cert, certificate_from_header, certificate_from_pem,
 };
 pub use claims::check_times;
 pub use client_key::{Assertion, AssertionAlgorithm, ClientKey, InvalidClientKey, Unsigned};

@@ -124,7 +124,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policy::Binding;
 
     #[test]
     fn a_list_has_what_its_entries_say_and_less() {
@@ -143,16 +142,12 @@ mod tests {
 
     fn caller(id: Option<&str>, subject: &str, client: &str, issued_at: Option<u64>) -> Caller {
         Caller {
-            issuer: "https://a.example".into(),
             subject: Some(subject.into()),
             client: Some(client.into()),
-            accounts: [].into(),
-            scopes: [].into(),
             token_id: id.map(Into::into),
             issued_at: issued_at.map(UnixTime),
-            not_before: None,
             expires_at: UnixTime(10_000),
-            binding: Binding::default(),
+            ..Caller::supposed("https://a.example")
         }
     }
 

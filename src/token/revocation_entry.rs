@@ -273,20 +273,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policy::Binding;
 
     fn caller(id: Option<&str>) -> Caller {
         Caller {
-            issuer: "https://a.example".into(),
             subject: Some("alice".into()),
-            client: None,
-            accounts: [].into(),
-            scopes: [].into(),
             token_id: id.map(Into::into),
-            issued_at: None,
-            not_before: None,
             expires_at: UnixTime(5_000),
-            binding: Binding::default(),
+            ..Caller::supposed("https://a.example")
         }
     }
 

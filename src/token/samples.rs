@@ -1,4 +1,4 @@
-//! Keys, rules and tokens as tests want them; the keys are made anew in each run.
+//! Keys, rules and tokens as tests want them; the keys that sign are made anew in each run.
 
 use std::sync::LazyLock;
 
@@ -33,6 +33,20 @@ pub(crate) const ASYMMETRIC: [Algorithm; 9] = [
     Algorithm::ES384,
     Algorithm::EdDSA,
 ];
+
+/// A certificate without a subject alternative name.
+pub(crate) const CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBUTCB+QIUGIConx9mALQ1X9BvGcA2q9qRGjAwCgYIKoZIzj0EAwIwLDEOMAwG
+A1UECgwFT3RoZXIxCjAIBgMqAwQMAXgxDjAMBgNVBAMMBW90aGVyMB4XDTI2MTEy
+MTE5MjgxNFoXDTM2MTExODE5MjgxNFowLDEOMAwGA1UECgwFT3RoZXIxCjAIBgMq
+AwQMAXgxDjAMBgNVBAMMBW90aGVyMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
+vB6PiYWpIB9P+PwW/KQMyVgkqmgF7GmzsnpNAanIs4uF/FvD6HjMO+/4rlCav/XD
+8wSq5Jn22T6x1fDPnxcnLDAKBggqhkjOPQQDAgNHADBEAiBQFfXPd7ufWng1eTdR
+SGZKDV9J89GYbm3CEaZ+x4D50wIgMb8HN1GspPr1/nfLl4RyjXSVRoqdlHRfZIrz
+S6qy28Y=
+-----END CERTIFICATE-----
+";
 
 /// What signs.
 pub(crate) enum Signer {

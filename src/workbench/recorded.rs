@@ -7,9 +7,8 @@ use std::borrow::Cow;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
 
-use crate::policy::{
-    Account, AccountSource, Binding, Caller, Certificate, MethodSet, Policy, Request, Target, UnixTime,
-};
+use crate::hex::parse_hex;
+use crate::policy::{Account, AccountSource, Caller, Certificate, MethodSet, Policy, Request, Target};
 use crate::record::AuditLine;
 
 /// A recorded request as it came, but for what a line does not hold and no decision depends on.
@@ -172,29 +171,17 @@ fn caller(line: &AuditLine<'_>) -> Result<Caller, Unjudged> {
 
     let accounts = line.token_accounts.iter().flatten().map(|account| Account::parse(account));
     Ok(Caller {
-        issuer: line.issuer.as_deref().unwrap_or_default().into(),
         subject: text(&line.subject),
         client: text(&line.client),
         accounts: accounts.collect::<Option<_>>().ok_or(Unjudged::Unreadable)?,
         scopes: line.token_scopes.iter().flatten().map(|scope| Box::from(&**scope)).collect(),
-        token_id: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixTime(u64::MAX),
-        binding: Binding::default(),
+        ..Caller::supposed(line.issuer.as_deref().unwrap_or_default())
     })
 }
 
 fn certificate(line: &AuditLine<'_>) -> Result<Option<Certificate>, Unjudged> {
     let Some(presented) = &line.certificate else { return Ok(None) };
-    let mut sha256 = [0; 32];
-    if presented.sha256.len() != 64 {
-        return Err(Unjudged::Unreadable);
-    }
-    for (place, byte) in sha256.iter_mut().enumerate() {
-        let digits = presented.sha256.get(2 * place..2 * place + 2).ok_or(Unjudged::Unreadable)?;
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| Unjudged::Unreadable)?;
-    }
+    let sha256 = parse_hex(&presented.sha256).ok_or(Unjudged::Unreadable)?;
     let san_dns = presented.san_dns.iter().map(|name| Box::from(&**name)).collect();
     Ok(Some(Certificate { sha256, subject: (&*presented.subject).into(), san_dns }))
 }

@@ -1,6 +1,7 @@
 //! Why a decision is what it is, in a sentence: for operators, who may know all of it.
 
 use super::{CheckOutcome, Ending, Own, Rehearsed, Sent, TokenChecks};
+use crate::hex::hex;
 use crate::policy::{
     Account, AccountSource, Api, ApiId, Basis, Caller, CertificateRule, ClientId, ClientType, Considered, Denial, Fate,
     MethodSet, Policy, Reach, Role, ScopeId, ServiceId, Standing, TokenRequestFault,
@@ -333,8 +334,4 @@ impl Facts<'_> {
 /// "`a`, `b`".
 fn quoted(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::planes::{Kind, Stage};
 use super::seen;
 
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 identity_headers: { subject: X-Auth-Subject, client: X-Auth-Client, account: X-Auth-Account, scopes: X-Auth-Scopes }
 apis:
   - name: path

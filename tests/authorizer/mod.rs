@@ -4,8 +4,10 @@
 //! `make test-authorizer` runs it. What each plane is known to do differently is written down here, and in
 //! `docs/authorizer.md`.
 
+mod certificates;
 mod forwarded;
 mod planes;
+mod targets;
 
 use harness::Response;
 use harness::refusals::{self, Request};

@@ -10,6 +10,8 @@ use harness::refusals::Request;
 use harness::{Connection, Gateway, Response, connect, free_address, wait_for};
 use tempfile::TempDir;
 
+use harness::authority::Authority;
+use harness::tls_client::TlsClient;
 /// How many requests of its own the gateway gets while the planes start.
 pub(crate) const ASKED_AT_START: usize = 1;
 
@@ -26,6 +28,12 @@ pub(crate) enum Kind {
 pub(crate) struct Stage {
     pub(crate) planes: Vec<Plane>,
     pub(crate) gateway: Gateway,
+}
+
+/// Whom clients trust, and who issues them their certificates.
+pub(crate) struct Certificates {
+    pub(crate) root: Authority,
+    pub(crate) clients: Authority,
 }
 
 /// A data plane at an address of its own.
@@ -60,6 +68,14 @@ impl Kind {
         }
     }
 
+    /// The same, of those that end TLS.
+    fn tells(self) -> &'static str {
+        match self {
+            Self::Nginx | Self::EnvoyHttp | Self::Caddy => ", tells: [certificate]",
+            Self::EnvoyGrpc | Self::Traefik => "",
+        }
+    }
+
     /// Its files, the one to start with first.
     fn files(self) -> &'static [&'static str] {
         match self {
@@ -72,9 +88,10 @@ impl Kind {
     }
 
     /// A file of `deploy/`, so that a test's user can start it.
-    fn adapted(self, text: &str) -> String {
+    fn adapted(self, text: &str, secured: Option<&Certificates>) -> String {
+        let text = &if secured.is_some() { text.replace("#TLS ", "") } else { text.to_owned() };
         if self != Self::Nginx {
-            return text.to_owned();
+            return text.clone();
         }
         // Debian may write elsewhere.
         let temporary = "proxy_temp_path temp; fastcgi_temp_path temp; uwsgi_temp_path temp; scgi_temp_path temp;";
@@ -120,29 +137,45 @@ impl Kind {
 }
 
 impl Stage {
+    /// The planes end TLS, as their files say how.
+    pub(crate) fn start_secured(more: &str, start: impl Fn(&str, &str) -> Gateway, by: &Certificates) -> Self {
+        Self::start_all(more, start, Some(by))
+    }
+
     /// `start` makes a gateway of the keys of its listener, after which others follow, and of what else its file says.
     pub(crate) fn start(more: &str, start: impl Fn(&str, &str) -> Gateway) -> Self {
+        Self::start_all(more, start, None)
+    }
+
+    fn start_all(more: &str, start: impl Fn(&str, &str) -> Gateway, secured: Option<&Certificates>) -> Self {
         let authorizers = Kind::ALL.map(|kind| (kind, free_address()));
         let mut listener = String::new();
         for (kind, address) in authorizers {
             let (name, applies) = (kind.name(), kind.applies());
+            let tells = if secured.is_some() { kind.tells() } else { "" };
             listener += &format!(
-                "}}\n  - {{ address: \"{address}\", authorize: {{ as: {name}, peers: [127.0.0.1]{applies} }} "
+                "}}\n  - {{ address: \"{address}\", authorize: {{ as: {name}, peers: [127.0.0.1]{applies}{tells} }} "
             );
         }
         let gateway = start(&listener, more);
-        let plane = |(kind, authorizer)| Plane::start(kind, authorizer, &gateway);
+        let plane = |(kind, authorizer)| Plane::start(kind, authorizer, &gateway, secured);
         let planes = authorizers.into_iter().map(plane).collect();
         Self { planes, gateway }
     }
 }
 
 impl Plane {
-    fn start(kind: Kind, authorizer: SocketAddr, gateway: &Gateway) -> Self {
+    fn start(kind: Kind, authorizer: SocketAddr, gateway: &Gateway, secured: Option<&Certificates>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = free_address();
-        let ports =
-            [("8080", address), ("9191", authorizer), ("9000", gateway.upstream.address), ("8081", gateway.address)];
+        let mut ports = vec![("9191", authorizer), ("9000", gateway.upstream.address), ("8081", gateway.address)];
+        // nginx has a port of its own for TLS.
+        let plain = if kind == Kind::Nginx && secured.is_some() { free_address() } else { address };
+        ports.extend([("8080", plain)].into_iter().chain((plain != address).then_some(("8443", address))));
+        if let Some(Certificates { root, clients }) = secured {
+            root.issue("server", &["api.example.com"]).write(folder.path());
+            fs::write(folder.path().join("clients.pem"), &clients.pem).unwrap();
+        }
         let mut texts: Vec<_> = kind.files().iter().map(|file| fs::read_to_string(deployed(file)).unwrap()).collect();
         for (port, address) in ports {
             assert!(texts.iter().any(|text| text.contains(port)), "{kind:?} has no {port}");
@@ -153,7 +186,7 @@ impl Plane {
         let names = kind.files().iter().map(|file| folder.path().join(Path::new(file).file_name().unwrap()));
         let written: Vec<_> = names.collect();
         for (to, text) in written.iter().zip(&texts) {
-            fs::write(to, kind.adapted(&text.replace('\0', ""))).unwrap();
+            fs::write(to, kind.adapted(&text.replace('\0', ""), secured)).unwrap();
         }
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let log = fs::File::create(folder.path().join("plane.log")).unwrap();
@@ -169,7 +202,13 @@ impl Plane {
         if kind == Kind::Traefik {
             // It listens before it has read what it forwards.
             let request = harness::refusals::plain("GET", "/.well-known/oauth-protected-resource");
-            wait_for("Traefik's routes", || plane.send(&request).header("x-request-id").map(drop));
+            wait_for("Traefik's routes", || {
+                let answer = match secured {
+                    None => plane.send(&request),
+                    Some(by) => TlsClient::new(&by.root, None).get(address, request.target, &[])?,
+                };
+                answer.header("x-request-id").map(drop)
+            });
         }
         plane
     }

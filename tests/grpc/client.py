@@ -6,7 +6,7 @@ import threading
 
 import grpc
 
-TARGET, GOOD, POOR = sys.argv[1:4]
+TARGET, GOOD, POOR, SHORT = sys.argv[1:5]
 SERVICE = "/test.v1.Test/"
 channel = grpc.insecure_channel(TARGET, options=[("grpc.default_authority", "api.example.com")])
 good, poor = [("authorization", f"Bearer {GOOD}")], [("authorization", f"Bearer {POOR}")]
@@ -21,6 +21,13 @@ def check(name, condition, told=""):
 def metadata(pairs):
     return {name: value for name, value in pairs or ()}
 
+
+# Calls that their token does not outlive: one in which something is said all the time, and one in which nothing is.
+short = [("authorization", f"Bearer {SHORT}")]
+busy = channel.unary_stream(SERVICE + "Endless")(b"", metadata=short, timeout=60)
+next(busy)
+unsaid = queue.Queue()
+idle = channel.stream_stream(SERVICE + "Echoing")(iter(unsaid.get, None), metadata=short, timeout=60)
 
 # Each kind of call, with metadata before and after.
 call = channel.unary_unary(SERVICE + "Unary")
@@ -82,4 +89,7 @@ endless = channel.unary_stream(SERVICE + "Endless")(b"", metadata=good, timeout=
 next(endless)
 threading.Timer(0.2, endless.cancel).start()
 refused("a cancelled call", lambda: list(endless), grpc.StatusCode.CANCELLED, "")
+for name, outlived in (("a busy call", busy), ("an idle call", idle)):
+    refused(f"{name} beyond its token", lambda: list(outlived), grpc.StatusCode.UNAUTHENTICATED, "token_expired: ")
+unsaid.put(None)
 check("and then", call(b"still there", metadata=good, timeout=20) == b"still there")

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use harness::{Gateway, Process, Signer, Upstream, wait_for};
+use harness::{Gateway, Process, Signer, Upstream, now, wait_for};
 use serde_json::json;
 
 const POLICY: &str = r"
@@ -42,14 +42,17 @@ fn a_client_calls_a_server_in_every_way_and_is_refused_as_grpc_refuses() {
     let upstreams = format!("\nupstreams: {{ grpc: {{ servers: [\"{address}\"], http2: true }} }}");
     let gateway = Gateway::start_listening("http2: true", &format!("{upstreams}{POLICY}"), Upstream::start(), |_| {});
     let token = |scope: &str| Signer::shared().token(json!({ "scope": scope, "sub": "somebody" }));
+    // Beyond the issuer's leeway, in five seconds.
+    let short = Signer::shared().token(json!({ "scope": "test-all", "exp": now() + 5 - 30 }));
     let target = gateway.address.to_string();
-    let mut client = python("client.py", &[&target, &token("test-all"), &token("test-other")]);
+    let mut client = python("client.py", &[&target, &token("test-all"), &token("test-other"), &short]);
     let code = client.ended();
     println!("{}", said(&client));
     assert_eq!(code, Some(0), "{}\n{}", said(&client), said(&server));
-    // A deadline and a cancelled call reach the server.
-    wait_for("the server's calls to end", || (said(&server).matches("ended").count() == 2).then_some(()));
-    let lines = gateway.audit(16);
+    // A deadline, a cancelled call and one that was ended reach the server.
+    wait_for("the server's calls to end", || (said(&server).matches("ended").count() == 3).then_some(()));
+    let lines = gateway.audit(18);
+    assert_eq!(lines.iter().filter(|line| line["ended"] == "token_expired").count(), 2, "{lines:#?}");
     let refused = lines.iter().filter(|line| line["decision"] == "deny").count();
     assert_eq!(refused, 6, "{lines:#?}");
 }

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::authority::Authority;
 use crate::authorizer::{busy, listener};
 use crate::bound::bound_to;
 use crate::harness::{Gateway, Response, Upstream, free_address, wait_for};
 use crate::http2_client::Http2;
 use crate::reasons::{self, Request, get, plain, token};
+use ::harness::authority::Authority;
 
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 

@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::authority::{Authority, Issued};
 use crate::bound::bound_to;
 use crate::harness::{Connection, Gateway, PATIENCE, Response, Signer};
+use ::harness::authority::{Authority, Issued};
 
 /// Whose requests come from another address than everybody else's.
 const BALANCER: &str = "127.0.0.2";

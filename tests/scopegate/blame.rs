@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::authority::Authority;
 use crate::harness::{Connection, Gateway, Upstream, wait_for};
-use crate::secured_servers::tls;
+use crate::http2_client::Http2;
+use crate::secured_servers::{Server, tls};
+use ::harness::authority::Authority;
 
 const API: &str = "
 apis:
@@ -31,7 +32,7 @@ fn ejections(gateway: &Gateway) -> f64 {
     gateway.metric("scopegate_upstream_ejections_total{upstream=\"backend\"}").unwrap()
 }
 
-/// What pingora forwards, and what is forwarded here.
+/// Without a time for all of it, and with one.
 const WAYS: [&str; 2] = ["", "total_timeout: 60s,"];
 
 #[test]
@@ -101,6 +102,21 @@ fn a_server_that_breaks_its_answers_off_is_ejected() {
             wait_for(&format!("{way} {method}: the ejection"), || (ejections(&gateway) > 0.5).then_some(()));
         }
     }
+}
+
+#[test]
+fn a_server_that_fails_calls_of_grpc_is_ejected() {
+    let servers = [(); 2].map(|()| Server::http2(None));
+    let [a, b] = servers.each_ref().map(|server| server.address);
+    let upstream = format!("servers: [\"{a}\", \"{b}\"], http2: true, ejection: {{ failures: 3, for: 1h }}");
+    let policy = format!("\nupstreams:\n  backend: {{ {upstream} }}{API}");
+    let gateway = Gateway::start_listening("http2: true", &policy, Upstream::start(), |_| {});
+    let mut client = Http2::plain(gateway.address);
+    for _ in 0..6 {
+        let response = client.ask("POST", "/data/cancel", &[("content-type", "application/grpc")]);
+        assert_eq!(response.header("grpc-status"), Some("14"), "{response:?}");
+    }
+    assert!(ejections(&gateway) > 0.5);
 }
 
 #[test]

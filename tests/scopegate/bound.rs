@@ -5,11 +5,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::authority::{Authority, Issued};
 use crate::harness::encode;
 use crate::harness::{Gateway, Response, Signer, Upstream, now};
 use crate::http2_client::Http2;
-use crate::tls_client::TlsClient;
+use ::harness::authority::{Authority, Issued};
+use ::harness::tls_client::TlsClient;
 
 const OPTIONAL: &str = "http2: true, \
      tls: { certificate: server.pem, key: server.key, client_ca: clients.pem, client_certificate: optional }";

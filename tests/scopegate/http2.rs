@@ -8,10 +8,10 @@ use h2::Reason;
 use http::{HeaderMap, HeaderValue};
 use serde_json::json;
 
-use crate::authority::Authority;
 use crate::harness::{Connection, Gateway, PATIENCE, Signer, Upstream, wait_for};
 use crate::http2_client::{HEADERS, Http2, RST_STREAM, head, read, send_fields};
 use crate::reasons;
+use ::harness::authority::Authority;
 
 const POLICY: &str = r#"
 identity_headers: { subject: X-Auth-Subject }

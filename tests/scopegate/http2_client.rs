@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio_rustls::TlsConnector;
 
 use crate::harness::{Response, connect};
-use crate::tls_client::TlsClient;
+use ::harness::tls_client::TlsClient;
 
 /// One connection.
 pub(crate) struct Http2 {

@@ -6,10 +6,10 @@ use std::path::Path;
 use http::HeaderMap;
 use serde_json::json;
 
-use crate::authority::Authority;
 use crate::harness::{Connection, Gateway, Recorded, Signer, Upstream};
 use crate::http2_client::{Http2, head, read};
 use crate::secured_servers::{Server, tls};
+use ::harness::authority::Authority;
 
 const POLICY: &str = r#"
 identity_headers: { subject: X-Auth-Subject, account: X-Auth-Account }

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::authority::{Authority, Issued};
 use crate::harness::{Connection, Gateway, Upstream, wait_for};
 use crate::http2_client::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Http2, PING, RST_STREAM, SETTINGS, block, frame,
 };
 use crate::secured_servers::{Server, tls};
+use ::harness::authority::{Authority, Issued};
 
 /// A gateway before servers there, whose entries have these keys besides: `/0/` is the first one's, and so on.
 fn before(servers: &[(SocketAddr, &str)], authority: &Authority, own: Option<&Issued>) -> Gateway {

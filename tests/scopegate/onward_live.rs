@@ -4,10 +4,10 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use crate::authority::{Authority, replace};
 use crate::harness::{Connection, Gateway, Upstream, wait_for};
 use crate::http2_client::Http2;
 use crate::secured_servers::{Server, tls};
+use ::harness::authority::{Authority, replace};
 
 const APIS: &str = "apis:\n  - { name: data, base_path: /data, upstream: backend, public: [\"* /data/**\"] }\n";
 

@@ -121,21 +121,29 @@ fn reached(policy: &PolicySpec, asked: &Asked, answer: &Answer) -> Vec<&'static 
     shown.into_iter().filter(|(is_shown, _)| *is_shown).map(|(_, name)| name).collect()
 }
 
+impl Asked {
+    fn raw_target(&self) -> String {
+        self.query.as_ref().map_or_else(|| self.path.clone(), |query| format!("{}?{query}", self.path))
+    }
+
+    fn header_map(&self) -> HeaderMap {
+        let name = |name: &str| HeaderName::from_bytes(name.as_bytes()).unwrap();
+        self.headers.iter().map(|(own, value)| (name(own), HeaderValue::from_str(value).unwrap())).collect()
+    }
+
+    fn request<'r>(&'r self, target: &'r Target<'r>, headers: &'r HeaderMap) -> Request<'r> {
+        Request { method: MethodSet::of_request(&self.method), target, host: &self.host, headers }
+    }
+}
+
 fn decide(policy: &Policy, asked: &Asked, caller: Option<&Caller>, certificate: Option<&Certificate>) -> Answer {
-    let raw = match &asked.query {
-        Some(query) => format!("{}?{query}", asked.path),
-        None => asked.path.clone(),
-    };
+    let raw = asked.raw_target();
     let target = match Target::parse(raw.as_bytes()) {
         Ok(target) => target,
         Err(fault) => return Answer::Denied(refusal(policy, &fault.into(), false)),
     };
-    let mut headers = HeaderMap::new();
-    for (name, value) in &asked.headers {
-        headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
-    }
-    let request =
-        Request { method: MethodSet::of_request(&asked.method), target: &target, host: &asked.host, headers: &headers };
+    let headers = asked.header_map();
+    let request = asked.request(&target, &headers);
     let standing = caller.map(|caller| policy.standing(caller));
     let identity = match &standing {
         Some(standing) => Identity::Known { standing, certificate },

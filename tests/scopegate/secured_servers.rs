@@ -20,8 +20,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use crate::authority::{Authority, Issued};
 use crate::harness::Recorded;
+use ::harness::authority::{Authority, Issued};
 
 /// What it takes to be spoken to over TLS.
 pub(crate) fn tls(certificate: &Issued, clients: Option<&Authority>, protocols: &[&str]) -> Arc<ServerConfig> {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use rustls::version::{TLS12, TLS13};
 
-use crate::authority::{Authority, Issued, replace};
 use crate::harness::{Connection, Gateway, Process, Upstream, free_address, wait_for};
-use crate::tls_client::{TlsClient, request};
+use ::harness::authority::{Authority, Issued, replace};
+use ::harness::tls_client::{TlsClient, request};
 
 const POLICY: &str = r#"
 apis:

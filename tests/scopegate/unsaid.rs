@@ -9,11 +9,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::authority::Authority;
 use crate::harness::encode;
 use crate::harness::{Connection, Gateway, Response, Signer, Upstream, now, wait_for};
 use crate::http2_client::Http2;
-use crate::tls_client::TlsClient;
+use ::harness::authority::Authority;
+use ::harness::tls_client::TlsClient;
 
 const LISTENER: &str = "http2: true, \
      tls: { certificate: server.pem, key: server.key, client_ca: clients.pem, client_certificate: optional }";

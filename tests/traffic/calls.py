@@ -17,7 +17,7 @@ options = [("grpc.default_authority", "api.example.com"), ("grpc.enable_retries"
 channel = grpc.insecure_channel(TARGET, options=options)
 ends = threading.Event()
 numbers = itertools.count()
-under_way = {}
+endless = {}
 
 
 def told(id, **what):
@@ -29,7 +29,8 @@ def call(kind, token, method, make, whole):
     id = f"{kind}-{next(numbers)}"
     metadata = [("x-request-id", id)] + ([("authorization", f"Bearer {token}")] if token else [])
     stream = make(method, metadata)
-    under_way[id] = stream
+    if whole is None:
+        endless[id] = stream
     seen = []
     try:
         for message in stream:
@@ -39,7 +40,7 @@ def call(kind, token, method, make, whole):
         told(id, code="OK", details="", whole=seen == whole)
     except grpc.RpcError as error:
         told(id, code=error.code().name, details=error.details(), whole=seen == whole)
-    del under_way[id]
+    endless.pop(id, None)
 
 
 def streamed(method, request):
@@ -83,7 +84,7 @@ for thread in threads:
 while any(thread.is_alive() for thread in threads):
     ends.wait(1)
     if ends.is_set():
-        for stream in list(under_way.values()):
+        for stream in list(endless.values()):
             stream.cancel()
         for thread in threads:
             thread.join(0.05)

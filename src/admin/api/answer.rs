@@ -6,7 +6,8 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use crate::admin::answer::as_json;
-use crate::registry::{Changed, FieldError, Refused, hex};
+use crate::hex::hex;
+use crate::registry::{Changed, FieldError, Refused};
 
 /// A response, or why there is none.
 pub(super) type Answered = Result<Response, Refusal>;

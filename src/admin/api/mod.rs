@@ -22,9 +22,10 @@ use serde_json::json;
 use self::answer::Answered;
 use self::request::{Asked, Parameters};
 use crate::gateway::Generation;
+use crate::hex::hex;
 use crate::record::Metrics;
 use crate::registry::{
-    Change, Registry, Role, Search, Target, Who, api_view, apis_view, client_view, clients_view, denials_view, hex,
+    Change, Registry, Role, Search, Target, Who, api_view, apis_view, client_view, clients_view, denials_view,
     scope_view, scopes_view, usage_view, who_view,
 };
 

@@ -72,7 +72,7 @@ impl Asked<'_> {
             return Err(Refusal::condition_missing());
         }
         let digits = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        digits.and_then(crate::registry::parse_hex).ok_or_else(|| crate::registry::Refused::Outdated.into())
+        digits.and_then(crate::hex::parse_hex).ok_or_else(|| crate::registry::Refused::Outdated.into())
     }
 
     /// The body, which must be one JSON object.

@@ -2,7 +2,7 @@
 
 use super::take::{at_least_one, items, optional, parsed, required};
 use super::values;
-use crate::config::document::authorize::{Applies, Authorize, Plane as Kind};
+use crate::config::document::authorize::{Applies, Authorize, Plane as Kind, Tells};
 use crate::config::entry::Entry;
 use crate::config::finding::{At, Finding, Findings};
 use crate::config::{Authorizer, Plane};
@@ -41,6 +41,14 @@ pub(super) fn authorizer(
         let help = "have the data plane bound them and write `applies: [body_bytes]`, or remove `body_bytes`";
         findings.add(finding.help(help));
     }
+    let here = at.key("tells");
+    let mut told = Vec::new();
+    for (place, one) in items(document.tells, here, findings) {
+        if let Some((message, help)) = plane.and_then(|plane| cannot_tell(plane, one)) {
+            findings.add(Finding::new(here.nth(place), message).help(help));
+        }
+        told.push(one);
+    }
     let plane = plane?;
     let always = plane == Plane::EnvoyGrpc;
     Some(Authorizer {
@@ -48,6 +56,7 @@ pub(super) fn authorizer(
         peers,
         applies_account: always || listed.contains(&Applies::Account),
         applies_target: always || listed.contains(&Applies::Target),
+        tells_certificate: always || told.contains(&Tells::Certificate),
     })
 }
 
@@ -61,5 +70,15 @@ fn cannot(plane: Plane, what: Applies) -> Option<(&'static str, &'static str)> {
             Plane::Nginx | Plane::Traefik | Plane::Caddy | Plane::EnvoyHttp | Plane::EnvoyGrpc,
             Applies::Account | Applies::Target | Applies::BodyBytes,
         ) => None,
+    }
+}
+
+/// Why a data plane cannot say what it would have to.
+fn cannot_tell(plane: Plane, what: Tells) -> Option<(&'static str, &'static str)> {
+    match (plane, what) {
+        (Plane::Traefik, Tells::Certificate) => {
+            Some(("this data plane tells nobody whom it asks of certificates", "remove `certificate`"))
+        }
+        (Plane::Nginx | Plane::Caddy | Plane::EnvoyHttp | Plane::EnvoyGrpc, Tells::Certificate) => None,
     }
 }

@@ -11,9 +11,7 @@ use crate::config::locate::Text;
 use crate::config::source::LARGEST;
 use crate::config::test_document::{Anonymous, Caller as CallerDocument, Expect, Test, TestCertificate, Tests};
 use crate::config::{Configuration, Expectation, Expected, Problems, Source, reading, suggest, without_mark, yaml};
-use crate::policy::{
-    Account, ApiId, Binding, Caller, Certificate, ClientId, Policy, Reason, ScopeId, ScopeName, UnixTime,
-};
+use crate::policy::{Account, ApiId, Caller, Certificate, ClientId, Policy, Reason, ScopeId, ScopeName};
 
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
@@ -142,16 +140,13 @@ impl Context<'_> {
         let here = at.key("subject");
         let subject = parsed(optional(document.subject, here, findings), here, findings, values::text);
         let caller = Caller {
-            issuer: issuer.or_else(|| issuers.first().map(|issuer| (*issuer).clone())).unwrap_or_else(|| "".into()),
             subject,
             client,
             accounts: accounts(document.accounts, at.key("accounts"), findings),
             scopes: scopes(document.scopes, at.key("scopes"), findings),
-            token_id: None,
-            issued_at: None,
-            not_before: None,
-            expires_at: UnixTime(u64::MAX),
-            binding: Binding::default(),
+            ..Caller::supposed(
+                issuer.or_else(|| issuers.first().map(|issuer| (*issuer).clone())).unwrap_or_else(|| "".into()),
+            )
         };
         let here = at.key("certificate");
         let certificate = optional(document.certificate, here, findings);

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use super::take::Wrong;
 use crate::config::ServerAddress;
 use crate::config::finding::Quoted;
+use crate::hex::parse_hex;
 
 /// Longer than anything that is waited for, and short enough for every clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -163,18 +164,10 @@ pub(super) fn file(text: &str, directory: &Path) -> Result<PathBuf, Wrong> {
 /// SHA-256 in hexadecimal, with or without colons.
 pub(super) fn sha256(text: &str) -> Result<[u8; 32], Wrong> {
     let digits: String = text.chars().filter(|character| *character != ':').collect();
-    let mut bytes = [0; 32];
-    let good = digits.len() == 64
-        && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
-        && bytes.iter_mut().enumerate().all(|(place, byte)| {
-            let digits = digits.get(2 * place..2 * place + 2).map(|digits| u8::from_str_radix(digits, 16));
-            matches!(digits, Some(Ok(value)) if { *byte = value; true })
-        });
-    if good {
-        return Ok(bytes);
-    }
-    let help = "write the 64 hexadecimal digits that `openssl x509 -noout -fingerprint -sha256` shows";
-    Err(Wrong::new(format!("{} is not a SHA-256 fingerprint", Quoted(text)), help))
+    parse_hex(&digits).ok_or_else(|| {
+        let help = "write the 64 hexadecimal digits that `openssl x509 -noout -fingerprint -sha256` shows";
+        Wrong::new(format!("{} is not a SHA-256 fingerprint", Quoted(text)), help)
+    })
 }
 
 /// The host, in its brackets if it has them, and the port if there is one.

@@ -19,6 +19,8 @@ pub(in crate::config) struct Authorize {
     /// What the data plane does as an answer says, beside what every one does. Where something that is
     /// not listed here would be needed, the request is refused.
     pub(in crate::config) applies: List<Applies>,
+    /// What the data plane says of its clients, beside what every one says: it writes over what they send of it.
+    pub(in crate::config) tells: List<Tells>,
 }
 
 /// A kind of data plane.
@@ -35,6 +37,15 @@ pub(in crate::config) enum Plane {
     EnvoyHttp,
     /// Envoy's `ext_authz` over gRPC.
     EnvoyGrpc,
+}
+
+/// What a data plane may be set up to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum Tells {
+    /// Which certificate a client has shown, verified: nginx and Envoy in `X-Forwarded-Client-Cert`, Caddy in
+    /// `Client-Cert`.
+    Certificate,
 }
 
 /// What a data plane may be told to do.

@@ -8,36 +8,19 @@ use super::super::refusals::Refusals;
 use super::super::trace::REQUEST_ID;
 use super::*;
 use crate::policy::{
-    AccountWhenAbsent, ApiName, ApiSpec, BasePath, HeaderFault, Marks, Mode, PathFault, PolicySpec, RateLimitId, Reach,
-    ScopeName, ScopeSpec, UpstreamId,
+    ApiName, ApiSpec, BasePath, HeaderFault, Marks, PathFault, PolicySpec, RateLimitId, Reach, ScopeName, ScopeSpec,
+    UpstreamId,
 };
 
 fn scope(name: &str, marks: Marks) -> ScopeSpec {
-    ScopeSpec {
-        name: ScopeName::parse(name).unwrap(),
-        display_name: None,
-        description: None,
-        reach: Reach::Any,
-        marks,
-        services: vec![],
-        except: vec![],
-        privileges: vec![],
-    }
+    ScopeSpec { marks, ..ScopeSpec::new(ScopeName::parse(name).unwrap(), Reach::Any) }
 }
 
 fn api(name: &str, insufficient_scope_status: InsufficientScopeStatus, scopes: Vec<ScopeSpec>) -> ApiSpec {
     ApiSpec {
-        name: ApiName::parse(name).unwrap(),
-        display_name: None,
-        base_path: BasePath::default(),
-        hosts: vec![],
-        upstream: UpstreamId(0),
-        account: vec![],
-        account_when_absent: AccountWhenAbsent::Deny,
-        mode: Mode::Enforce,
         insufficient_scope_status,
-        public: vec![],
         scopes,
+        ..ApiSpec::new(ApiName::parse(name).unwrap(), BasePath::default(), UpstreamId(0))
     }
 }
 

@@ -6,6 +6,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
+use super::question::told_in;
 use crate::config::{Authorizer, Plane};
 use crate::gateway::forward::Forward;
 use crate::gateway::hygiene::is_certificate;
@@ -85,7 +86,7 @@ impl Edits {
             };
             let is_set = edits.set.iter().any(|(set, _)| set == name);
             if !stays {
-                check_removable(authorizer.plane, name, sending.peer.trusted)?;
+                check_removable(authorizer, name, sending.peer.trusted)?;
             }
             if !stays && !is_set && !edits.removed.contains(name) {
                 edits.removed.push(name.clone());
@@ -114,12 +115,13 @@ fn check_injected(forward: &Forward, authorizer: &Authorizer) -> Result<(), Deni
 }
 
 /// Envoy takes headers off as it is told. Others do so before they ask; what they show all the same, they
-/// would forward, but for credentials and what a trusted one writes of its client's certificate.
-fn check_removable(plane: Plane, name: &HeaderName, trusted: bool) -> Result<(), HeaderFault> {
-    match plane {
+/// would forward, but for credentials and what one that is believed writes of its client's certificate.
+fn check_removable(authorizer: &Authorizer, name: &HeaderName, trusted: bool) -> Result<(), HeaderFault> {
+    let tells = |name: &HeaderName| told_in(authorizer).is_some_and(|told| told == *name);
+    match authorizer.plane {
         Plane::EnvoyHttp | Plane::EnvoyGrpc => Ok(()),
         Plane::Nginx | Plane::Traefik | Plane::Caddy if CREDENTIALS.contains(name) => Ok(()),
-        Plane::Nginx | Plane::Traefik | Plane::Caddy if trusted && is_certificate(name) => Ok(()),
+        Plane::Nginx | Plane::Traefik | Plane::Caddy if trusted && is_certificate(name) || tells(name) => Ok(()),
         Plane::Nginx | Plane::Traefik | Plane::Caddy => Err(HeaderFault::NotForwarded),
     }
 }

@@ -36,7 +36,7 @@ pub(super) async fn answer(session: &mut Session, context: &mut Context, authori
     let question = if is_stranger {
         Err(QuestionFault::Stranger.into())
     } else {
-        let asked = question::in_head(authorizer.plane, session.req_header());
+        let asked = question::in_head(authorizer, session.req_header());
         asked.unwrap_or(Err(QuestionFault::Unreadable("the call").into()))
     };
     let answer = match context.judge_question(question, authorizer).await {

@@ -10,8 +10,9 @@ use http::header::{
 use http::{HeaderMap, Method};
 use pingora::http::RequestHeader;
 
-use crate::config::Plane;
+use crate::config::{Authorizer, Plane};
 use crate::policy::{Certificate, Denial, HeaderFault, PathFault, QuestionFault};
+use crate::token::{certificate_from_client_cert, certificate_from_forwarded_client_cert};
 
 /// A request that a data plane has, as the gateway would have got it.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub(in crate::gateway) struct Question {
     pub(in crate::gateway) head: RequestHeader,
     /// Whether the plane's client speaks TLS to it.
     pub(in crate::gateway) secure: bool,
-    /// What the client has shown the plane, where the plane says so by other means than headers.
+    /// What the client has shown the plane, where the plane is one that says so.
     pub(in crate::gateway) certificate: Option<Certificate>,
 }
 
@@ -60,6 +61,9 @@ const FORWARDED: Names = Names {
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
+pub(super) const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+pub(super) const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+
 /// What is the plane's own connection's.
 const OF_CONNECTION: [HeaderName; 9] =
     [HOST, CONNECTION, KEEP_ALIVE, CONTENT_LENGTH, TRANSFER_ENCODING, TE, TRAILER, UPGRADE, EXPECT];
@@ -68,12 +72,23 @@ const OF_CONNECTION: [HeaderName; 9] =
 ///
 /// # Errors
 /// If it does not say which request it is about, or that request could not be forwarded by anyone.
-pub(super) fn in_head(plane: Plane, head: &RequestHeader) -> Option<Result<Question, Denial>> {
-    match plane {
-        Plane::Nginx => Some(named(&NGINX, head)),
-        Plane::Traefik | Plane::Caddy => Some(named(&FORWARDED, head)),
-        Plane::EnvoyHttp => Some(whole(head)),
-        Plane::EnvoyGrpc => None,
+pub(super) fn in_head(authorizer: &Authorizer, head: &RequestHeader) -> Option<Result<Question, Denial>> {
+    let asked = match authorizer.plane {
+        Plane::Nginx => named(&NGINX, head),
+        Plane::Traefik | Plane::Caddy => named(&FORWARDED, head),
+        Plane::EnvoyHttp => whole(head),
+        Plane::EnvoyGrpc => return None,
+    };
+    Some(asked.and_then(|question| question.with_certificate(authorizer)))
+}
+
+/// The header in which a plane that tells of its client's certificate does so. Any other that would tell of one is
+/// its client's.
+pub(super) fn told_in(authorizer: &Authorizer) -> Option<HeaderName> {
+    match authorizer.plane {
+        Plane::Nginx | Plane::EnvoyHttp => authorizer.tells_certificate.then_some(FORWARDED_CLIENT_CERT),
+        Plane::Caddy => authorizer.tells_certificate.then_some(CLIENT_CERT),
+        Plane::Traefik | Plane::EnvoyGrpc => None,
     }
 }
 
@@ -167,6 +182,17 @@ impl Question {
         Ok(Self { head, secure: told.secure, certificate })
     }
 
+    /// The same, with what its plane tells of a certificate.
+    fn with_certificate(self, authorizer: &Authorizer) -> Result<Self, Denial> {
+        let headers = &self.head.headers;
+        let certificate = match told_in(authorizer) {
+            Some(name) if name == CLIENT_CERT => certificate_from_client_cert(headers),
+            Some(_) => certificate_from_forwarded_client_cert(headers),
+            None => Ok(None),
+        };
+        Ok(Self { certificate: certificate.map_err(|_| HeaderFault::CertificateUnreadable)?, ..self })
+    }
+
     /// How many bytes its head would have.
     pub(in crate::gateway) fn size(&self) -> usize {
         let line = self.head.method.as_str().len() + self.head.raw_path().len() + "  HTTP/1.1\r\n\r\n".len();
@@ -177,6 +203,12 @@ impl Question {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn in_head(plane: Plane, head: &RequestHeader) -> Option<Result<Question, Denial>> {
+        let peers = vec!["127.0.0.1/32".parse().unwrap()];
+        let none = Authorizer { plane, peers, applies_account: false, applies_target: false, tells_certificate: false };
+        super::in_head(&none, head)
+    }
 
     fn head(method: &str, target: &str, list: &[(&str, &str)]) -> RequestHeader {
         let mut head = RequestHeader::build(method, target.as_bytes(), None).unwrap();

@@ -97,8 +97,13 @@ impl Context {
 
     /// Sees to it that an exchange which goes on ends when what lets it through does.
     pub(in crate::gateway) fn watch(&mut self, session: &Session, response: &ResponseHeader) {
-        if let Some(kind) = Kind::of(response) {
+        let kind = Kind::of(response);
+        if let Some(kind) = kind {
             self.watch_as(kind, session);
+        }
+        // It may not come to its end for hours, and has begun well.
+        if kind.is_some() || self.watched.is_some() && !response.status.is_informational() {
+            self.served();
         }
     }
 
@@ -123,7 +128,6 @@ impl Context {
         // Streams of HTTP/2 share theirs.
         let own = session.as_downstream().as_http1().and_then(|_| Known::of(session.digest()));
         self.watched = Some(Watched::new(kind, grounds, own.cloned()));
-        self.served();
     }
 
     /// How long the exchange may go on, if it can end before its answer does.

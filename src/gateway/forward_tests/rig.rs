@@ -6,7 +6,7 @@ use http::uri::Scheme;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::client::http_req_header_to_wire;
 
-use crate::config::{Audit, IdentityHeaders, Limits, Settings};
+use crate::config::{IdentityHeaders, Settings};
 use crate::gateway::forward::Forward;
 use crate::gateway::head::is_usual;
 use crate::gateway::inbound::Peer;
@@ -14,9 +14,8 @@ use crate::gateway::onward::head as onward_head;
 use crate::gateway::outbound::{Outbound, Sending};
 use crate::issuer::IdentityValues;
 use crate::policy::{
-    Account, AccountSource, AccountWhenAbsent, ApiName, ApiSpec, BasePath, Basis, Binding, Caller, Denial, Identity,
-    InsufficientScopeStatus, Marks, MethodSet, Mode, Policy, PolicySpec, Reach, Request, ScopeName, ScopeSpec, Service,
-    Target, UnixTime, UpstreamId,
+    Account, AccountSource, AccountWhenAbsent, ApiName, ApiSpec, BasePath, Basis, Caller, Denial, Identity, MethodSet,
+    Policy, PolicySpec, Reach, Request, ScopeName, ScopeSpec, Service, Target, UnixTime, UpstreamId,
 };
 
 /// What is asked, and of what gateway.
@@ -130,43 +129,27 @@ fn lines(head: &[u8]) -> Vec<String> {
 fn policy(source: AccountSource, reach: Reach) -> Policy {
     let service = |text: &str| Service::parse(text).unwrap();
     let scope = ScopeSpec {
-        name: ScopeName::parse("read").unwrap(),
-        display_name: None,
-        description: None,
-        reach,
-        marks: Marks::default(),
         services: vec![service("GET /a/{account}/**"), service("GET /plain")],
-        except: vec![],
-        privileges: vec![],
+        ..ScopeSpec::new(ScopeName::parse("read").unwrap(), reach)
     };
     let api = ApiSpec {
-        name: ApiName::parse("api").unwrap(),
-        display_name: None,
-        base_path: BasePath::default(),
-        hosts: vec![],
-        upstream: UpstreamId(3),
         account: vec![AccountSource::Path("account".into()), source],
         account_when_absent: AccountWhenAbsent::Inject,
-        mode: Mode::Enforce,
-        insufficient_scope_status: InsufficientScopeStatus::Forbidden,
         public: vec![service("GET /public")],
         scopes: vec![scope],
+        ..ApiSpec::new(ApiName::parse("api").unwrap(), BasePath::default(), UpstreamId(3))
     };
     Policy::compile(PolicySpec { apis: vec![api], ..PolicySpec::default() }).unwrap()
 }
 
 fn caller(account: &str) -> Caller {
     Caller {
-        issuer: "https://i".into(),
         subject: Some("sub".into()),
         client: Some("app".into()),
         accounts: [Account::parse(account).unwrap()].into(),
         scopes: ["read".into()].into(),
-        token_id: None,
-        issued_at: None,
-        not_before: None,
         expires_at: UnixTime(9),
-        binding: Binding::default(),
+        ..Caller::supposed("https://i")
     }
 }
 
@@ -178,12 +161,6 @@ fn identity(account: &str) -> IdentityValues {
 fn outbound(forward_authorization: bool, policy: &Policy) -> Outbound {
     let name = |text: &'static str| Some(HeaderName::from_static(text));
     let settings = Settings {
-        threads: 1,
-        listeners: vec![],
-        admin: None,
-        upstreams: vec![],
-        issuers: vec![],
-        token_endpoints: vec![],
         identity_headers: IdentityHeaders {
             subject: name("x-auth-subject"),
             client: name("x-auth-client"),
@@ -191,17 +168,7 @@ fn outbound(forward_authorization: bool, policy: &Policy) -> Outbound {
             scopes: name("x-auth-scopes"),
         },
         forward_authorization: vec![forward_authorization],
-        body_bytes: vec![],
-        cors: vec![],
-        limits: Limits::default(),
-        resource_metadata: None,
-        revocations: None,
-        shared_state: None,
-        trusted_proxies: vec![],
-        audit: Audit { file: None },
-        removal_guard: false,
-        shadow: None,
-        tracing: None,
+        ..Settings::bare()
     };
     Outbound::new(&settings, policy)
 }

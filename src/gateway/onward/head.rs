@@ -1,8 +1,7 @@
 //! The head of a request as a server gets it that `onward` speaks to.
 //!
-//! What is in it is `outbound`'s. Here is what pingora does for the servers that it speaks to itself: what is
-//! of the client's connection is taken off, and the request framed for the server's version of HTTP. A property
-//! test holds all ways of writing a request to the same fields.
+//! What is in it is `outbound`'s. Here what is of the client's connection is taken off, and the request framed for the
+//! server's version of HTTP. A property test holds all ways of writing a request to the same fields.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{Source, compile};
-use crate::policy::{Binding, UnixTime};
+use crate::policy::UnixTime;
 
 const FILE: &str = r#"
 version: 1
@@ -36,16 +36,10 @@ fn world(limits: &str) -> World {
 
 fn caller(client: Option<&str>, subject: Option<&str>) -> Caller {
     Caller {
-        issuer: "https://i".into(),
         subject: subject.map(Into::into),
         client: client.map(Into::into),
-        accounts: [].into(),
-        scopes: [].into(),
-        token_id: None,
-        issued_at: None,
-        not_before: None,
         expires_at: UnixTime(9),
-        binding: Binding::default(),
+        ..Caller::supposed("https://i")
     }
 }
 

@@ -17,6 +17,9 @@ use super::{NeedsRestart, NotReplaced, Replaced};
 pub(super) use panics::provoke;
 use stage::{Backend, OK, PATIENCE, Stage, configuration, head, reason};
 
+/// One that goes the short way, by `relay`, and one that does not.
+const WAYS: [&str; 2] = [relay::ASK, "POST /public/a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"];
+
 #[test]
 fn a_public_service_is_forwarded_and_its_answer_comes_back() {
     let backend = Backend::start(OK);
@@ -172,7 +175,7 @@ fn is_echoed(stage: &Stage) -> bool {
 }
 
 #[test]
-fn an_upstream_that_fails_is_a_problem() {
+fn an_upstream_that_fails_is_a_problem_whichever_way_leads_to_it() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let rubbish = Backend::start("rubbish\r\n\r\n");
@@ -181,14 +184,16 @@ fn an_upstream_that_fails_is_a_problem() {
         (silent.local_addr().unwrap(), 504, "upstream_timeout"),
         (rubbish.address, 502, "upstream_failed"),
     ] {
-        let stage = Stage::start(&[address]);
-        let (found, _, body) = stage.ask("POST /public/a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
-        assert_eq!((found, &*reason(&body)), (status, expected), "{body}");
-        let line = stage.audit().pop().unwrap();
-        assert_eq!(
-            (&line["reason"], &line["status"], &line["upstream_error"]),
-            (&"public".into(), &status.into(), &expected.into())
-        );
+        for request in WAYS {
+            let stage = Stage::start(&[address]);
+            let (found, _, body) = stage.ask(request);
+            assert_eq!((found, &*reason(&body)), (status, expected), "{body}");
+            let line = stage.audit().pop().unwrap();
+            assert_eq!(
+                (&line["reason"], &line["status"], &line["upstream_error"]),
+                (&"public".into(), &status.into(), &expected.into())
+            );
+        }
     }
 }
 
@@ -196,10 +201,11 @@ fn an_upstream_that_fails_is_a_problem() {
 fn a_server_that_is_down_is_passed_over_whatever_the_method() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let backend = Backend::start(OK);
-    let stage = Stage::start(&[closed, backend.address]);
-    for _ in 0..4 {
-        let (status, ..) = stage.ask("POST /public/a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
-        assert_eq!(status, 200);
+    for request in WAYS {
+        let stage = Stage::start(&[closed, backend.address]);
+        for _ in 0..4 {
+            assert_eq!(stage.ask(request).0, 200, "{request}");
+        }
     }
 }
 

@@ -10,15 +10,12 @@ use std::time::Duration;
 use http::header::HeaderName;
 
 use crate::config::{
-    Audit, Balance, Configuration, IdentityHeaders, Limits, Listener, ResourceMetadata, ServerAddress, Settings,
-    Transport, Upstream, UpstreamServer,
+    Balance, Configuration, IdentityHeaders, Limits, Listener, ResourceMetadata, ServerAddress, Settings, Transport,
+    Upstream, UpstreamServer,
 };
 use crate::gateway::{Gateway, Server, Sockets};
 use crate::issuer::Issuers;
-use crate::policy::{
-    AccountWhenAbsent, ApiName, ApiSpec, BasePath, InsufficientScopeStatus, Mode, Policy, PolicySpec, Service,
-    UpstreamId,
-};
+use crate::policy::{ApiName, ApiSpec, BasePath, Policy, PolicySpec, Service, UpstreamId};
 use crate::record::{AuditGuard, AuditSink, Metrics};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -79,17 +76,9 @@ fn length(head: &str) -> u64 {
 
 pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configuration {
     let api = ApiSpec {
-        name: ApiName::parse("api").unwrap(),
         display_name: Some("The API".into()),
-        base_path: BasePath::default(),
-        hosts: vec![],
-        upstream: UpstreamId(0),
-        account: vec![],
-        account_when_absent: AccountWhenAbsent::Deny,
-        mode: Mode::Enforce,
-        insufficient_scope_status: InsufficientScopeStatus::Forbidden,
         public: vec![Service::parse("GET,POST,HEAD /public/**").unwrap(), Service::parse("/any").unwrap()],
-        scopes: vec![],
+        ..ApiSpec::new(ApiName::parse("api").unwrap(), BasePath::default(), UpstreamId(0))
     };
     let upstream = Upstream {
         name: "backend".into(),
@@ -119,26 +108,14 @@ pub(super) fn configuration(version: u8, upstreams: &[SocketAddr]) -> Configurat
             tls: None,
             authorizer: None,
         }],
-        admin: None,
         upstreams: vec![upstream],
-        issuers: vec![],
-        token_endpoints: vec![],
         identity_headers: IdentityHeaders {
             subject: Some(HeaderName::from_static("x-auth-subject")),
             ..IdentityHeaders::default()
         },
         forward_authorization: vec![true],
-        body_bytes: vec![],
-        cors: vec![],
-        limits: Limits::default(),
         resource_metadata: Some(ResourceMetadata { resource: "https://api.example/v1".into() }),
-        revocations: None,
-        shared_state: None,
-        trusted_proxies: vec![],
-        audit: Audit { file: None },
-        removal_guard: false,
-        shadow: None,
-        tracing: None,
+        ..Settings::bare()
     };
     let policy = Policy::compile(PolicySpec { apis: vec![api], ..PolicySpec::default() }).unwrap();
     Configuration { policy, settings, sha256: [version; 32] }

@@ -172,7 +172,7 @@ async fn whatever_is_no_introspection_answer_is_503_in_time_and_counted_as_what_
             cache_for: Duration::from_secs(30),
             jwts: false,
         };
-        let issuer = config::Issuer { keys: None, introspection: Some(introspection), ..with_keys_at(String::new()) };
+        let issuer = asked_by(introspection);
         let world = World::new(pace(), vec![issuer]);
         let begun = Instant::now();
         let answer = in_time(what, world.ask("opaque")).await.map(|found| found.caller.clone());

@@ -32,14 +32,7 @@ impl Asked {
             cache_for: Duration::ZERO,
             jwts: false,
         };
-        let issuer = config::Issuer {
-            rules: Arc::new(rules()),
-            keys: None,
-            stale_keys_for: Duration::ZERO,
-            refetch_interval: Duration::ZERO,
-            ca_file: None,
-            introspection: Some(introspection),
-        };
+        let issuer = asked_by(introspection);
         Self { world: World::new(quick(), vec![issuer]), provider, directory }
     }
 

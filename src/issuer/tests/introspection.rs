@@ -45,14 +45,7 @@ impl Asked {
             cache_for,
             jwts: false,
         };
-        let issuer = config::Issuer {
-            rules: Arc::new(rules()),
-            keys: None,
-            stale_keys_for: Duration::ZERO,
-            refetch_interval: Duration::ZERO,
-            ca_file: None,
-            introspection: Some(introspection),
-        };
+        let issuer = asked_by(introspection);
         let world = Arc::new(World::new(pace, vec![issuer]));
         assert!(world.set.are_ready(), "it needs no keys");
         Self { provider, world, directory }

@@ -29,10 +29,10 @@ use self::provider::{Provider, Says};
 use super::keys::HeldKeys;
 use super::pace::Pace;
 use super::{Authenticated, IssuerSet, Issuers, Moment, Presented};
-use crate::config::{self, Audit, IdentityHeaders, Introspection, KeySource, Limits, Settings};
+use crate::config::{self, Introspection, KeySource, Settings};
 use crate::policy::{
-    AccountWhenAbsent, ApiName, ApiSpec, BasePath, Denial, InsufficientScopeStatus, Marks, Mode, Policy, PolicySpec,
-    Reach, ScopeName, ScopeSpec, TokenFault, UnixTime, UpstreamId,
+    ApiName, ApiSpec, BasePath, Denial, Policy, PolicySpec, Reach, ScopeName, ScopeSpec, TokenFault, UnixTime,
+    UpstreamId,
 };
 use crate::record::Metrics;
 use crate::token::samples::{ISSUER, KEYS, NOW, Signer, claims, rules, with};
@@ -224,53 +224,20 @@ fn of_source(source: KeySource) -> config::Issuer {
     }
 }
 
+/// One that is asked about its tokens and publishes no keys.
+fn asked_by(introspection: Introspection) -> config::Issuer {
+    config::Issuer { keys: None, introspection: Some(introspection), ..of_source(KeySource::Discover) }
+}
+
 fn policy(scopes: &[&str]) -> Policy {
-    let scope = |name: &&str| ScopeSpec {
-        name: ScopeName::parse(name).unwrap(),
-        display_name: None,
-        description: None,
-        reach: Reach::Own,
-        marks: Marks::default(),
-        services: vec![],
-        except: vec![],
-        privileges: vec![],
-    };
+    let scope = |name: &&str| ScopeSpec::new(ScopeName::parse(name).unwrap(), Reach::Own);
     let api = ApiSpec {
-        name: ApiName::parse("api").unwrap(),
-        display_name: None,
-        base_path: BasePath::parse("/api").unwrap(),
-        hosts: vec![],
-        upstream: UpstreamId(0),
-        account: vec![],
-        account_when_absent: AccountWhenAbsent::Deny,
-        mode: Mode::Enforce,
-        insufficient_scope_status: InsufficientScopeStatus::Forbidden,
-        public: vec![],
         scopes: scopes.iter().map(scope).collect(),
+        ..ApiSpec::new(ApiName::parse("api").unwrap(), BasePath::parse("/api").unwrap(), UpstreamId(0))
     };
     Policy::compile(PolicySpec { apis: vec![api], ..PolicySpec::default() }).unwrap()
 }
 
 fn settings(issuers: Vec<config::Issuer>) -> Settings {
-    Settings {
-        threads: 1,
-        listeners: vec![],
-        admin: None,
-        upstreams: vec![],
-        issuers,
-        token_endpoints: vec![],
-        identity_headers: IdentityHeaders::default(),
-        forward_authorization: vec![],
-        body_bytes: vec![],
-        cors: vec![],
-        limits: Limits::default(),
-        resource_metadata: None,
-        revocations: None,
-        shared_state: None,
-        trusted_proxies: vec![],
-        audit: Audit { file: None },
-        removal_guard: false,
-        shadow: None,
-        tracing: None,
-    }
+    Settings { issuers, ..Settings::bare() }
 }

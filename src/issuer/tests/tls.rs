@@ -143,14 +143,7 @@ fn asking(provider: &Provider, authority: &Authority) -> config::Issuer {
         cache_for: Duration::ZERO,
         jwts: false,
     };
-    let issuer = config::Issuer {
-        rules: Arc::new(rules()),
-        keys: None,
-        stale_keys_for: Duration::ZERO,
-        refetch_interval: Duration::ZERO,
-        ca_file: None,
-        introspection: Some(introspection),
-    };
+    let issuer = asked_by(introspection);
     trusting(&authority.path("ca.pem"), issuer)
 }
 

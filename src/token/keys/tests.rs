@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::token::Jwt;
-use crate::token::samples::{ASYMMETRIC, KEYS, NOW, claims, pem, rules, set, token, with};
+use crate::token::samples::{ASYMMETRIC, CERTIFICATE, KEYS, NOW, claims, pem, rules, set, token, with};
 
 fn parse(text: &str) -> Result<ParsedKeys, InvalidKeySet> {
     KeySet::parse(text.as_bytes())
@@ -319,19 +319,6 @@ proptest! {
         let _ = parse(&pem("RSA PUBLIC KEY", &der[24..]));
     }
 }
-
-const CERTIFICATE: &str = "\
------BEGIN CERTIFICATE-----
-MIIBUTCB+QIUGIConx9mALQ1X9BvGcA2q9qRGjAwCgYIKoZIzj0EAwIwLDEOMAwG
-A1UECgwFT3RoZXIxCjAIBgMqAwQMAXgxDjAMBgNVBAMMBW90aGVyMB4XDTI2MTEy
-MTE5MjgxNFoXDTM2MTExODE5MjgxNFowLDEOMAwGA1UECgwFT3RoZXIxCjAIBgMq
-AwQMAXgxDjAMBgNVBAMMBW90aGVyMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
-vB6PiYWpIB9P+PwW/KQMyVgkqmgF7GmzsnpNAanIs4uF/FvD6HjMO+/4rlCav/XD
-8wSq5Jn22T6x1fDPnxcnLDAKBggqhkjOPQQDAgNHADBEAiBQFfXPd7ufWng1eTdR
-SGZKDV9J89GYbm3CEaZ+x4D50wIgMb8HN1GspPr1/nfLl4RyjXSVRoqdlHRfZIrz
-S6qy28Y=
------END CERTIFICATE-----
-";
 
 const CERTIFICATE_KEY: &str = "\
 -----BEGIN PUBLIC KEY-----

@@ -4,8 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::cases::Stand;
 use crate::policy::{
-    Account, AccountSource, Binding, Caller, Certificate, CertificateRule, Identity, MethodSet, Policy, Reason,
-    Request, Target, UnixTime,
+    Account, AccountSource, Caller, Certificate, CertificateRule, Identity, MethodSet, Policy, Reason, Request, Target,
 };
 
 /// A request and its caller.
@@ -104,16 +103,10 @@ impl Example {
 impl Bearer {
     fn caller(&self) -> Caller {
         Caller {
-            issuer: "".into(),
-            subject: None,
             client: self.client.as_deref().map(Into::into),
             accounts: self.accounts.iter().filter_map(|account| Account::parse(account)).collect(),
             scopes: self.scopes.iter().map(|scope| scope.as_str().into()).collect(),
-            token_id: None,
-            issued_at: None,
-            not_before: None,
-            expires_at: UnixTime(u64::MAX),
-            binding: Binding::default(),
+            ..Caller::supposed("")
         }
     }
 }

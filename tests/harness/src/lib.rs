@@ -8,6 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::format_collect,
     clippy::format_push_string,
     clippy::missing_panics_doc,
     clippy::needless_pass_by_value,
@@ -18,6 +19,7 @@
 )]
 
 mod asking;
+pub mod authority;
 mod connection;
 mod gateway;
 mod load;
@@ -25,6 +27,7 @@ mod policy_file;
 mod process;
 pub mod refusals;
 pub mod signer;
+pub mod tls_client;
 mod upstream;
 pub mod visitor;
 mod waiting;

@@ -2,9 +2,9 @@
 
 use http::{HeaderMap, HeaderName};
 use scopegate::policy::{
-    Account, AccountWhenAbsent, ApiName, ApiSpec, BasePath, Basis, Binding, Caller, Certificate, ClientId, ClientSpec,
-    ClientType, Denial, Identity, Injection, InsufficientScopeStatus, Marks, MethodSet, Mode, Permit, Policy,
-    PolicySpec, PrivilegeSpec, Reach, Request, ScopeName, ScopeSpec, Service, Target, UnixTime, UpstreamId,
+    Account, ApiName, ApiSpec, BasePath, Basis, Caller, Certificate, ClientId, ClientSpec, ClientType, Denial,
+    Identity, Injection, MethodSet, Permit, Policy, PolicySpec, PrivilegeSpec, Reach, Request, ScopeName, ScopeSpec,
+    Service, Target, UpstreamId,
 };
 
 /// A request is written `GET /x?y | header: value`; its host is `h` unless a header says another.
@@ -26,31 +26,16 @@ pub(super) fn policy(apis: impl IntoIterator<Item = ApiSpec>) -> PolicySpec {
 /// One that names no account anywhere; its scopes' reach is any, unless it is given account sources.
 pub(super) fn api(name: &str, base: &str, scopes: impl IntoIterator<Item = ScopeSpec>) -> ApiSpec {
     ApiSpec {
-        name: ApiName::parse(name).unwrap(),
-        display_name: None,
-        base_path: BasePath::parse(base).unwrap(),
-        hosts: vec![],
-        upstream: UpstreamId(0),
-        account: vec![],
-        account_when_absent: AccountWhenAbsent::Deny,
-        mode: Mode::Enforce,
-        insufficient_scope_status: InsufficientScopeStatus::Forbidden,
-        public: vec![],
         scopes: scopes.into_iter().collect(),
+        ..ApiSpec::new(ApiName::parse(name).unwrap(), BasePath::parse(base).unwrap(), UpstreamId(0))
     }
 }
 
 /// Its reach is `own` if it is named so, and any otherwise.
 pub(super) fn scope(name: &str, lines: impl IntoIterator<Item = &'static str>) -> ScopeSpec {
     ScopeSpec {
-        name: ScopeName::parse(name).unwrap(),
-        display_name: None,
-        description: None,
-        reach: if name == "own" { Reach::Own } else { Reach::Any },
-        marks: Marks::default(),
         services: services(lines),
-        except: vec![],
-        privileges: vec![],
+        ..ScopeSpec::new(ScopeName::parse(name).unwrap(), if name == "own" { Reach::Own } else { Reach::Any })
     }
 }
 
@@ -63,28 +48,16 @@ pub(super) fn services(lines: impl IntoIterator<Item = &'static str>) -> Vec<Ser
 }
 
 pub(super) fn client(id: &str) -> ClientSpec {
-    ClientSpec {
-        id: ClientId::parse(id).unwrap(),
-        account: None,
-        scopes: None,
-        client_type: ClientType::Confidential,
-        certificate: None,
-    }
+    ClientSpec::new(ClientId::parse(id).unwrap(), ClientType::Confidential)
 }
 
 /// Of the client `app`, with the account `acme`.
 pub(super) fn caller<'s>(scopes: impl IntoIterator<Item = &'s str>) -> Caller {
     Caller {
-        issuer: "https://issuer.example".into(),
-        subject: None,
         client: Some("app".into()),
         accounts: accounts(["acme"]),
         scopes: scopes.into_iter().map(Into::into).collect(),
-        token_id: None,
-        issued_at: None,
-        not_before: None,
-        expires_at: UnixTime(u64::MAX),
-        binding: Binding::default(),
+        ..Caller::supposed("https://issuer.example")
     }
 }
 

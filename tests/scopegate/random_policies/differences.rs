@@ -1,10 +1,9 @@
 //! Random pairs of policies: what `diff` tells of is what trying requests tells, and nothing else.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use scopegate::policy::{Caller, Certificate, Identity, MethodSet, Policy, PolicySpec, Request, Target};
+use scopegate::policy::{Caller, Certificate, Identity, MethodSet, Policy, PolicySpec, Target};
 use scopegate::workbench::diff::{
     AccessChange, ClientAspect, ClientChange, Difference, Direction, Example, Grant, TokenAspect, Verdict,
 };
@@ -287,17 +286,10 @@ fn carries(aspect: &TokenAspect, from: &Policy, to: &Policy, caller: Option<&Cal
 
 /// Whether the policy lets it through; `None` if it is never judged.
 fn allows(policy: &Policy, asked: &Asked, caller: Option<&Caller>, certificate: Option<&Certificate>) -> Option<bool> {
-    let raw = match &asked.query {
-        Some(query) => format!("{}?{query}", asked.path),
-        None => asked.path.clone(),
-    };
+    let raw = asked.raw_target();
     let target = Target::parse(raw.as_bytes()).ok()?;
-    let mut headers = HeaderMap::new();
-    for (name, value) in &asked.headers {
-        headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
-    }
-    let request =
-        Request { method: MethodSet::of_request(&asked.method), target: &target, host: &asked.host, headers: &headers };
+    let headers = asked.header_map();
+    let request = asked.request(&target, &headers);
     let standing = caller.map(|caller| policy.standing(caller));
     let identity = match &standing {
         Some(standing) => Identity::Known { standing, certificate },

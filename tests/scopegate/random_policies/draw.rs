@@ -6,9 +6,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use scopegate::policy::{
-    Account, AccountSource, AccountWhenAbsent, ApiName, ApiSpec, BasePath, Binding, Caller, CertificateRule, ClientId,
+    Account, AccountSource, AccountWhenAbsent, ApiName, ApiSpec, BasePath, Caller, CertificateRule, ClientId,
     ClientSpec, ClientType, InsufficientScopeStatus, Marks, Mode, Pattern, PolicySpec, PrivilegeSpec, Reach, ScopeName,
-    ScopeNames, ScopeSpec, Segment, Service, UndefinedScopes, UnixTime, UnregisteredClients, UpstreamId,
+    ScopeNames, ScopeSpec, Segment, Service, UndefinedScopes, UnregisteredClients, UpstreamId,
 };
 
 use crate::reference::Asked;
@@ -301,16 +301,10 @@ impl Bearer {
         scopes.sort();
         scopes.dedup();
         Caller {
-            issuer: "https://issuer.example".into(),
-            subject: None,
             client: self.client.map(Into::into),
             accounts: self.accounts.iter().filter_map(|account| Account::parse(account)).collect(),
             scopes: scopes.into_iter().map(Into::into).collect(),
-            token_id: None,
-            issued_at: None,
-            not_before: None,
-            expires_at: UnixTime(u64::MAX),
-            binding: Binding::default(),
+            ..Caller::supposed("https://issuer.example")
         }
     }
 }

@@ -11,8 +11,8 @@ use prost::Message as _;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::{answer, exports, policy, token};
-use crate::authority::{Authority, replace};
 use crate::harness::{Connection, Gateway, Recorded, Upstream, wait_for};
+use ::harness::authority::{Authority, replace};
 
 #[test]
 fn a_collector_that_refuses_loses_spans_that_are_counted_and_harms_nobody() {

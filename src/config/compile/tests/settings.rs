@@ -87,6 +87,7 @@ fn authorizer() -> Authorizer {
         peers: vec!["127.0.0.1/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()],
         applies_account: true,
         applies_target: false,
+        tells_certificate: false,
     }
 }
 

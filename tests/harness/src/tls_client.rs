@@ -8,33 +8,39 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
 use crate::authority::{Authority, Issued};
-use crate::harness::{Connection, Response, connect};
+use crate::{Connection, Response, connect};
 
 /// Trusts one authority, and asks for `api.example.com`.
 #[derive(Clone)]
-pub(crate) struct TlsClient {
-    pub(crate) configuration: Arc<ClientConfig>,
+pub struct TlsClient {
+    /// What it trusts, offers and shows.
+    pub configuration: Arc<ClientConfig>,
 }
 
 /// A connection that has shaken hands, as far as the client is concerned: with TLS 1.3 a server that
 /// does not take the client's certificate says so later.
-pub(crate) struct Secured {
-    pub(crate) connection: Connection,
-    pub(crate) protocol: Option<String>,
-    pub(crate) certificate: CertificateDer<'static>,
+pub struct Secured {
+    /// What is sent and read.
+    pub connection: Connection,
+    /// What was agreed upon by ALPN.
+    pub protocol: Option<String>,
+    /// What the server has shown.
+    pub certificate: CertificateDer<'static>,
 }
 
 impl TlsClient {
-    pub(crate) fn new(authority: &Authority, shows: Option<&Issued>) -> Self {
+    /// One that shows this certificate.
+    pub fn new(authority: &Authority, shows: Option<&Issued>) -> Self {
         Self::with(authority, shows, rustls::ALL_VERSIONS, &[])
     }
 
     /// One that offers these protocols by ALPN.
-    pub(crate) fn offering(authority: &Authority, protocols: &[&str]) -> Self {
+    pub fn offering(authority: &Authority, protocols: &[&str]) -> Self {
         Self::with(authority, None, rustls::ALL_VERSIONS, protocols)
     }
 
-    pub(crate) fn with(
+    /// One that speaks these versions of TLS.
+    pub fn with(
         authority: &Authority,
         shows: Option<&Issued>,
         versions: &[&'static SupportedProtocolVersion],
@@ -54,7 +60,7 @@ impl TlsClient {
 
     /// # Errors
     /// What the handshake failed for.
-    pub(crate) fn connect(&self, address: SocketAddr) -> Result<Secured, String> {
+    pub fn connect(&self, address: SocketAddr) -> Result<Secured, String> {
         let mut stream = connect(address);
         let name = ServerName::try_from("api.example.com").unwrap();
         let mut session = ClientConnection::new(Arc::clone(&self.configuration), name).unwrap();
@@ -67,7 +73,7 @@ impl TlsClient {
     }
 
     /// A `GET` on a connection of its own; `None` if the server would not have it.
-    pub(crate) fn get(&self, address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Option<Response> {
+    pub fn get(&self, address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Option<Response> {
         let mut connection = self.connect(address).ok()?.connection;
         connection.try_write(request(target, headers).as_bytes());
         connection.read_response()
@@ -75,7 +81,7 @@ impl TlsClient {
 }
 
 /// A request's text.
-pub(crate) fn request(target: &str, headers: &[(&str, &str)]) -> String {
+pub fn request(target: &str, headers: &[(&str, &str)]) -> String {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!("GET {target} HTTP/1.1\r\nHost: api.example.com\r\n{headers}\r\n")
 }

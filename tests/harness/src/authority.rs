@@ -7,25 +7,31 @@ use aws_lc_rs::digest::{SHA256, digest};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Whom some trust.
-pub(crate) struct Authority {
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pub(crate) pem: String,
-    pub(crate) certificate: CertificateDer<'static>,
+    /// Its certificate.
+    pub pem: String,
+    /// The same.
+    pub certificate: CertificateDer<'static>,
 }
 
 /// A certificate and its key.
-pub(crate) struct Issued {
-    pub(crate) pem: String,
-    pub(crate) key_pem: String,
-    pub(crate) certificate: CertificateDer<'static>,
+pub struct Issued {
+    /// The certificate.
+    pub pem: String,
+    /// Its key.
+    pub key_pem: String,
+    /// The certificate again.
+    pub certificate: CertificateDer<'static>,
     key: Vec<u8>,
 }
 
 impl Authority {
-    pub(crate) fn new(name: &str) -> Self {
+    /// One that nobody knows yet.
+    pub fn new(name: &str) -> Self {
         let mut params = params(name, &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -34,13 +40,13 @@ impl Authority {
     }
 
     /// One that is valid now, for `CN=name` and these DNS names.
-    pub(crate) fn issue(&self, name: &str, dns: &[&str]) -> Issued {
+    pub fn issue(&self, name: &str, dns: &[&str]) -> Issued {
         let now = SystemTime::now();
         self.issue_for(name, dns, now - DAY, now + DAY)
     }
 
     /// One that was valid until yesterday.
-    pub(crate) fn issue_expired(&self, name: &str, dns: &[&str]) -> Issued {
+    pub fn issue_expired(&self, name: &str, dns: &[&str]) -> Issued {
         let now = SystemTime::now();
         self.issue_for(name, dns, now - 10 * DAY, now - DAY)
     }
@@ -62,27 +68,29 @@ impl Authority {
 
 impl Issued {
     /// Writes both files, each at once as a whole.
-    pub(crate) fn write(&self, folder: &Path) {
+    pub fn write(&self, folder: &Path) {
         replace(&folder.join("server.pem"), &self.pem);
         replace(&folder.join("server.key"), &self.key_pem);
     }
 
-    pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
+    /// Its key.
+    pub fn key(&self) -> PrivateKeyDer<'static> {
         PrivatePkcs8KeyDer::from(self.key.clone()).into()
     }
 
-    pub(crate) fn sha256(&self) -> [u8; 32] {
+    /// The digest of the certificate.
+    pub fn sha256(&self) -> [u8; 32] {
         digest(&SHA256, &self.certificate).as_ref().try_into().unwrap()
     }
 
     /// `x5t#S256` (RFC 8705 section 3.1).
-    pub(crate) fn thumbprint(&self) -> String {
-        crate::harness::encode(&self.sha256())
+    pub fn thumbprint(&self) -> String {
+        crate::encode(&self.sha256())
     }
 }
 
 /// Puts a new file in the place of an old one.
-pub(crate) fn replace(file: &Path, text: &str) {
+pub fn replace(file: &Path, text: &str) {
     let new = file.with_extension("new");
     std::fs::write(&new, text).unwrap();
     std::fs::rename(new, file).unwrap();
