@@ -67,7 +67,7 @@ fn refused(status: u16, reason: &str) -> (u16, String) {
     (status, reason.to_owned())
 }
 
-fn token(claims: Value) -> String {
+fn token(claims: &Value) -> String {
     let mut all = json!({ "scope": "read" });
     all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
     Signer::shared().token(all)
@@ -97,8 +97,8 @@ fn tells(plane: &Plane) -> bool {
 #[test]
 fn a_token_bound_to_a_certificate_is_its_holder_s_behind_every_plane_that_tells_of_it() {
     let secured = Secured::start();
-    let bound = token(json!({ "cnf": { "x5t#S256": secured.acme.thumbprint() } }));
-    let kept = token(json!({ "client_id": "kept" }));
+    let bound = token(&json!({ "cnf": { "x5t#S256": secured.acme.thumbprint() } }));
+    let kept = token(&json!({ "client_id": "kept" }));
     let upstream = &secured.stage.gateway.upstream;
     let stranger = Authority::new("strangers").issue("acme", &[]);
     for plane in &secured.stage.planes {
@@ -132,7 +132,7 @@ fn a_token_bound_to_a_certificate_is_its_holder_s_behind_every_plane_that_tells_
 #[test]
 fn what_a_plane_tells_of_a_certificate_goes_no_further() {
     let secured = Secured::start();
-    let token = token(json!({}));
+    let token = token(&json!({}));
     let upstream = &secured.stage.gateway.upstream;
     for plane in &secured.stage.planes {
         assert_eq!(secured.bear(plane, Some(&secured.acme), &token, &[]).0, 200);
@@ -159,7 +159,7 @@ fn a_proof_is_for_the_address_that_clients_know() {
     let jwk = Signer::shared().jwks()["keys"][1].clone();
     let [x, y] = ["x", "y"].map(|name| jwk[name].as_str().unwrap().to_owned());
     let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
-    let token = token(json!({ "cnf": { "jkt": encode(digest(&SHA256, canonical.as_bytes()).as_ref()) } }));
+    let token = token(&json!({ "cnf": { "jkt": encode(digest(&SHA256, canonical.as_bytes()).as_ref()) } }));
     let proof = |id: &str, url: &str| {
         let head = json!({ "alg": "ES256", "typ": "dpop+jwt", "jwk": { "kty": "EC", "crv": "P-256", "x": x, "y": y } });
         let hash = encode(digest(&SHA256, token.as_bytes()).as_ref());

@@ -8,6 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::format_collect,
     clippy::format_push_string,
     clippy::missing_panics_doc,
     clippy::needless_pass_by_value,
