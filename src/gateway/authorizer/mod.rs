@@ -49,10 +49,12 @@ pub(super) async fn answer(session: &mut Session, context: &mut Context, authori
 /// The same over gRPC. What is no question is answered as a refusal too: of an error Envoy may make a pass.
 async fn answer_call(session: &mut Session, context: &mut Context, authorizer: &Authorizer, is_stranger: bool) {
     let is_check = grpc::is_check(session.req_header());
-    let question = match is_check {
-        _ if is_stranger => Err(QuestionFault::Stranger.into()),
-        true => read(session, context).await,
-        false => Err(QuestionFault::Unreadable("the call").into()),
+    let question = if is_stranger {
+        Err(QuestionFault::Stranger.into())
+    } else if is_check {
+        read(session, context).await
+    } else {
+        Err(QuestionFault::Unreadable("the call").into())
     };
     let message = match context.judge_question(question, authorizer).await {
         Ok(edits) => check::allowed(&edits),
