@@ -2,7 +2,8 @@
 //!
 //! What the values mean is `compile`'s. A newtype's serde name is what messages say is expected in its
 //! place. The file's JSON Schema is made of the same definitions: of their comments, which editors
-//! show, and of what `schemars` says beside them of the values.
+//! show, and of what `schemars` says beside them of the values: most of this file's lines are that text, which
+//! belongs to its keys.
 
 pub(super) mod authorize;
 mod balancing;
