@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::{Connection, Gateway, wait_for};
+use harness::{Connection, EndOnDrop, Gateway, wait_for};
 
 use super::gateway::{TARGET, check, fetches, launch, policy, start_on};
 use super::provider::Provider;
@@ -102,12 +102,4 @@ fn steady_load(gateway: &Gateway, token: &str, over: &AtomicBool, answered: &Ato
 
 fn reached(gateway: &Gateway) -> bool {
     std::net::TcpStream::connect(gateway.admin).is_ok() && std::net::TcpStream::connect(gateway.address).is_ok()
-}
-
-struct EndOnDrop<'f>(&'f AtomicBool);
-
-impl Drop for EndOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }

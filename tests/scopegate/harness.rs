@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 pub(crate) use ::harness::{
-    Asked, Connection, Load, PATIENCE, Process, Recorded, Response, Signer, Upstream, check_schema, connect, encode,
+    Asked, Connection, EndOnDrop, Load, PATIENCE, Process, Recorded, Response, Signer, Upstream, check_schema, connect, encode,
     free_address, now, payload, scopegate, wait_for, waves,
 };
 

@@ -4,21 +4,12 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use crate::harness::{Connection, Gateway, Upstream, wait_for};
+use crate::harness::{Connection, EndOnDrop, Gateway, Upstream, wait_for};
 use crate::http2_client::Http2;
 use crate::secured_servers::{Server, tls};
 use ::harness::authority::{Authority, replace};
 
 const APIS: &str = "apis:\n  - { name: data, base_path: /data, upstream: backend, public: [\"* /data/**\"] }\n";
-
-/// Lets the clients end, whatever comes.
-struct AtEnd<'a>(&'a AtomicBool);
-
-impl Drop for AtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 fn policy(server: &Server, keys: &str) -> String {
     format!("\nupstreams: {{ backend: {{ servers: [\"127.0.0.1:{}\"], {keys} }} }}\n{APIS}", server.address.port())
@@ -45,7 +36,7 @@ fn no_request_fails_while_the_way_to_the_servers_changes() {
     });
     let (ends, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
-        let _ends = AtEnd(&ends);
+        let _ends = EndOnDrop(&ends);
         for client in 0..4 {
             let (gateway, ends, answered) = (&gateway, &ends, &answered);
             scope.spawn(move || {

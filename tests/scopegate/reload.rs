@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{Connection, Gateway, Signer};
+use crate::harness::{Connection, EndOnDrop, Gateway, Signer};
 
 fn policy(scope: &str) -> String {
     format!(
@@ -49,12 +49,12 @@ fn ten_thousand_requests_during_fifty_flips_are_each_answered_by_one_of_the_two_
                 }
             });
         }
+        let _ends = EndOnDrop(&flipped);
         for flip in 0..FLIPS {
             gateway.rewrite(&policy(if flip % 2 == 0 { "second" } else { "first" }));
             let generation = u64::try_from(flip).unwrap() + 2;
             gateway.wait_for_policy("the next generation", |policy| policy["generation"] == generation);
         }
-        flipped.store(true, Ordering::Relaxed);
     });
     let (allowed, denied) = (allowed.into_inner(), denied.into_inner());
     assert!(allowed + denied >= REQUESTS, "{allowed} and {denied}");

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use harness::{Gateway, Signer, Upstream};
+use harness::{EndOnDrop, Gateway, Signer, Upstream};
 use serde_json::json;
 
 const LENGTH: u64 = 1 << 30;
@@ -67,15 +67,6 @@ fn zeros(length: u64) -> impl Read {
     std::io::repeat(b'0').take(length)
 }
 
-/// Sets a flag when it goes, however that comes about: who waits for it must not wait for ever.
-struct Sets<'f>(&'f AtomicBool);
-
-impl Drop for Sets<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Runs this, and says how much larger the process became meanwhile, in KiB.
 fn growth(gateway: &Gateway, what: impl FnOnce()) -> u64 {
     let (before, ends) = (gateway.memory(), AtomicBool::new(false));
@@ -89,7 +80,7 @@ fn growth(gateway: &Gateway, what: impl FnOnce()) -> u64 {
             most
         });
         {
-            let _at_its_end = Sets(&ends);
+            let _at_its_end = EndOnDrop(&ends);
             what();
         }
         most.join().unwrap() - before

@@ -42,4 +42,4 @@ pub use policy_file::check_schema;
 pub use process::{Process, scopegate};
 pub use signer::{Signer, encode, now, payload};
 pub use upstream::{Recorded, Upstream};
-pub use waiting::{PATIENCE, wait_for};
+pub use waiting::{EndOnDrop, PATIENCE, wait_for};

@@ -1,5 +1,6 @@
-//! How long tests wait for what must come.
+//! How long tests wait for what must come, and that nothing waits for what will not.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,5 +17,15 @@ pub fn wait_for<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
         }
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sets a flag when it goes, however that comes about: threads that go on until it is set end also with a test that
+/// fails, whose scope would wait for them for ever.
+pub struct EndOnDrop<'f>(pub &'f AtomicBool);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Connection;
+use crate::{Connection, EndOnDrop};
 
 /// How often each side has its turn.
 pub const ROUNDS: usize = 4;
@@ -113,14 +113,16 @@ fn turn(gateway: SocketAddr, good: &[u8], side: &mut Side<'_>) {
                 })
             })
             .collect();
+        let ends = EndOnDrop(&over);
         let mut connection = Connection::open(gateway);
         for _ in 0..GOOD {
             let begun = Instant::now();
             connection.write(good);
-            assert_eq!(connection.read_response().expect("an answer").status, 200);
+            let answer = connection.read_response().expect("an answer");
+            assert_eq!(answer.status, 200, "{answer:?}");
             side.samples.push(Sample { begun, took: begun.elapsed() });
         }
-        over.store(true, Ordering::Relaxed);
+        drop(ends);
         let as_expected = senders.into_iter().all(|sender| sender.join().is_ok());
         assert!(as_expected, "a request beside {} was not refused as it should be", side.name);
     });
