@@ -5,7 +5,7 @@
 #![allow(missing_docs, reason = "a program of its own, of one page")]
 
 use async_trait::async_trait;
-use pingora::proxy::{ProxyHttp, Session, http_proxy_service};
+use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
 use pingora::server::Server;
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;

@@ -148,6 +148,11 @@ impl Connection {
         self.ahead = bytes;
     }
 
+    /// Whether HTTP/2 is spoken on it.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.http2
+    }
+
     fn new(transport: Transport, fd: RawFd, peer: SocketAddr, security: Option<Security>) -> pingora::Result<Self> {
         let known = Arc::new(Known::new(security));
         // The one place for something of ours that pingora's connections have; nothing reads its head.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::header::HeaderValue;
 use http::{HeaderMap, StatusCode};
 use pingora::http::RequestHeader;
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorType};
 
 pub(super) use self::answering::linger;
@@ -107,7 +107,7 @@ impl Context {
     ///
     /// # Errors
     /// If pingora cannot write what HTTP/2 calls the host as a header.
-    pub(super) fn meet(&mut self, session: &mut Session) -> pingora::Result<()> {
+    pub(super) fn meet(&mut self, session: &mut ServerSession) -> pingora::Result<()> {
         inbound::settle_host(session.req_header_mut())?;
         let address = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
         let tls = Known::is_secure(session.digest());
@@ -124,7 +124,7 @@ impl Context {
     }
 
     /// The answer to a request that is not forwarded.
-    pub(super) async fn judge(&mut self, session: &mut Session) -> Option<Answer> {
+    pub(super) async fn judge(&mut self, session: &mut ServerSession) -> Option<Answer> {
         let answer = match self.metadata(session) {
             Some(document) => Some(document),
             None if is_revocation(&self.generation, session.req_header()) => {
@@ -203,7 +203,7 @@ impl Context {
     }
 
     /// Records what became of the request.
-    pub(super) fn record(&self, session: &Session) {
+    pub(super) fn record(&self, session: &ServerSession) {
         let Some(reason) = self.found.reason else { return };
         let policy = &self.generation.policy;
         let caller = self.found.caller.as_deref();
@@ -257,7 +257,7 @@ impl Context {
     }
 
     /// What the decision looked at beside what else is recorded.
-    fn seen<'s>(&'s self, session: &'s Session) -> Seen<'s> {
+    fn seen<'s>(&'s self, session: &'s ServerSession) -> Seen<'s> {
         let headers = &self.head_of(session).headers;
         let api = self.found.api.and_then(|api| self.generation.policy.api(api));
         let caller = self.found.caller.as_deref().map(|caller| &caller.caller);
@@ -274,7 +274,7 @@ impl Context {
     }
 
     /// The answer to a request for the resource's metadata, which no policy judges.
-    fn metadata(&mut self, session: &Session) -> Option<Answer> {
+    fn metadata(&mut self, session: &ServerSession) -> Option<Answer> {
         let metadata = self.generation.metadata.as_ref()?;
         let head = session.req_header();
         let path = head.raw_path().split(|byte| *byte == b'?').next()?;
@@ -293,7 +293,7 @@ impl Context {
     }
 
     /// The answer, if the request goes no further.
-    async fn decide(&mut self, session: &mut Session) -> Result<Option<Answer>, Denial> {
+    async fn decide(&mut self, session: &mut ServerSession) -> Result<Option<Answer>, Denial> {
         let raw_head = raw_head(session);
         let asked = Asked {
             generation: &self.generation,
@@ -383,15 +383,15 @@ fn admit(
 }
 
 /// The head as it was read; empty where it was not read as text.
-fn raw_head(session: &Session) -> bytes::Bytes {
-    match session.as_downstream().as_http1() {
+fn raw_head(session: &ServerSession) -> bytes::Bytes {
+    match session.as_http1() {
         Some(http1) => http1.get_headers_raw_bytes(),
         None => bytes::Bytes::new(),
     }
 }
 
 /// The status of the answer, if its head was written.
-fn written(session: &Session) -> Option<StatusCode> {
+fn written(session: &ServerSession) -> Option<StatusCode> {
     let status = session.response_written()?.status;
     (!status.is_informational() || session.was_upgraded()).then_some(status)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use pingora::http::RequestHeader;
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 use crate::policy::FormFault;
 use crate::token::check_media_type;
@@ -17,7 +17,7 @@ const FORM_TIME: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// If it is no form, has more than `most` bytes, or does not come whole and in time.
-pub(super) async fn read(session: &mut Session, most: usize) -> Result<Vec<u8>, FormFault> {
+pub(super) async fn read(session: &mut ServerSession, most: usize) -> Result<Vec<u8>, FormFault> {
     check_head(&session.req_header().headers, most)?;
     if waits_for_leave(session.req_header()) {
         let keepalive = session.get_keepalive();

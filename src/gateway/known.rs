@@ -2,7 +2,7 @@
 //! much of a head it may still send.
 //!
 //! It travels in the only field of a connection that pingora leaves to others. Who reads and counts is
-//! `connection`; who says when a head begins and ends is `patience` and `proxy`.
+//! `connection`; who says when a head begins and ends is `patience` and `client`.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -121,11 +121,6 @@ impl HeadMeter {
     /// The head is read.
     pub(super) fn stop(&self) {
         self.left.store(OFF, Ordering::Relaxed);
-    }
-
-    /// Whether a head is awaited.
-    pub(super) fn is_on(&self) -> bool {
-        self.left.load(Ordering::Relaxed) != OFF
     }
 
     /// Whether something of it has come.

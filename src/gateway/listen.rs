@@ -1,7 +1,6 @@
-//! A listening socket: connections are accepted, shake hands where there is TLS, and go to pingora.
+//! A listening socket: connections are accepted, shake hands where there is TLS, and are served by `client`.
 //!
-//! Pingora's own listeners are not used, for what `connection` says. What a connection carries is
-//! pingora's from then on; which requests pass is `proxy`'s.
+//! Pingora's own listeners are not used, for what `connection` says.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,18 +8,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pingora::apps::{HttpServerApp as _, ServerApp as _};
 use pingora::protocols::l4::ext::set_tcp_keepalive;
-use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::ShutdownWatch;
-use pingora::server::configuration::ServerConf;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::admission::Connections;
+use super::client::Client;
 use super::connection::Connection;
+use super::ending::Ending;
 use super::generation::Gateway;
-use super::patience::{Patient, keepalive};
-use super::proxy::Proxy;
+use super::patience::{Patience, keepalive};
 use super::sockets::Sockets;
 use super::tls::Tls;
 use crate::config::{self, Authorizer, Limits};
@@ -49,20 +46,14 @@ struct Speech {
 #[derive(Clone)]
 pub(super) struct App {
     gateway: Arc<Gateway>,
-    proxy: Arc<HttpProxy<Proxy>>,
     pub(super) connections: Connections,
+    pub(super) ending: Arc<Ending>,
 }
 
 impl App {
-    /// Pingora's proxy over the gateway.
-    pub(super) fn new(configuration: &Arc<ServerConf>, gateway: Arc<Gateway>) -> Self {
+    pub(super) fn new(gateway: Arc<Gateway>) -> Self {
         let connections = Connections::new(Arc::clone(gateway.metrics()));
-        Self { proxy: Arc::new(http_proxy(configuration, Proxy::new(Arc::clone(&gateway)))), gateway, connections }
-    }
-
-    /// Lets go of connections that are idle, and of each other at its next answer.
-    pub(super) async fn let_go(&self) {
-        self.proxy.http_cleanup().await;
+        Self { gateway, connections, ending: Arc::default() }
     }
 }
 
@@ -157,12 +148,10 @@ impl Speech {
                     // It is new, and so empty.
                     let _ = connection.known().authorizer.set(Arc::clone(authorizer));
                 }
-                let App { proxy, connections, .. } = app;
-                let patient = Arc::new(Patient::new(proxy, connections, connection.known(), limits));
-                let mut next: Option<pingora::protocols::Stream> = Some(Box::new(connection));
-                while let Some(stream) = next {
-                    next = patient.process_new(stream, ends).await;
-                }
+                let App { gateway, connections, ending } = app;
+                let shard = usize::from(peer.port());
+                let patience = Patience { known: connection.known(), limits, ending, shard };
+                Client::new(gateway, connections, patience).serve(connection, ends).await;
             }
             // Anybody can connect, and say what they like or nothing.
             Err(error) => {

@@ -4,9 +4,9 @@
 //! `token`'s; here requests are read, answers written and permits turned into upstream requests.
 //!
 //! - `server` has its `sockets`; each that listens (`listen`, with `tls`, `tls_files` and `tls_changes`) makes a
-//!   `connection` of whom `admission` lets in. What is `known` of its client goes with it; `patience` is how long it may
-//!   take, `framing` where its requests end.
-//! - `proxy` is pingora's phases, `context` one request on its way through them, by the `generation` in force; `guard`
+//!   `connection` of whom `admission` lets in. What is `known` of its client goes with it. `client` has its requests
+//!   read: `patience` is how long one may take, `framing` where it ends, `ending` when there is no next one.
+//! - `proxy` is the phases, `context` one request on its way through them, by the `generation` in force; `guard`
 //!   keeps scopes that are in use from being taken away.
 //! - `head_checks` and `inbound` read a head, `judge` takes the steps of the decision, `rates` and `load` count what
 //!   passes, and `shadow` judges besides.
@@ -24,9 +24,11 @@ mod answer;
 mod authorizer;
 mod body;
 mod challenge;
+mod client;
 mod connection;
 mod context;
 mod cors;
+mod ending;
 mod failure;
 mod farewell;
 mod form;

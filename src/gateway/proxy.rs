@@ -1,16 +1,15 @@
-//! The path of a request through pingora's phases, in their order: take a generation, judge, answer
-//! or forward, record once.
+//! The path of a request through its phases, in their order: take a generation, judge, answer or
+//! forward, record once.
 //!
-//! Nothing is decided here. What a phase does is in the module that it calls.
+//! Nothing is decided here. What a phase does is in the module that it calls. Pingora reads heads and
+//! writes answers; its own proxy is not used, which has an upstream half and caches besides and copies
+//! the state of all that for each request.
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use http::header::UPGRADE;
-use pingora::modules::http::HttpModules;
-use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
-use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType, Result};
+use pingora::Result;
+use pingora::protocols::http::ServerSession;
 
 use super::authorizer;
 use super::context::Context;
@@ -20,89 +19,45 @@ use super::known::Known;
 use super::onward::forward;
 use crate::config::Limits;
 
-/// The gateway as pingora runs it.
-pub(super) struct Proxy {
-    gateway: Arc<Gateway>,
+/// Takes a request whose head was read from there to its record; whether it came to a good end, so that its
+/// connection may have another one.
+pub(super) async fn exchange(session: &mut ServerSession, gateway: &Arc<Gateway>) -> bool {
+    let mut context = Context::new(gateway);
+    let done = pass(session, &mut context).await;
+    match &done {
+        Ok(()) => context.served(),
+        Err(error) => context.fail(session, error).await,
+    }
+    context.record(session);
+    done.is_ok()
 }
 
-impl Proxy {
-    pub(super) fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway }
+async fn pass(session: &mut ServerSession, context: &mut Context) -> Result<()> {
+    #[cfg(test)]
+    super::socket_tests::provoke(session.req_header());
+    bound(session, context.limits());
+    if !head_checks::is_websocket(session.req_header()) {
+        // Pingora takes any of these for a request to change protocols, of whatever shape.
+        session.req_header_mut().remove_header(&UPGRADE);
     }
-}
-
-#[async_trait]
-impl ProxyHttp for Proxy {
-    type CTX = Context;
-
-    fn new_ctx(&self) -> Context {
-        Context::new(&self.gateway)
+    context.meet(session)?;
+    if let Some(authorizer) = Known::authorizer(session.digest()) {
+        // On the heap, so that what every request carries along stays small.
+        Box::pin(authorizer::answer(session, context, &authorizer)).await;
+        return Ok(());
     }
-
-    /// None: pingora's own would offer to compress.
-    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
-
-    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        if let Some(known) = Known::of(session.digest()) {
-            known.begin();
+    match context.judge(session).await {
+        Some(answer) => {
+            context.answer(session, answer).await;
+            Ok(())
         }
-        #[cfg(test)]
-        super::socket_tests::provoke(session.req_header());
-        bound(session, context.limits());
-        if !head_checks::is_websocket(session.req_header()) {
-            // Pingora takes any of these for a request to change protocols, of whatever shape.
-            session.req_header_mut().remove_header(&UPGRADE);
-        }
-        context.meet(session)?;
-        if let Some(authorizer) = Known::authorizer(session.digest()) {
-            authorizer::answer(session, context, &authorizer).await;
-            return Ok(true);
-        }
-        match context.judge(session).await {
-            Some(answer) => {
-                context.answer(session, answer).await;
-                Ok(true)
-            }
-            None => forward(session, context).await.map(|()| true),
-        }
-    }
-
-    /// Nothing is left to pingora's upstream half.
-    async fn upstream_peer(&self, _session: &mut Session, _context: &mut Context) -> Result<Box<HttpPeer>> {
-        Err(Error::new_in(ErrorType::InternalError))
-    }
-
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
-        let error_code = context.fail(session, error).await;
-        FailToProxy { error_code, can_reuse_downstream: false }
-    }
-
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
-        if error.is_none() {
-            context.served();
-        }
-        context.record(session);
-    }
-
-    /// Always: the audit line has it.
-    fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {
-        true
-    }
-
-    fn suppress_proxy_warn_log(
-        &self,
-        _session: &Session,
-        _context: &Context,
-        _error: &Error,
-        _about: ProxyWarnLogContext,
-    ) -> bool {
-        true
+        None => forward(session, context).await,
     }
 }
 
 /// Sets what pingora would leave open. How long a connection may be idle is `patience`'s, which bounds
 /// heads too, and so pingora needs no time for that.
-fn bound(session: &mut Session, limits: &Limits) {
+fn bound(session: &mut ServerSession, limits: &Limits) {
     session.set_read_timeout(Some(limits.body_timeout));
     session.set_write_timeout(Some(limits.send_timeout));
     // Requests sent at once are answered one after another (RFC 9112 section 9.3.2).

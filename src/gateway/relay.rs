@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 use pingora::time::timeout;
 use pingora::{Error, ErrorType, Result};
 use tokio::io::AsyncReadExt as _;
@@ -35,7 +35,7 @@ const READ: usize = 32 * 1024;
 
 /// An exchange under way.
 struct Exchange<'r> {
-    session: &'r mut Session,
+    session: &'r mut ServerSession,
     context: &'r mut Context,
     server: &'r Server,
     connection: Box<Connection>,
@@ -47,8 +47,8 @@ struct Exchange<'r> {
 ///
 /// # Errors
 /// If it can be answered neither here nor there.
-pub(super) async fn relay(session: &mut Session, context: &mut Context) -> Result<bool> {
-    if session.as_downstream().as_http1().is_none() || !is_usual(session.req_header()) || !session.is_body_empty() {
+pub(super) async fn relay(session: &mut ServerSession, context: &mut Context) -> Result<bool> {
+    if session.as_http1().is_none() || !is_usual(session.req_header()) || !session.is_body_empty() {
         return Ok(false);
     }
     let Some(head) = context.head(session.req_header()) else { return Ok(false) };
@@ -88,7 +88,7 @@ pub(super) async fn relay(session: &mut Session, context: &mut Context) -> Resul
 ///
 /// # Errors
 /// If it must not be told on.
-pub(super) fn prepare(response: &mut ResponseHeader, session: &Session, context: &mut Context) -> Result<()> {
+pub(super) fn prepare(response: &mut ResponseHeader, session: &ServerSession, context: &mut Context) -> Result<()> {
     let switches = response.status == StatusCode::SWITCHING_PROTOCOLS;
     if switches && !(session.is_upgrade_req() && hygiene::is_to_websocket(response)) {
         return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
@@ -137,7 +137,7 @@ impl Exchange<'_> {
     async fn tell(self, plain: Plain) -> Result<()> {
         let Plain { mut head, body, rest, is_overrun } = plain;
         prepare(&mut head, self.session, self.context)?;
-        let downstream = &mut self.session.downstream_session;
+        let downstream = &mut *self.session;
         downstream.write_response_header(head).await.map_err(Error::into_down)?;
         match self.context.tenure() {
             None => self.tell_body(body, rest, is_overrun).await,
@@ -152,7 +152,7 @@ impl Exchange<'_> {
 
     /// Tells so much of a body, and the rest as it comes.
     async fn tell_body(mut self, body: Bytes, mut rest: usize, mut is_overrun: bool) -> Result<()> {
-        let downstream = &mut self.session.downstream_session;
+        let downstream = &mut *self.session;
         downstream.write_response_body(body, rest == 0).await.map_err(Error::into_down)?;
         while rest > 0 {
             let mut read = BytesMut::with_capacity(READ.min(rest));
@@ -163,7 +163,7 @@ impl Exchange<'_> {
             is_overrun |= length > rest;
             read.truncate(rest);
             rest = rest.saturating_sub(length);
-            let downstream = &mut self.session.downstream_session;
+            let downstream = &mut *self.session;
             downstream.write_response_body(read.freeze(), rest == 0).await.map_err(Error::into_down)?;
         }
         if !is_overrun {
@@ -189,7 +189,7 @@ impl Exchange<'_> {
                 biased;
                 read = &mut read => return read,
                 // Pingora takes what comes for the next request, and an end for the client's.
-                next = self.session.downstream_session.read_body_or_idle(true), if !self.is_pipelined => {
+                next = self.session.read_body_or_idle(true), if !self.is_pipelined => {
                     next.map_err(Error::into_down)?;
                     self.is_pipelined = true;
                     if let Some(known) = Known::of(self.session.digest()) {

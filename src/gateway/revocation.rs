@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use pingora::http::RequestHeader;
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 use super::form;
 use super::generation::Generation;
@@ -49,7 +49,7 @@ pub(super) struct Asked<'r> {
 }
 
 /// Revokes the token of the form, and answers.
-pub(super) async fn revoke(session: &mut Session, asked: &Asked<'_>, found: &mut Findings) -> Answer {
+pub(super) async fn revoke(session: &mut ServerSession, asked: &Asked<'_>, found: &mut Findings) -> Answer {
     let Asked { generation, request_id, now, .. } = *asked;
     let head = session.req_header();
     if head.method != Method::POST {
@@ -115,6 +115,6 @@ impl Asked<'_> {
     }
 }
 
-async fn token(session: &mut Session) -> Result<String, FormFault> {
+async fn token(session: &mut ServerSession) -> Result<String, FormFault> {
     form_parameter(&form::read(session, LONGEST).await?, "token")?.ok_or(FormFault::Missing)
 }

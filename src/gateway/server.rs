@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pingora::server::ShutdownWatch;
-use pingora::server::configuration::ServerConf;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::admission::Connections;
+use super::ending::Ending;
 use super::generation::Gateway;
 use super::listen::{App, Listener};
 use super::sockets::Sockets;
@@ -32,10 +32,6 @@ const WATCHING: Duration = Duration::from_millis(100);
 const FILES: Duration = Duration::from_millis(250);
 /// How often idle connections to servers are looked through.
 const CONNECTIONS: Duration = Duration::from_secs(1);
-/// How many idle connections to upstreams each thread may keep.
-const IDLE_CONNECTIONS: usize = 512;
-/// How many times pingora may try a request; how many it should, `upstream` says.
-const TRIES: usize = 16;
 /// How often an ending server looks whether its requests are done.
 const LOOK: Duration = Duration::from_millis(10);
 /// How long connections may go on being idle then.
@@ -49,6 +45,7 @@ pub struct Server {
     gateway: Arc<Gateway>,
     addresses: Vec<SocketAddr>,
     shutdown: watch::Sender<bool>,
+    ending: Arc<Ending>,
     listening: JoinHandle<()>,
     connections: Connections,
     /// Always there, until it is dropped.
@@ -105,22 +102,16 @@ impl Server {
                 return Err(error);
             }
         };
-        let configuration = Arc::new(ServerConf {
-            threads: settings.threads,
-            upstream_keepalive_pool_size: IDLE_CONNECTIONS,
-            max_retries: TRIES,
-            ..ServerConf::default()
-        });
         let (shutdown, ends) = watch::channel(false);
-        let app = App::new(&configuration, Arc::clone(&gateway));
-        let connections = app.connections.clone();
+        let app = App::new(Arc::clone(&gateway));
+        let (connections, ending) = (app.connections.clone(), Arc::clone(&app.ending));
         let listening = runtime.spawn(listen(listeners, app, ends));
         runtime.spawn(tend(Arc::clone(&gateway)));
         runtime.spawn(watch(Arc::clone(&gateway)));
         let tls: Vec<_> = tls.into_iter().flatten().collect();
         runtime.spawn(follow(tls.into(), Arc::clone(&gateway)));
         runtime.spawn(tend_connections(Arc::clone(&gateway)));
-        Ok(Self { gateway, addresses, shutdown, listening, connections, runtime: Some(runtime) })
+        Ok(Self { gateway, addresses, shutdown, ending, listening, connections, runtime: Some(runtime) })
     }
 
     /// Where it listens, in the order of the file.
@@ -131,6 +122,7 @@ impl Server {
     /// Takes no more requests, waits for those under way until `give_up` says otherwise, and ends. It
     /// blocks.
     pub fn stop(mut self, give_up: impl Fn() -> bool) {
+        self.ending.begin();
         // Nobody listens only if the service has ended already.
         let _ = self.shutdown.send(true);
         while (!self.listening.is_finished() || self.gateway.in_flight() > 0) && !give_up() {
@@ -196,7 +188,7 @@ async fn listen(listeners: Vec<Listener>, app: App, ends: ShutdownWatch) {
     while app.connections.count() > 0 && Instant::now() < last {
         tokio::time::sleep(LOOK).await;
     }
-    app.let_go().await;
+    app.ending.let_go();
 }
 
 /// Looks at the files of TLS again and again.

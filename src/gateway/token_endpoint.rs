@@ -5,7 +5,7 @@
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 use super::form;
 use super::forward::Forward;
@@ -32,14 +32,14 @@ pub(super) struct AskedToken<'r> {
 /// # Errors
 /// Why it may not go to the provider.
 pub(super) async fn judge(
-    session: &mut Session,
+    session: &mut ServerSession,
     asked: &AskedToken<'_>,
     found: &mut Findings,
 ) -> Result<Forward, Denial> {
     decide(session, asked, found).await.inspect_err(|denial| found.refuse(denial))
 }
 
-async fn decide(session: &mut Session, asked: &AskedToken<'_>, found: &mut Findings) -> Result<Forward, Denial> {
+async fn decide(session: &mut ServerSession, asked: &AskedToken<'_>, found: &mut Findings) -> Result<Forward, Denial> {
     let AskedToken { generation, endpoint, peer } = *asked;
     let policy = &generation.policy;
     // INVARIANT: policy and settings have the endpoints at the same places.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 use crate::policy::QuestionFault;
 
@@ -19,7 +19,7 @@ const OK: HeaderValue = HeaderValue::from_static("0");
 const UNIMPLEMENTED: HeaderValue = HeaderValue::from_static("12");
 
 /// Whether a request is a call of gRPC at all.
-pub(super) fn is_call(session: &Session) -> bool {
+pub(super) fn is_call(session: &ServerSession) -> bool {
     let head = session.req_header();
     let mut types = head.headers.get_all(CONTENT_TYPE).iter();
     let media_type = types.next().filter(|_| types.next().is_none()).map(HeaderValue::as_bytes).unwrap_or_default();
@@ -39,7 +39,7 @@ pub(super) fn is_check(head: &RequestHeader) -> bool {
 ///
 /// # Errors
 /// If there is not exactly one, plain and of at most `most` bytes.
-pub(super) async fn read(session: &mut Session, most: usize) -> Result<Vec<u8>, QuestionFault> {
+pub(super) async fn read(session: &mut ServerSession, most: usize) -> Result<Vec<u8>, QuestionFault> {
     let mut body = Vec::new();
     while let Some(bytes) = session.read_request_body().await.map_err(|_| QuestionFault::Unreadable("the body"))? {
         if body.len() + bytes.len() > most {
@@ -64,24 +64,24 @@ pub(in crate::gateway) fn unframed(body: &[u8]) -> Result<&[u8], QuestionFault> 
 }
 
 /// Answers a call with one message.
-pub(super) async fn reply(session: &mut Session, message: &[u8]) -> pingora::Result<()> {
+pub(super) async fn reply(session: &mut ServerSession, message: &[u8]) -> pingora::Result<()> {
     let mut head = ResponseHeader::build(200, Some(1))?;
     head.insert_header(CONTENT_TYPE, GRPC)?;
     // INVARIANT: no answer of the gateway's own is that long.
     let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
     let framed: Bytes = [&[0][..], &length.to_be_bytes(), message].concat().into();
-    session.write_response_header(Box::new(head), false).await?;
-    session.write_response_body(Some(framed), false).await?;
+    session.write_response_header(Box::new(head)).await?;
+    session.write_response_body(framed, false).await?;
     let trailers: HeaderMap = [(http::HeaderName::from_static(GRPC_STATUS), OK)].into_iter().collect();
-    session.downstream_session.write_response_trailers(trailers).await
+    session.write_response_trailers(trailers).await
 }
 
 /// Answers a call of another method.
-pub(super) async fn reply_unimplemented(session: &mut Session) -> pingora::Result<()> {
+pub(super) async fn reply_unimplemented(session: &mut ServerSession) -> pingora::Result<()> {
     let mut head = ResponseHeader::build(200, Some(2))?;
     head.insert_header(CONTENT_TYPE, GRPC)?;
     head.insert_header(GRPC_STATUS, UNIMPLEMENTED)?;
-    session.write_response_header(Box::new(head), true).await
+    session.write_response_header(Box::new(head)).await
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod reply;
 
 use std::time::Duration;
 
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 use super::context::Context;
 use crate::config::{Authorizer, Plane};
@@ -28,7 +28,7 @@ const MESSAGE_TIME: Duration = Duration::from_secs(10);
 
 /// Answers the question that a request is. Whoever does not take the answer has gone: there is nobody to
 /// tell.
-pub(super) async fn answer(session: &mut Session, context: &mut Context, authorizer: &Authorizer) {
+pub(super) async fn answer(session: &mut ServerSession, context: &mut Context, authorizer: &Authorizer) {
     let is_stranger = !context.is_asked_by(authorizer);
     if authorizer.plane == Plane::EnvoyGrpc && grpc::is_call(session) {
         return answer_call(session, context, authorizer, is_stranger).await;
@@ -47,7 +47,7 @@ pub(super) async fn answer(session: &mut Session, context: &mut Context, authori
 }
 
 /// The same over gRPC. What is no question is answered as a refusal too: of an error Envoy may make a pass.
-async fn answer_call(session: &mut Session, context: &mut Context, authorizer: &Authorizer, is_stranger: bool) {
+async fn answer_call(session: &mut ServerSession, context: &mut Context, authorizer: &Authorizer, is_stranger: bool) {
     let is_check = grpc::is_check(session.req_header());
     let question = if is_stranger {
         Err(QuestionFault::Stranger.into())
@@ -68,7 +68,7 @@ async fn answer_call(session: &mut Session, context: &mut Context, authorizer: &
     context.plane_answered();
 }
 
-async fn read(session: &mut Session, context: &Context) -> Result<Question, Denial> {
+async fn read(session: &mut ServerSession, context: &Context) -> Result<Question, Denial> {
     let most = context.limits().header_bytes.saturating_mul(MESSAGE_HEADS);
     let message = tokio::time::timeout(MESSAGE_TIME, grpc::read(session, most)).await;
     let message = message.unwrap_or(Err(QuestionFault::Unreadable("the body")))?;

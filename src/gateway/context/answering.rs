@@ -10,7 +10,6 @@ use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora::Error;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
-use pingora::proxy::Session;
 
 use super::{Context, written};
 use crate::gateway::cors::Shared;
@@ -30,7 +29,7 @@ impl Context {
     /// Answers, and leaves the connection so that nothing of this request is read as the next one:
     /// pingora closes it where the body was not read to its end. Where a request is ambiguous, so is
     /// what comes after it.
-    pub(in crate::gateway) async fn answer(&mut self, session: &mut Session, mut answer: Answer) {
+    pub(in crate::gateway) async fn answer(&mut self, session: &mut ServerSession, mut answer: Answer) {
         answer.headers.extend(self.found.limits_told.iter().flat_map(|told| told.headers()));
         if matches!(self.found.reason, Some(Reason::PathAmbiguous | Reason::HeaderAmbiguous)) {
             session.set_keepalive(None);
@@ -45,37 +44,35 @@ impl Context {
     }
 
     /// Gives an answer as it is.
-    pub(super) async fn give(&mut self, session: &mut Session, answer: Answer) {
+    pub(super) async fn give(&mut self, session: &mut ServerSession, answer: Answer) {
         let has_body = session.req_header().method != Method::HEAD && !answer.is_trailers_only();
         // Who does not take the answer has gone: there is nobody to tell.
         if let Ok(head) = answer.head()
             && write_head(session, head, !has_body).await.is_ok()
             && has_body
         {
-            let _ = session.write_response_body(Some(answer.body), true).await;
+            let _ = session.write_response_body(answer.body, true).await;
         }
         self.answered = Some(self.started.elapsed());
         linger(session).await;
     }
 
-    /// Answers a request that was allowed and could not be served, if that can still be done; the
-    /// status, 0 if not. A call of gRPC can be told so after its answer has begun, too.
-    pub(in crate::gateway) async fn fail(&mut self, session: &mut Session, error: &Error) -> u16 {
+    /// Answers a request that was allowed and could not be served, if that can still be done. A call of gRPC
+    /// can be told so after its answer has begun, too.
+    pub(in crate::gateway) async fn fail(&mut self, session: &mut ServerSession, error: &Error) {
         let failure = *self.failure.get_or_insert_with(|| Failure::of(error));
-        let Some(answer) = failure.answer(&self.request_id) else { return 0 };
+        let Some(answer) = failure.answer(&self.request_id) else { return };
         if written(session).is_some() {
             if failure.upstream_error().is_some() && takes_trailers(session) {
                 // Who does not take them has gone: there is nobody to tell.
                 let trailers = grpc::trailers(answer, failure);
-                let _ = session.downstream_session.write_response_trailers(trailers).await;
+                let _ = session.write_response_trailers(trailers).await;
             }
-            return 0;
+            return;
         }
-        // Pingora closes the connection, and who is not told so may send what then is lost.
+        // The connection is closed, and who is not told so may send what then is lost.
         session.set_keepalive(None);
-        let status = answer.status.as_u16();
         self.answer(session, answer).await;
-        status
     }
 
     /// Says of an upstream's answer which pages may read it.
@@ -96,7 +93,7 @@ impl Context {
     }
 
     /// Sees to it that an exchange which goes on ends when what lets it through does.
-    pub(in crate::gateway) fn watch(&mut self, session: &Session, response: &ResponseHeader) {
+    pub(in crate::gateway) fn watch(&mut self, session: &ServerSession, response: &ResponseHeader) {
         let kind = Kind::of(response);
         if let Some(kind) = kind {
             self.watch_as(kind, session);
@@ -108,13 +105,13 @@ impl Context {
     }
 
     /// The same of a call of gRPC, which may go on from its start.
-    pub(in crate::gateway) fn watch_call(&mut self, session: &Session) {
+    pub(in crate::gateway) fn watch_call(&mut self, session: &ServerSession) {
         if grpc::is_grpc(session.req_header()) {
             self.watch_as(Kind::Call, session);
         }
     }
 
-    fn watch_as(&mut self, kind: Kind, session: &Session) {
+    fn watch_as(&mut self, kind: Kind, session: &ServerSession) {
         if self.watched.is_some() {
             return;
         }
@@ -126,7 +123,7 @@ impl Context {
             account: Grounds::account(self.forward.as_ref()),
         };
         // Streams of HTTP/2 share theirs.
-        let own = session.as_downstream().as_http1().and_then(|_| Known::of(session.digest()));
+        let own = session.as_http1().and_then(|_| Known::of(session.digest()));
         self.watched = Some(Watched::new(kind, grounds, own.cloned()));
     }
 
@@ -142,7 +139,7 @@ impl Context {
 
     /// Tells the client of an exchange that has ended so, as far as there is a way. That of other failures is
     /// told elsewhere.
-    pub(in crate::gateway) async fn part(&self, session: &mut Session) {
+    pub(in crate::gateway) async fn part(&self, session: &mut ServerSession) {
         let Some(tenure) = self.tenure().filter(|tenure| tenure.has_ended()) else { return };
         match tenure.kind {
             // Its connection says goodbye when it is read, and waits for the client's.
@@ -157,11 +154,11 @@ impl Context {
     }
 
     /// Ends a call of gRPC in gRPC's own way.
-    async fn end_call(&self, session: &mut Session, why: Option<Reason>) {
+    async fn end_call(&self, session: &mut ServerSession, why: Option<Reason>) {
         let trailers = grpc::ended(why);
         // Who does not take it has gone: there is nobody to tell.
         if written(session).is_some() {
-            let _ = session.downstream_session.write_response_trailers(trailers).await;
+            let _ = session.write_response_trailers(trailers).await;
         } else if let Ok(head) = grpc::head_of(&trailers, &self.request_id) {
             let _ = write_head(session, head, true).await;
         }
@@ -169,18 +166,18 @@ impl Context {
 }
 
 /// Whether it is a call of gRPC whose answer's end is where it is said to be.
-fn takes_trailers(session: &Session) -> bool {
+fn takes_trailers(session: &ServerSession) -> bool {
     let is_open = |head: &ResponseHeader| !head.headers.contains_key(CONTENT_LENGTH);
     grpc::is_grpc(session.req_header()) && session.response_written().is_some_and(is_open)
 }
 
 /// Writes a head, which is all of the answer if it is `whole`: pingora itself would end that with an
 /// empty piece of a body, which is not what trailers alone are to gRPC.
-async fn write_head(session: &mut Session, head: ResponseHeader, whole: bool) -> pingora::Result<()> {
-    match &mut *session.downstream_session {
+async fn write_head(session: &mut ServerSession, head: ResponseHeader, whole: bool) -> pingora::Result<()> {
+    match session {
         ServerSession::H2(http2) if whole => http2.write_response_header(Box::new(head), true),
         ServerSession::H1(_) | ServerSession::H2(_) | ServerSession::Subrequest(_) | ServerSession::Custom(_) => {
-            session.write_response_header(Box::new(head), whole).await
+            session.write_response_header(Box::new(head)).await
         }
     }
 }
@@ -190,7 +187,7 @@ pub(super) fn shared(request: &RequestHeader) -> Shared<'_> {
 }
 
 /// Reads the rest of a body, or some of it, and throws it away.
-pub(in crate::gateway) async fn linger(session: &mut Session) {
+pub(in crate::gateway) async fn linger(session: &mut ServerSession) {
     let waits_to_send = session.req_header().headers.contains_key(EXPECT);
     if waits_to_send || session.is_body_done() {
         return;

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use pingora::http::RequestHeader;
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 
 use super::answering::shared;
 use super::{Context, admit, written};
@@ -83,13 +83,13 @@ impl Context {
     }
 
     /// The head of the request that is judged.
-    pub(super) fn head_of<'s>(&'s self, session: &'s Session) -> &'s RequestHeader {
+    pub(super) fn head_of<'s>(&'s self, session: &'s ServerSession) -> &'s RequestHeader {
         let question = self.asking.as_ref().and_then(|asking| asking.question.as_ref());
         question.map_or_else(|| session.req_header(), |question| &question.head)
     }
 
     /// The status that the request's client gets; 0 where it got none.
-    pub(super) fn status(&self, session: &Session) -> u16 {
+    pub(super) fn status(&self, session: &ServerSession) -> u16 {
         match &self.asking {
             Some(asking) => asking.status.as_u16(),
             None => written(session).map_or(0, |status| status.as_u16()),
@@ -97,7 +97,7 @@ impl Context {
     }
 
     /// The certificate of the request's client.
-    pub(super) fn certificate_of<'s>(&'s self, session: &'s Session) -> Option<&'s Certificate> {
+    pub(super) fn certificate_of<'s>(&'s self, session: &'s ServerSession) -> Option<&'s Certificate> {
         let shown = match &self.asking {
             Some(asking) => asking.question.as_ref().and_then(|question| question.certificate.as_ref()),
             None => Known::certificate(session.digest()),
@@ -106,7 +106,7 @@ impl Context {
     }
 
     /// Gives a plane its answer, of which nothing is to be made for a client: the plane would misread it.
-    pub(in crate::gateway) async fn answer_plane(&mut self, session: &mut Session, answer: Answer) {
+    pub(in crate::gateway) async fn answer_plane(&mut self, session: &mut ServerSession, answer: Answer) {
         if self.found.reason.is_some_and(|reason| reason == Reason::QuestionRejected) {
             session.set_keepalive(None);
         }

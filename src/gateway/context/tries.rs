@@ -2,7 +2,7 @@
 //!
 //! Whose turn it is, and how many retries there may be, is `upstream`'s.
 
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::{Context, written};
@@ -53,7 +53,7 @@ impl Context {
     }
 
     /// The time for all of the exchange is over. Where an answer has begun, who was slow nobody knows.
-    pub(in crate::gateway) fn overdue(&self, session: &mut Session, error: &Error) {
+    pub(in crate::gateway) fn overdue(&self, session: &mut ServerSession, error: &Error) {
         if written(session).is_none() {
             self.broken_off(error, session.is_body_done());
         }
@@ -61,7 +61,7 @@ impl Context {
 
     /// Whether a request is to be sent again whose server has taken it and not begun to answer: one that may be
     /// done twice, if its upstream may have one more retry. It counts as sent then.
-    pub(in crate::gateway) fn retry(&mut self, session: &Session) -> bool {
+    pub(in crate::gateway) fn retry(&mut self, session: &ServerSession) -> bool {
         let may = session.req_header().method.is_idempotent()
             && written(session).is_none()
             && self.pool().is_some_and(|pool| pool.may_retry(self.retried));

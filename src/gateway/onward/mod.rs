@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use http::uri::Scheme;
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorType, Result, RetryType};
 use tokio::time::sleep_until;
 
@@ -68,7 +68,7 @@ impl Way {
 ///
 /// # Errors
 /// If none does, or the answer broke off.
-pub(super) async fn forward(session: &mut Session, context: &mut Context) -> Result<()> {
+pub(super) async fn forward(session: &mut ServerSession, context: &mut Context) -> Result<()> {
     let Way { is_plain, total } = context.way();
     // The others on the heap, so that what every request carries along stays small.
     match total {
@@ -85,7 +85,7 @@ pub(super) async fn forward(session: &mut Session, context: &mut Context) -> Res
 pub(super) async fn answer(
     connection: Box<Connection>,
     server: &Server,
-    session: &mut Session,
+    session: &mut ServerSession,
     context: &mut Context,
 ) -> Result<()> {
     let upgraded = AtomicBool::new(false);
@@ -96,7 +96,7 @@ pub(super) async fn answer(
 }
 
 /// Within the time that all of it may take; a connection that was upgraded is not bound by it.
-async fn go(session: &mut Session, context: &mut Context, is_plain: bool, total: Duration) -> Result<()> {
+async fn go(session: &mut ServerSession, context: &mut Context, is_plain: bool, total: Duration) -> Result<()> {
     let upgraded = AtomicBool::new(false);
     let exchanged = async {
         if is_plain && relay(session, context).await? {
@@ -122,7 +122,7 @@ async fn go(session: &mut Session, context: &mut Context, is_plain: bool, total:
 }
 
 /// Tries one server after another, as far as `tries` lets it.
-async fn exchange(session: &mut Session, context: &mut Context, upgraded: &AtomicBool) -> Result<()> {
+async fn exchange(session: &mut ServerSession, context: &mut Context, upgraded: &AtomicBool) -> Result<()> {
     session.enable_retry_buffering();
     let mut new = false;
     loop {
@@ -142,7 +142,7 @@ async fn exchange(session: &mut Session, context: &mut Context, upgraded: &Atomi
 
 /// Whether the request is to be sent again. What was not processed is, whatever the method; what an old
 /// connection has swallowed only if that does no harm; else it is a retry.
-fn goes_on(failed: &Failed, session: &mut Session, context: &mut Context) -> bool {
+fn goes_on(failed: &Failed, session: &mut ServerSession, context: &mut Context) -> bool {
     let Failed { error, may_repeat, was_used } = failed;
     let is_unprocessed = match error.retry {
         RetryType::Decided(is_unprocessed) => is_unprocessed,
@@ -164,7 +164,7 @@ fn goes_on(failed: &Failed, session: &mut Session, context: &mut Context) -> boo
 /// The exchange with one server; with `new` over a connection that was not used before.
 async fn exchange_with(
     server: &Arc<Server>,
-    session: &mut Session,
+    session: &mut ServerSession,
     context: &mut Context,
     upgraded: &AtomicBool,
     new: bool,

@@ -9,7 +9,7 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
-use pingora::proxy::Session;
+use pingora::protocols::http::ServerSession;
 use pingora::{Error, Result};
 
 use super::exchange::{Event, Exchange, Piece, Times};
@@ -32,7 +32,7 @@ pub(super) enum Told {
 
 /// An exchange between a client and a server.
 pub(super) struct Pump<'r> {
-    pub(super) session: &'r mut Session,
+    pub(super) session: &'r mut ServerSession,
     pub(super) context: &'r mut Context,
     transport: &'r Transport,
     /// That the connection speaks another protocol from here on.
@@ -48,7 +48,7 @@ pub(super) struct Pump<'r> {
 
 impl<'r> Pump<'r> {
     pub(super) fn new(
-        session: &'r mut Session,
+        session: &'r mut ServerSession,
         context: &'r mut Context,
         transport: &'r Transport,
         upgraded: &'r AtomicBool,
@@ -96,7 +96,7 @@ impl<'r> Pump<'r> {
             tokio::select! {
                 biased;
                 event = exchange.step(&mut none, times) => event?,
-                read = self.session.downstream_session.read_body_or_idle(self.is_read), if self.listens => {
+                read = self.session.read_body_or_idle(self.is_read), if self.listens => {
                     self.hear(read.map_err(Error::into_down)?)?;
                     return Ok(false);
                 }
@@ -138,8 +138,8 @@ impl<'r> Pump<'r> {
 
     /// Tells so much of the answer; whether that was the end.
     async fn tell(&mut self, task: HttpTask, exchange: &mut Exchange) -> Result<bool> {
-        if let Some(known) = Known::of(self.session.digest()) {
-            // Where the client is not listened to meanwhile, nothing else has it sent.
+        if let (Some(_), Some(known)) = (self.session.as_http1(), Known::of(self.session.digest())) {
+            // Where the client is not listened to meanwhile, nothing else has it sent. HTTP/2 sees to that itself.
             known.hurry(self.held.is_some() || !self.listens);
         }
         let task = match task {
@@ -156,7 +156,7 @@ impl<'r> Pump<'r> {
         };
         let told = tokio::select! {
             biased;
-            told = self.session.downstream_session.response_duplex_vec(vec![task]) => told,
+            told = self.session.response_duplex_vec(vec![task]) => told,
             never = exchange.read_ahead() => match never {},
         };
         let is_end = told.map_err(Error::into_down)?;
