@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use pingora::{Error, ErrorType};
 use pingora::protocols::TcpKeepalive;
 use pingora::protocols::http::ServerSession;
 use pingora::time::timeout;
+use pingora::{Error, ErrorType};
 
 use super::ending::Ending;
 use super::known::Known;

@@ -4,8 +4,8 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 pub(crate) use ::harness::{
-    Asked, Connection, EndOnDrop, Load, PATIENCE, Process, Recorded, Response, Signer, Upstream, check_schema, connect, encode,
-    free_address, now, payload, scopegate, wait_for, waves,
+    Asked, Connection, EndOnDrop, Load, PATIENCE, Process, Recorded, Response, Signer, Upstream, check_schema, connect,
+    encode, free_address, now, payload, scopegate, wait_for, waves,
 };
 
 use crate::agreeing;

@@ -12,11 +12,11 @@ use http::header::{CONNECTION, HOST, USER_AGENT};
 use http::{Extensions, Method};
 use parking_lot::Mutex;
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora_load_balancing::Backend;
-use pingora_load_balancing::health_check::{self, HttpHealthCheck, TcpHealthCheck};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
+use pingora_load_balancing::Backend;
+use pingora_load_balancing::health_check::{self, HttpHealthCheck, TcpHealthCheck};
 
 use super::server::Server;
 use crate::config::{HealthCheck, ServerAddress};
