@@ -81,21 +81,21 @@ impl Client {
         if self.patience.ending.has_begun() {
             session.set_keepalive(None);
         }
-        self.answer(session).await
-    }
-
-    /// Answers a request whose head was read.
-    async fn answer(&self, mut session: ServerSession) -> Option<Between> {
-        if session.req_header().method == Method::CONNECT {
-            // It asks for a tunnel, in which there are no requests to judge.
-            let _ = session.respond_error(405).await;
-            session.shutdown().await;
-            return None;
-        }
-        if !exchange(&mut session, &self.gateway).await {
+        if !self.answer(&mut session).await {
             return None;
         }
         session.finish().await.ok().flatten().map(ReusableHttpStream::into_parts)
+    }
+
+    /// Answers a request whose head was read; whether that came to a good end.
+    async fn answer(&self, session: &mut ServerSession) -> bool {
+        if session.req_header().method == Method::CONNECT {
+            // It asks for a tunnel, in which there are no requests to judge. Who does not take the answer has gone.
+            let _ = session.respond_error(405).await;
+            session.shutdown().await;
+            return false;
+        }
+        exchange(session, &self.gateway).await
     }
 }
 
@@ -104,10 +104,13 @@ impl Client {
 impl HttpServerApp for Client {
     async fn process_new_http(
         self: &Arc<Self>,
-        session: ServerSession,
+        mut session: ServerSession,
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        self.answer(session).await;
+        if self.answer(&mut session).await {
+            // A stream has one request, and who has reset it hears nothing more.
+            let _ = session.finish().await;
+        }
         None
     }
 
