@@ -56,7 +56,7 @@ fn a_client_of_either_version_is_served_where_http2_is_spoken() {
     let plain = start();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let certificate = reqwest::Certificate::from_pem(root.pem.as_bytes()).unwrap();
-    let builder = || reqwest::Client::builder().tls_certs_only([certificate.clone()]);
+    let builder = || reqwest::Client::builder().timeout(PATIENCE).tls_certs_only([certificate.clone()]);
     for (client, scheme, address, version) in [
         (builder(), "https", gateway.address, http::Version::HTTP_2),
         (builder().http1_only(), "https", gateway.address, http::Version::HTTP_11),
