@@ -1,9 +1,9 @@
 //! Bodies of a known length that come piece by piece: each piece is passed on while the next is awaited.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::TcpListener;
 
-use crate::harness::{Gateway, PATIENCE, Upstream, connect};
+use crate::harness::{Gateway, PATIENCE, Upstream, connect, read_until};
 use crate::http2_client::{Http2, head};
 use crate::secured_servers::Server;
 
@@ -12,19 +12,6 @@ const APIS: &str = "apis:\n  - { name: data, base_path: /data, upstream: backend
 fn before(server: std::net::SocketAddr, keys: &str) -> Gateway {
     let policy = format!("\nupstreams: {{ backend: {{ servers: [\"{server}\"], {keys} }} }}\n{APIS}");
     Gateway::start_listening("http2: true", &policy, Upstream::start(), |_| {})
-}
-
-/// Reads until what is read ends so.
-#[track_caller]
-fn until(stream: &mut TcpStream, end: &str) -> String {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut read = Vec::new();
-    while !read.ends_with(end.as_bytes()) {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap_or_else(|error| panic!("{error} after {}", read.escape_ascii()));
-        read.push(byte[0]);
-    }
-    String::from_utf8(read).unwrap()
 }
 
 #[test]
@@ -39,13 +26,13 @@ fn a_piece_of_an_answer_comes_before_the_server_has_sent_the_next() {
         for (ask, rest) in [(get, ""), (get, get), (post, ""), (post, get), (chunked, "0\r\n\r\n")] {
             let mut client = connect(gateway.address);
             client.write_all(format!("{ask}{rest}").as_bytes()).unwrap();
-            until(&mut client, "\r\n\r\na");
+            read_until(&mut client, "\r\n\r\na");
             server.go();
-            until(&mut client, "b");
+            read_until(&mut client, "b");
             if rest == get {
-                until(&mut client, "\r\n\r\na");
+                read_until(&mut client, "\r\n\r\na");
                 server.go();
-                until(&mut client, "b");
+                read_until(&mut client, "b");
             }
         }
         let client = Http2::plain(gateway.address);
@@ -69,12 +56,13 @@ fn a_piece_of_a_request_comes_before_the_client_has_sent_the_next() {
         let ask = "POST /data/x HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 3\r\n\r\na";
         client.write_all(ask.as_bytes()).unwrap();
         let mut upstream = socket.accept().unwrap().0;
-        until(&mut upstream, "\r\n\r\na");
+        upstream.set_read_timeout(Some(PATIENCE)).unwrap();
+        read_until(&mut upstream, "\r\n\r\na");
         for piece in ["b", "c"] {
             client.write_all(piece.as_bytes()).unwrap();
-            until(&mut upstream, piece);
+            read_until(&mut upstream, piece);
         }
         upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
-        until(&mut client, "\r\n\r\nhi");
+        read_until(&mut client, "\r\n\r\nhi");
     }
 }
