@@ -146,6 +146,10 @@ impl<'r> Pump<'r> {
             HttpTask::Header(mut head, is_end) => {
                 prepare(&mut head, self.session, self.context)?;
                 let is_interim = head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS;
+                if is_interim && self.is_http10() {
+                    // RFC 9110 section 15.2.
+                    return Ok(false);
+                }
                 self.told = if is_interim { Told::Interim } else { Told::Head };
                 self.frame(&mut head, is_end)?;
                 HttpTask::Header(head, is_end)
@@ -170,12 +174,25 @@ impl<'r> Pump<'r> {
 
     /// Says how long a body is whose end the server tells in its own way: HTTP/1.1 has it in chunks, so that
     /// the client's connection stays, and an answer that breaks off cannot be taken for a whole one.
-    fn frame(&self, head: &mut ResponseHeader, is_end: bool) -> Result<()> {
+    fn frame(&mut self, head: &mut ResponseHeader, is_end: bool) -> Result<()> {
+        if self.is_http10() {
+            // It knows nothing of chunks (RFC 9112 section 6.1): its body goes on to the connection's end.
+            head.remove_header(&TRANSFER_ENCODING);
+            let has_end = is_end || head.headers.contains_key(CONTENT_LENGTH) || has_no_body(head.status);
+            if !has_end && self.session.req_header().method != Method::HEAD {
+                self.session.set_keepalive(None);
+                return Ok(());
+            }
+        }
         let is_framed = head.headers.contains_key(CONTENT_LENGTH) || head.headers.contains_key(TRANSFER_ENCODING);
         if is_framed || has_no_body(head.status) || self.session.req_header().method == Method::HEAD {
             return Ok(());
         }
         head.set_version(Version::HTTP_11);
         if is_end { head.insert_header(CONTENT_LENGTH, 0) } else { head.insert_header(TRANSFER_ENCODING, "chunked") }
+    }
+
+    fn is_http10(&self) -> bool {
+        self.session.req_header().version == Version::HTTP_10
     }
 }
