@@ -221,3 +221,21 @@ fn a_client_of_http_1_0_gets_neither_chunks_nor_interim_answers() {
         assert_eq!(client.answer().unwrap().2, "hi");
     }
 }
+
+#[test]
+fn a_server_that_switches_protocols_in_another_version_is_not_believed() {
+    let (stage, listener) = stage();
+    let ask = "GET /public/ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    for version in ["HTTP/1.0", "HTTP/1.1"] {
+        let mut client = stage.connect();
+        client.send(ask);
+        let mut upstream = accept(&listener);
+        serve(&mut upstream, &format!("{version} 101 x\r\nUpgrade: websocket\r\n\r\n\u{1}\u{2}hi"));
+        if version == "HTTP/1.1" {
+            read_until(&mut client, "\r\n\r\n\u{1}\u{2}hi");
+        } else {
+            let (status, _, body) = client.answer().unwrap();
+            assert_eq!((status, &*reason(&body)), (502, "upstream_failed"));
+        }
+    }
+}
