@@ -307,10 +307,14 @@ impl Drop for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Some(tenure) = self.known.tenure()
-            && tenure.poll_ended(context)
-        {
-            return self.poll_end(&tenure, context).map(Ok);
+        if let Some(tenure) = self.known.tenure() {
+            if tenure.poll_ended(context) {
+                return self.poll_end(&tenure, context).map(Ok);
+            }
+            if tenure.kind == Kind::WebSocket {
+                // What comes is no request, nor is it ever again.
+                self.framing = None;
+            }
         }
         if self.is_held {
             // Who listens has nothing more to say for now. An error is found by who writes next.

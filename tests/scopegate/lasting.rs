@@ -308,6 +308,9 @@ fn hostile_frames_pass_as_bytes_and_end_like_others() {
         b"\x81\x82\x01\x02\x03\x04hi",
         b"\x00\x00\x00\x00",
         b"GET / HTTP/1.1\r\n\r\n",
+        // Text of a client that masks with nothing.
+        b"\x81\xa1\x00\x00\x00\x00x\nTransfer-Encoding: chunked\r\n\r\nzz",
+        b"\x81\xa1\x00\x00\x00\x00x\nContent-Length: x\r\n\r\nzz",
     ] {
         let mut exchange = stage.socket("/live/acme/x", Some(&token));
         Exchange::pass(&mut exchange.client, &mut exchange.upstream, frame);
