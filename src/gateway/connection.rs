@@ -4,9 +4,10 @@
 //! brings a second crypto library and cannot change its certificate authorities while it runs.
 
 mod transport;
+mod writing;
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::pin::Pin;
@@ -34,7 +35,7 @@ use super::farewell::Farewell;
 use super::framing::Framing;
 use super::known::{Known, Security};
 use super::onward::Age;
-use super::tenure::{Kind, Tenure};
+use super::tenure::Kind;
 use super::tls::Secured;
 use super::trace::request_id;
 use crate::policy::{Denial, HeadFault};
@@ -247,44 +248,6 @@ impl Connection {
         let _ = Pin::new(&mut self.transport).poll_write(context, &answer);
     }
 
-    /// Writes into the buffer, or past it where what is written is to go at once.
-    fn poll_out(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if !self.known.hurries() {
-            self.is_held = true;
-            return Pin::new(&mut self.transport).poll_write(context, bytes);
-        }
-        ready!(Pin::new(&mut self.transport).poll_flush(context))?;
-        Pin::new(self.transport.get_mut()).poll_write(context, bytes)
-    }
-
-    /// Writes what belongs to an exchange that can end; what comes after its end is not passed on.
-    fn poll_watched_write(
-        &mut self,
-        tenure: &Tenure,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if !tenure.has_ended() {
-            let written = ready!(self.poll_out(context, bytes))?;
-            let farewell = self.farewell.get_or_insert_with(|| Box::new(Farewell::new()));
-            farewell.watch(bytes.get(..written).unwrap_or_default());
-            return Poll::Ready(Ok(written));
-        }
-        let farewell = self.farewell.get_or_insert_with(|| Box::new(Farewell::new()));
-        farewell.say(tenure, &mut self.transport, context);
-        match tenure.kind {
-            // Reading has it end, once the client had time to read why.
-            Kind::WebSocket => Poll::Ready(Ok(bytes.len())),
-            Kind::Events | Kind::Call => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
-        }
-    }
-
-    /// Ends an exchange; what comes of reading then is the end.
-    fn poll_end(&mut self, tenure: &Tenure, context: &mut Context<'_>) -> Poll<()> {
-        let farewell = self.farewell.get_or_insert_with(|| Box::new(Farewell::new()));
-        farewell.poll(tenure, &mut self.transport, context)
-    }
-
     /// Reads and throws away, so that a client that is still sending gets to read its answer (RFC 9112
     /// section 9.6).
     async fn linger(&mut self) {
@@ -326,42 +289,6 @@ impl AsyncRead for Connection {
             framing.watch(bytes);
         }
         read
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.known.tenure() {
-            None => self.poll_out(context, bytes),
-            Some(tenure) => self.poll_watched_write(&tenure, context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if self.known.hurries() || self.known.tenure().is_some() {
-            let first = slices.iter().find(|slice| !slice.is_empty());
-            return self.poll_write(context, first.map_or(&[], |slice| slice));
-        }
-        self.is_held = true;
-        Pin::new(&mut self.transport).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.transport.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.transport).poll_flush(context))?;
-        self.is_held = false;
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_shutdown(context)
     }
 }
 
