@@ -3,6 +3,8 @@
 //! Pingora's own streams have no place for a client's certificate unless its TLS is used, which
 //! brings a second crypto library and cannot change its certificate authorities while it runs.
 
+#[cfg(test)]
+mod tests;
 mod transport;
 mod writing;
 
@@ -30,6 +32,7 @@ use tokio::task::unconstrained;
 use tokio_rustls::client;
 
 use self::transport::Transport;
+use self::writing::Owed;
 use super::answer::head_too_large;
 use super::farewell::Farewell;
 use super::framing::Framing;
@@ -56,6 +59,7 @@ pub(super) struct Connection {
     transport: BufWriter<Transport>,
     /// Whether something that was written may not have gone yet.
     is_held: bool,
+    owed: Option<Owed>,
     /// Read already, and not yet asked for.
     ahead: Bytes,
     http2: bool,
@@ -165,6 +169,7 @@ impl Connection {
         Ok(Self {
             transport: BufWriter::with_capacity(WRITE_BUFFER, transport),
             is_held: false,
+            owed: None,
             ahead: Bytes::new(),
             http2: false,
             framing: None,
@@ -248,6 +253,10 @@ impl Connection {
         let _ = Pin::new(&mut self.transport).poll_write(context, &answer);
     }
 
+    fn is_between_requests(&self) -> bool {
+        self.framing.as_ref().is_some_and(Framing::is_in_head)
+    }
+
     /// Reads and throws away, so that a client that is still sending gets to read its answer (RFC 9112
     /// section 9.6).
     async fn linger(&mut self) {
@@ -279,14 +288,18 @@ impl AsyncRead for Connection {
                 self.framing = None;
             }
         }
-        if self.is_held {
-            // Who listens has nothing more to say for now. An error is found by who writes next.
-            let _ = self.as_mut().poll_flush(context);
+        // Who listens has nothing more to say for now. An error is found by who writes next.
+        if self.is_held && self.as_mut().poll_flush(context).is_pending() && self.is_between_requests() {
+            // The next request can wait. Who has heard of it does not listen any more, and so what is held would stay.
+            return Poll::Pending;
         }
         let before = to.filled().len();
         let read = self.poll_any(context, to);
         if let (Some(framing), Some(bytes)) = (&mut self.framing, to.filled_mut().get_mut(before..)) {
             framing.watch(bytes);
+            if !bytes.is_empty() && self.known.head.left().is_none() {
+                self.known.hear();
+            }
         }
         read
     }

@@ -93,6 +93,11 @@ impl Framing {
         }
     }
 
+    /// Whether a head comes next, or goes on.
+    pub(super) fn is_in_head(&self) -> bool {
+        self.place == Place::Head
+    }
+
     /// Takes a line of a head, or what there is of it.
     fn head_line(&mut self, rest: &[u8]) -> usize {
         let end = memchr(b'\n', rest);

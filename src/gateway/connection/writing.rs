@@ -11,15 +11,39 @@ use super::Connection;
 use crate::gateway::farewell::Farewell;
 use crate::gateway::tenure::{Kind, Tenure};
 
+/// A write that is to go at once, and has not gone yet. Until it has, it is not done: TLS takes what it has no room
+/// for, and nobody would look after it later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Owed {
+    /// Where its bytes are, by which it is known again.
+    at: usize,
+    length: usize,
+}
+
 impl Connection {
-    /// Writes into the buffer, or past it where what is written is to go at once.
-    fn poll_out(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if !self.known.hurries() {
-            self.is_held = true;
-            return Pin::new(&mut self.transport).poll_write(context, bytes);
-        }
-        ready!(Pin::new(&mut self.transport).poll_flush(context))?;
-        Pin::new(self.transport.get_mut()).poll_write(context, bytes)
+    /// Writes into the buffer; what is to go at once goes on from there before the write is done.
+    fn poll_out(&mut self, context: &mut Context<'_>, bytes: &[u8], of: Option<&Arc<Tenure>>) -> Poll<io::Result<usize>> {
+        let at = bytes.as_ptr().addr();
+        let length = match self.owed {
+            Some(owed) if owed.at == at && owed.length <= bytes.len() => owed.length,
+            // The write before was given up, and nobody knows how much of it the client gets.
+            Some(_) => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+            None => {
+                let length = ready!(Pin::new(&mut self.transport).poll_write(context, bytes))?;
+                self.is_held = true;
+                if let Some(tenure) = of {
+                    self.farewell_of(tenure).watch(bytes.get(..length).unwrap_or_default());
+                }
+                if !self.known.hurries() {
+                    return Poll::Ready(Ok(length));
+                }
+                self.owed = Some(Owed { at, length });
+                length
+            }
+        };
+        ready!(Pin::new(&mut *self).poll_flush(context))?;
+        self.owed = None;
+        Poll::Ready(Ok(length))
     }
 
     /// Writes what belongs to an exchange that can end; what comes after its end is not passed on.
@@ -30,9 +54,7 @@ impl Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         if !tenure.has_ended() {
-            let written = ready!(self.poll_out(context, bytes))?;
-            self.farewell_of(tenure).watch(bytes.get(..written).unwrap_or_default());
-            return Poll::Ready(Ok(written));
+            return self.poll_out(context, bytes, Some(tenure));
         }
         self.say_farewell(tenure, context);
         match tenure.kind {
@@ -70,7 +92,7 @@ impl Connection {
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.known.tenure() {
-            None => self.poll_out(context, bytes),
+            None => self.poll_out(context, bytes, None),
             Some(tenure) => self.poll_watched_write(&tenure, context, bytes),
         }
     }
@@ -80,7 +102,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.known.hurries() || self.known.tenure().is_some() {
+        if self.owed.is_some() || self.known.hurries() || self.known.tenure().is_some() {
             let first = slices.iter().find(|slice| !slice.is_empty());
             return self.poll_write(context, first.map_or(&[], |slice| slice));
         }

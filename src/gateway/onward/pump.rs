@@ -118,6 +118,11 @@ impl<'r> Pump<'r> {
         }
         let is_upgraded = self.session.was_upgraded();
         self.is_read = read.is_none() || !is_upgraded && self.session.is_body_done();
+        if self.is_read
+            && let Some(known) = Known::of(self.session.digest())
+        {
+            known.listen();
+        }
         // The client of another protocol has closed its half.
         self.listens = !(is_upgraded && self.is_read);
         if !is_upgraded {
