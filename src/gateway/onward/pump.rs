@@ -2,9 +2,12 @@
 //!
 //! One task looks after both, so that what is on its way is bounded by one piece of each.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
@@ -19,6 +22,10 @@ use crate::gateway::context::Context;
 use crate::gateway::known::Known;
 use crate::gateway::relay::prepare;
 use crate::gateway::tenure::ended;
+
+/// A piece of a request that is smaller goes on with what is there beside it, up to about so much.
+const SMALL: usize = 1024;
+const GATHERED: usize = 4 * 1024;
 
 /// What was told of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +105,7 @@ impl<'r> Pump<'r> {
                 event = exchange.step(&mut none, times) => event?,
                 read = self.session.read_body_or_idle(self.is_read), if self.listens => {
                     self.hear(read.map_err(Error::into_down)?)?;
-                    return Ok(false);
+                    return self.gather().await.map(|()| false);
                 }
             }
         };
@@ -129,6 +136,30 @@ impl<'r> Pump<'r> {
             self.context.bound_body(read.as_ref().map_or(0, Bytes::len))?;
         }
         self.hold(read);
+        Ok(())
+    }
+
+    /// Takes what else of the request is there already, where it comes in small pieces: each by itself would be a frame
+    /// or a chunk of its own to the server, at many times its bytes.
+    async fn gather(&mut self) -> Result<()> {
+        let is_small = |piece: &Piece| piece.bytes.len() < SMALL;
+        if self.is_read || self.session.was_upgraded() || !self.held.as_ref().is_some_and(is_small) {
+            return Ok(());
+        }
+        let mut gathered = BytesMut::new();
+        while !self.is_read && gathered.len() < GATHERED {
+            let next = {
+                let mut read = pin!(self.session.read_request_body());
+                poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await
+            };
+            let Poll::Ready(read) = next else { break };
+            take_over(&mut self.held, &mut gathered);
+            self.hear(read.map_err(Error::into_down)?)?;
+        }
+        if !gathered.is_empty() {
+            take_over(&mut self.held, &mut gathered);
+            self.held = Some(Piece { bytes: gathered.freeze(), is_last: self.is_read });
+        }
         Ok(())
     }
 
@@ -199,5 +230,11 @@ impl<'r> Pump<'r> {
 
     fn is_http10(&self) -> bool {
         self.session.req_header().version == Version::HTTP_10
+    }
+}
+
+fn take_over(held: &mut Option<Piece>, gathered: &mut BytesMut) {
+    if let Some(piece) = held.take() {
+        gathered.extend_from_slice(&piece.bytes);
     }
 }
