@@ -66,10 +66,11 @@ impl Client {
         let mut session = ServerSession::new_http1(stream);
         // For ever, but for what is bounded here.
         session.set_keepalive(Some(0));
+        let sent_ahead = ahead.as_ref().map_or(0, BytesMut::len);
         if let Some(ahead) = ahead {
             session.set_pipelined_prefix(ahead);
         }
-        match self.patience.wait(&mut session, is_first).await {
+        match self.patience.wait(&mut session, is_first, sent_ahead).await {
             Wait::Read => {}
             Wait::Gone => return None,
             Wait::Ended(end) => {

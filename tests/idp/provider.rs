@@ -103,9 +103,10 @@ impl Provider {
                 let _ = says.send((line, Instant::now()));
             }
         });
-        let first = said.recv_timeout(PATIENCE);
-        let listens = first.as_ref().ok().filter(|(line, _)| line == "listening");
-        listens.unwrap_or_else(|| panic!("the provider did not start ({first:?}); it said:\n{}", self.log())).1
+        match said.recv_timeout(PATIENCE) {
+            Ok((line, since)) if line == "listening" => since,
+            said => panic!("the provider did not start ({said:?}); it said:\n{}", self.log()),
+        }
     }
 
     /// Kills it: who connects is refused.

@@ -43,6 +43,7 @@ mod decisions;
 mod demo;
 mod deploying;
 mod documents;
+mod doors;
 mod ending;
 mod explaining;
 mod explaining_live;
