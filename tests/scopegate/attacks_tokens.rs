@@ -4,6 +4,7 @@
 
 mod cases;
 mod claims;
+mod forms;
 pub(crate) mod proofs;
 
 use scopegate::policy::Reason;
@@ -173,8 +174,8 @@ fn attacks_on_the_form_and_claims_of_tokens_have_their_reasons_and_reach_nobody(
         claims::extensions(),
         claims::wrong(),
         claims::times(),
-        claims::forms(),
-        claims::sizes(),
+        forms::forms(),
+        forms::sizes(),
     ]
     .concat_all();
     println!("{} tokens", attacks.len());
