@@ -100,7 +100,6 @@ impl Known {
         self.heard.store(true, Ordering::Relaxed);
     }
 
-
     /// Whether what is written is to go at once. Otherwise it goes when something is read, or at its end.
     pub(super) fn hurry(&self, hurries: bool) {
         self.hurries.store(hurries, Ordering::Relaxed);

@@ -51,8 +51,7 @@ fn a_client_that_takes_no_messages_costs_those_of_others_nothing() {
 #[test]
 fn a_request_in_tiny_pieces_reaches_its_server_in_larger_ones() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-    let policy =
-        format!("\nupstreams: {{ backend: {{ servers: [\"{}\"] }} }}\n{APIS}", socket.local_addr().unwrap());
+    let policy = format!("\nupstreams: {{ backend: {{ servers: [\"{}\"] }} }}\n{APIS}", socket.local_addr().unwrap());
     let gateway = Gateway::start_with(&policy, Upstream::start(), |_| {});
     let mut client = connect(gateway.address);
     let head = "POST /data/x HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -22,7 +22,12 @@ pub(super) struct Owed {
 
 impl Connection {
     /// Writes into the buffer; what is to go at once goes on from there before the write is done.
-    fn poll_out(&mut self, context: &mut Context<'_>, bytes: &[u8], of: Option<&Arc<Tenure>>) -> Poll<io::Result<usize>> {
+    fn poll_out(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+        of: Option<&Arc<Tenure>>,
+    ) -> Poll<io::Result<usize>> {
         let at = bytes.as_ptr().addr();
         let length = match self.owed {
             Some(owed) if owed.at == at && owed.length <= bytes.len() => owed.length,
