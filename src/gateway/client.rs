@@ -82,21 +82,28 @@ impl Client {
         if self.patience.ending.has_begun() {
             session.set_keepalive(None);
         }
-        self.answer(session).await
+        if !self.answer(&mut session).await {
+            return None;
+        }
+        match session {
+            // What pingora's own end of a session would do, and move the session about for.
+            ServerSession::H1(mut http1) => {
+                http1.finish_body().await.ok()?;
+                http1.reuse().await.ok().flatten().map(ReusableHttpStream::into_parts)
+            }
+            ServerSession::H2(_) | ServerSession::Subrequest(_) | ServerSession::Custom(_) => None,
+        }
     }
 
-    /// Answers a request whose head was read.
-    async fn answer(&self, mut session: ServerSession) -> Option<Between> {
+    /// Answers a request whose head was read; whether its connection may have another one.
+    async fn answer(&self, session: &mut ServerSession) -> bool {
         if session.req_header().method == Method::CONNECT {
             // It asks for a tunnel, in which there are no requests to judge.
             let _ = session.respond_error(405).await;
             session.shutdown().await;
-            return None;
+            return false;
         }
-        if !exchange(&mut session, &self.gateway).await {
-            return None;
-        }
-        session.finish().await.ok().flatten().map(ReusableHttpStream::into_parts)
+        exchange(session, &self.gateway).await
     }
 }
 
@@ -105,10 +112,13 @@ impl Client {
 impl HttpServerApp for Client {
     async fn process_new_http(
         self: &Arc<Self>,
-        session: ServerSession,
+        mut session: ServerSession,
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        self.answer(session).await;
+        if self.answer(&mut session).await {
+            // Its connection finds out by itself if it has ended.
+            let _ = session.finish().await;
+        }
         None
     }
 
