@@ -95,10 +95,10 @@ impl Client {
         }
     }
 
-    /// Answers a request whose head was read; whether its connection may have another one.
+    /// Answers a request whose head was read; whether that came to a good end.
     async fn answer(&self, session: &mut ServerSession) -> bool {
         if session.req_header().method == Method::CONNECT {
-            // It asks for a tunnel, in which there are no requests to judge.
+            // It asks for a tunnel, in which there are no requests to judge. Who does not take the answer has gone.
             let _ = session.respond_error(405).await;
             session.shutdown().await;
             return false;
@@ -116,7 +116,7 @@ impl HttpServerApp for Client {
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         if self.answer(&mut session).await {
-            // Its connection finds out by itself if it has ended.
+            // A stream has one request, and who has reset it hears nothing more.
             let _ = session.finish().await;
         }
         None

@@ -7,7 +7,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use serde_json::{Value, json};
 
 use crate::harness::{Gateway, Signer};
-use crate::registry::{POLICY, Person};
+use crate::registry::Person;
+use ::harness::registry::POLICY;
 
 #[test]
 fn only_a_token_of_the_named_issuer_with_the_right_scope_opens_it() {

@@ -1,10 +1,10 @@
 //! Bodies of a known length that come piece by piece: each piece is passed on while the next is awaited.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::TcpListener;
 
 use crate::doors::Door;
-use crate::harness::{Connection, Gateway, PATIENCE, Upstream, connect};
+use crate::harness::{Connection, Gateway, PATIENCE, Upstream, connect, read_until};
 use crate::http2_client::head;
 use crate::secured_servers::Server;
 
@@ -16,19 +16,6 @@ fn policy(server: std::net::SocketAddr, keys: &str) -> String {
 
 fn before(server: std::net::SocketAddr, keys: &str) -> Gateway {
     Gateway::start_listening("http2: true", &policy(server, keys), Upstream::start(), |_| {})
-}
-
-/// Reads until what is read ends so.
-#[track_caller]
-fn until(stream: &mut TcpStream, end: &str) -> String {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut read = Vec::new();
-    while !read.ends_with(end.as_bytes()) {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap_or_else(|error| panic!("{error} after {}", read.escape_ascii()));
-        read.push(byte[0]);
-    }
-    String::from_utf8(read).unwrap()
 }
 
 #[test]
@@ -72,13 +59,14 @@ fn a_piece_of_a_request_comes_before_the_client_has_sent_the_next() {
         let ask = "POST /data/x HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 3\r\n\r\na";
         client.write_all(ask.as_bytes()).unwrap();
         let mut upstream = socket.accept().unwrap().0;
-        until(&mut upstream, "\r\n\r\na");
+        upstream.set_read_timeout(Some(PATIENCE)).unwrap();
+        read_until(&mut upstream, "\r\n\r\na");
         for piece in ["b", "c"] {
             client.write_all(piece.as_bytes()).unwrap();
-            until(&mut upstream, piece);
+            read_until(&mut upstream, piece);
         }
         upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
-        until(&mut client, "\r\n\r\nhi");
+        read_until(&mut client, "\r\n\r\nhi");
     }
 }
 
@@ -93,7 +81,8 @@ fn a_piece_of_an_answer_comes_though_the_client_has_sent_its_next_request_meanwh
             let mut client = Connection::over(door.http1());
             client.write(ask.as_bytes());
             let mut upstream = socket.accept().unwrap().0;
-            until(&mut upstream, &ask[ask.len() - 4..]);
+            upstream.set_read_timeout(Some(PATIENCE)).unwrap();
+            read_until(&mut upstream, &ask[ask.len() - 4..]);
             upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\na").unwrap();
             client.read_head().unwrap();
             assert_eq!(client.read_bytes(1), b"a");
@@ -103,7 +92,7 @@ fn a_piece_of_an_answer_comes_though_the_client_has_sent_its_next_request_meanwh
                 upstream.write_all(piece.as_bytes()).unwrap();
                 assert_eq!(client.read_bytes(1), piece.as_bytes());
             }
-            until(&mut upstream, "\r\n\r\n");
+            read_until(&mut upstream, "\r\n\r\n");
             upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
             assert_eq!(client.read_response().unwrap().body, b"hi");
         }
