@@ -161,6 +161,26 @@ fn a_scope_lives_from_a_refused_form_to_its_deletion_and_the_file_keeps_all_else
 }
 
 #[test]
+fn what_an_api_says_that_is_no_field_of_the_registry_stays_whatever_is_changed() {
+    let kept = "    body_bytes: 1000   # enough\n    cors: { origins: [https://app.example.com] }\n    \
+                rate_limits: [{ by: api, requests: 1000, per: 1s }]\n";
+    let base = "    base_path: /open\n";
+    let gateway = Gateway::start(&POLICY.replace(base, &format!("{base}{kept}")));
+    let ops = Person::manager(&gateway);
+    let stays = || assert!(fs::read_to_string(gateway.file()).unwrap().contains(kept));
+    let patched = ops.change("PATCH", "/apis/open", &json!({ "display_name": "Open" }));
+    assert_eq!(patched.status, 200, "{patched:?}");
+    stays();
+    let put = ops.change("PUT", "/apis/open", &json!({ "base_path": "/open", "upstream": "backend" }));
+    assert_eq!(put.status, 200, "{put:?}");
+    stays();
+    assert!(!fs::read_to_string(gateway.file()).unwrap().contains("display_name: Open"));
+    let refused = ops.change("PATCH", "/apis/open", &json!({ "body_bytes": 1 }));
+    assert_eq!((refused.status, refused.reason()), (422, "fields_rejected".to_owned()));
+    stays();
+}
+
+#[test]
 fn every_kind_of_entry_is_created_edited_and_deleted_and_the_file_comes_back() {
     let gateway = Gateway::start(POLICY);
     let ops = Person::manager(&gateway);

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 
 use crate::doors::Door;
-use crate::harness::{Connection, Gateway, PATIENCE, Upstream, connect, read_until};
+use crate::harness::{Connection, Gateway, Upstream, connect, read_until};
 use crate::http2_client::head;
 use crate::secured_servers::Server;
 
@@ -59,7 +59,6 @@ fn a_piece_of_a_request_comes_before_the_client_has_sent_the_next() {
         let ask = "POST /data/x HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 3\r\n\r\na";
         client.write_all(ask.as_bytes()).unwrap();
         let mut upstream = socket.accept().unwrap().0;
-        upstream.set_read_timeout(Some(PATIENCE)).unwrap();
         read_until(&mut upstream, "\r\n\r\na");
         for piece in ["b", "c"] {
             client.write_all(piece.as_bytes()).unwrap();
@@ -81,7 +80,6 @@ fn a_piece_of_an_answer_comes_though_the_client_has_sent_its_next_request_meanwh
             let mut client = Connection::over(door.http1());
             client.write(ask.as_bytes());
             let mut upstream = socket.accept().unwrap().0;
-            upstream.set_read_timeout(Some(PATIENCE)).unwrap();
             read_until(&mut upstream, &ask[ask.len() - 4..]);
             upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\na").unwrap();
             client.read_head().unwrap();

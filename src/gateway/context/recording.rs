@@ -18,6 +18,7 @@ impl Context {
         let caller = self.found.caller.as_deref();
         let head = self.head_of(session);
         let path = head.raw_path().split(|byte| *byte == b'?').next().unwrap_or_default();
+        let limit = self.found.rate_limit.and_then(|id| policy.rate_limit(id));
         let outcome = Outcome {
             time: self.time,
             request_id: self.request_id.to_str().unwrap_or_default(),
@@ -41,11 +42,7 @@ impl Context {
             method: head.method.as_str(),
             path: &String::from_utf8_lossy(path),
             status: self.status(session),
-            rate_limit: self
-                .found
-                .rate_limit
-                .and_then(|id| policy.rate_limit(id))
-                .map(|limit| limit.spec.name.as_str()),
+            rate_limit: limit.map(|limit| limit.spec.name.as_str()),
             ended: self.watched.as_ref().and_then(Watched::why),
             upstream_error: self.failure.and_then(Failure::upstream_error),
             decision_time: self.decided.unwrap_or_default(),

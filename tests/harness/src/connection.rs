@@ -89,6 +89,7 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 /// Reads until what is read ends so.
 #[track_caller]
 pub fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut read = Vec::new();
     while !read.ends_with(end.as_bytes()) {
         let mut byte = [0];
