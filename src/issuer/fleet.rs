@@ -168,6 +168,12 @@ impl Told {
 }
 
 impl State {
+    /// Drops what matters no more; nobody's verdict changes by it. Only the one task of the exchange changes the list.
+    fn sweep(&self) {
+        let list = Revocations::clone(&self.list.load());
+        self.list.store(Arc::new(list.without_expired(over())));
+    }
+
     fn was_heard_within(&self, limit: Duration, now: Instant) -> bool {
         let heard = self.heard.load(Ordering::Acquire);
         heard > 0 && now.saturating_duration_since(self.since) <= Duration::from_millis(heard) + limit
@@ -200,6 +206,7 @@ impl Exchange {
         } else if self.whole.elapsed() < WHOLE {
             return self.exchange().await;
         }
+        self.state.sweep();
         (self.whole, self.last) = (Instant::now(), 0);
         self.exchange().await
     }
@@ -229,9 +236,9 @@ impl Exchange {
 
     /// What is known here and not there, as much as goes at once.
     fn telling(&self) -> Vec<Revocation> {
-        let (own, heard, now) = (self.own.entries(), self.state.list.load(), over());
-        let lacking = own.into_iter().chain(heard.entries());
-        lacking.filter(|entry| !entry.has_expired(now) && !self.there.has(entry)).take(TELLING).collect()
+        let (own, heard, now) = (self.own.list(), self.state.list.load(), over());
+        let lists = own.as_deref().into_iter().chain([&**heard]);
+        lists.flat_map(|list| list.beyond(&self.there, now)).take(TELLING).collect()
     }
 
     async fn ask(&self, telling: &[Revocation]) -> Result<Answer, Unanswered> {
@@ -278,7 +285,7 @@ impl Exchange {
                 OnOutage::Local => {}
             }
         }
-        // A long list is not copied for what is on it.
+        // Nobody need look again for what is on it.
         if unknown.is_empty() && known.len() < MOST {
             return unread.is_none();
         }
@@ -286,7 +293,10 @@ impl Exchange {
         for entry in unknown {
             list.add(entry);
         }
-        self.state.list.store(Arc::new(list.without_expired(over())));
+        if list.len() >= MOST {
+            list = list.without_expired(over());
+        }
+        self.state.list.store(Arc::new(list));
         self.state.version.store(unique(), Ordering::Release);
         unread.is_none()
     }
