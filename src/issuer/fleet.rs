@@ -19,6 +19,7 @@ use super::environment::{Background, Environment};
 use super::keys::unique;
 use super::moment::Moment;
 use super::revoked::{Revoked, over};
+use super::there::There;
 use crate::config::OnOutage;
 use crate::fleet::{Fleet, Link, Script, Unanswered};
 use crate::policy::{Caller, Denial, TokenFault};
@@ -56,7 +57,7 @@ struct Exchange {
     /// The last number that is known.
     last: u64,
     /// What the server has.
-    there: Revocations,
+    there: There,
     /// The version of the own list of which the server has all.
     told: Option<u64>,
     /// When all was asked for again.
@@ -128,7 +129,7 @@ impl Told {
             over: 0,
             epoch: Vec::new(),
             last: 0,
-            there: Revocations::default(),
+            there: There::default(),
             told: None,
             whole: Instant::now(),
         };
@@ -202,10 +203,11 @@ impl Exchange {
     async fn once(&mut self) -> Result<bool, Unanswered> {
         let over = self.fleet.link().made();
         if over != self.over {
-            (self.over, self.there, self.told) = (over, Revocations::default(), None);
+            (self.over, self.there, self.told) = (over, There::default(), None);
         } else if self.whole.elapsed() < WHOLE {
             return self.exchange().await;
         }
+        self.there.hear_again();
         self.state.sweep();
         (self.whole, self.last) = (Instant::now(), 0);
         self.exchange().await
@@ -218,7 +220,7 @@ impl Exchange {
         let (epoch, after, new) = self.ask(&telling).await?;
         if epoch != self.epoch || after < self.last {
             // It has lost something: all that is known here is told again.
-            self.there = Revocations::default();
+            self.there = There::default();
             self.told = None;
         } else if telling.is_empty() {
             self.told = Some(version);
@@ -227,6 +229,10 @@ impl Exchange {
         let is_all = new.len() < BATCH && self.fleet.link().made() == self.over;
         // What was told comes back with it.
         let readable = self.take(after, new);
+        if is_all && self.there.was_all_heard() {
+            // What it has lost without saying so is told again.
+            self.told = None;
+        }
         if is_all && readable {
             self.state.heard(asked);
             self.fleet.link().metrics().shared().heard(asked);
@@ -238,7 +244,7 @@ impl Exchange {
     fn telling(&self) -> Vec<Revocation> {
         let (own, heard, now) = (self.own.list(), self.state.list.load(), over());
         let lists = own.as_deref().into_iter().chain([&**heard]);
-        lists.flat_map(|list| list.beyond(&self.there, now)).take(TELLING).collect()
+        lists.flat_map(|list| self.there.lacks(list, now)).take(TELLING).collect()
     }
 
     async fn ask(&self, telling: &[Revocation]) -> Result<Answer, Unanswered> {
