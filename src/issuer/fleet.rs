@@ -113,13 +113,14 @@ static EXCHANGE: LazyLock<Script> = LazyLock::new(|| {
 
 impl Told {
     /// Begins to tell what is on the own list, and to hear what is on others'. What was heard `before` stays
-    /// known: others' tokens are revoked wherever that is kept.
+    /// known: others' tokens are revoked wherever that is kept. It is trusted for as long as if nothing had changed.
     pub(super) fn start(fleet: &Arc<Fleet>, own: &Arc<Revoked>, before: Option<&Self>, around: &Environment) -> Self {
+        let before = before.map(|before| &*before.state);
         let state = Arc::new(State {
-            list: before.map(|before| ArcSwap::new(before.state.list.load_full())).unwrap_or_default(),
+            list: before.map(|before| ArcSwap::new(before.list.load_full())).unwrap_or_default(),
             version: AtomicU64::new(unique()),
-            heard: AtomicU64::new(0),
-            since: Instant::now(),
+            heard: AtomicU64::new(before.map_or(0, |before| before.heard.load(Ordering::Acquire))),
+            since: before.map_or_else(Instant::now, |before| before.since),
             news: Notify::new(),
         });
         let exchange = Exchange {

@@ -169,6 +169,26 @@ fn a_server_whose_user_may_not_ask_what_it_is_serves_all_the_same() {
 }
 
 #[test]
+fn a_reload_of_how_it_is_asked_refuses_nobody() {
+    let redis = Redis::start();
+    let gateway = start(&policy(&redis.url(), "deny", ""));
+    let token = token(&json!({ "jti": "t" }));
+    wait_for("it to serve", || (get(&gateway, &token).status == 200).then_some(()));
+    for generation in 2..8 {
+        gateway.rewrite(&policy(&redis.url(), "deny", &format!(", timeout: {}ms", 250 + generation)));
+        let shown = || gateway.admin("/policy").json()["generation"].as_u64();
+        wait_for("the next generation", || {
+            assert_eq!(get(&gateway, &token).status, 200);
+            (shown() == Some(generation)).then_some(())
+        });
+        let end = Instant::now() + Duration::from_millis(200);
+        while Instant::now() < end {
+            assert_eq!(get(&gateway, &token).status, 200, "generation {generation}");
+        }
+    }
+}
+
+#[test]
 fn a_server_that_is_a_replica_now_is_left_for_the_one_in_its_place() {
     let (first, second) = (Redis::start(), Redis::start());
     let port = Arc::new(AtomicU16::new(first.address.port()));
