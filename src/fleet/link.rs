@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
+use super::identity::{self, Found};
 use super::wire::connect;
 use crate::config::SharedState;
 use crate::record::{Metrics, SharedFault};
@@ -221,7 +222,7 @@ impl State {
 /// Connects, waits until that is lost, and connects again, for ever.
 async fn keep_up(state: Arc<State>, runtime: Handle) {
     let mut backoff = FIRST_BACKOFF;
-    let (mut is_told, mut is_steady) = (false, true);
+    let (mut is_told, mut is_steady, mut is_unsaid) = (false, true, false);
     loop {
         let connecting = timeout(CONNECT, connect(&state.settings, &runtime));
         match connecting.await {
@@ -238,6 +239,7 @@ async fn keep_up(state: Arc<State>, runtime: Handle) {
                 tokio::select! {
                     () = current.lost.notified() => {}
                     _ = driver => state.give_up(&current),
+                    () = until_another(&state, &current, &mut is_unsaid) => state.give_up(&current),
                 }
                 let (was_steady, after) = (is_steady, began.elapsed());
                 is_steady = after >= STEADY;
@@ -263,6 +265,22 @@ async fn keep_up(state: Arc<State>, runtime: Handle) {
         }
         sleep(backoff.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         backoff = (backoff * 2).min(LONGEST_BACKOFF);
+    }
+}
+
+/// Returns when another server answers than at first; `is_unsaid`: that nobody can tell was said.
+async fn until_another(state: &State, current: &Current, is_unsaid: &mut bool) {
+    match identity::watch(current.connection.clone(), state.settings.timeout).await {
+        Found::Another => tracing::warn!("another server is behind the connection to the shared state"),
+        Found::Unsaid => {
+            if !std::mem::replace(is_unsaid, true) {
+                tracing::warn!(
+                    "the gateway may not ask the shared state which server it is (`INFO replication`): another behind \
+                     the same connection is noticed after five minutes"
+                );
+            }
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What several gateways know together, over a Redis or Valkey.
 //!
 //! - `link` is the connection, made again whenever it is lost; `wire` is how it is made, `meter` how much
-//!   may come over it.
+//!   may come over it, `identity` which server is behind it.
 //! - `counts` exchanges what was taken of rate limits, `expiries` until when scopes are carried.
 //!
 //! Nothing here decides. Revocations and proofs that were used, which decisions rest on, are `issuer`'s; they
@@ -9,6 +9,7 @@
 
 mod counts;
 mod expiries;
+mod identity;
 mod link;
 mod meter;
 #[cfg(test)]

@@ -85,7 +85,14 @@ impl Client {
         if !self.answer(&mut session).await {
             return None;
         }
-        session.finish().await.ok().flatten().map(ReusableHttpStream::into_parts)
+        match session {
+            // What pingora's own end of a session would do, and move the session about for.
+            ServerSession::H1(mut http1) => {
+                http1.finish_body().await.ok()?;
+                http1.reuse().await.ok().flatten().map(ReusableHttpStream::into_parts)
+            }
+            ServerSession::H2(_) | ServerSession::Subrequest(_) | ServerSession::Custom(_) => None,
+        }
     }
 
     /// Answers a request whose head was read; whether that came to a good end.

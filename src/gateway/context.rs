@@ -206,10 +206,7 @@ impl Context {
         let metadata = self.generation.metadata.as_ref()?;
         let head = session.req_header();
         let path = head.raw_path().split(|byte| *byte == b'?').next()?;
-        if !metadata.is_at(path)
-            || head_checks::check_head(&raw_head(session), &head.headers).is_err()
-            || head_checks::check_headers(&head.method, &head.headers).is_err()
-        {
+        if !metadata.is_at(path) || head_checks::check_own(&raw_head(session), head, self.limits()).is_err() {
             return None;
         }
         let (mut answer, reason) = metadata.answer(path, &head.method, &self.request_id);
@@ -311,7 +308,7 @@ fn admit(
 }
 
 /// The head as it was read; empty where it was not read as text.
-fn raw_head(session: &ServerSession) -> bytes::Bytes {
+pub(super) fn raw_head(session: &ServerSession) -> bytes::Bytes {
     match session.as_http1() {
         Some(http1) => http1.get_headers_raw_bytes(),
         None => bytes::Bytes::new(),

@@ -240,8 +240,8 @@ impl Gateway {
         Ok(())
     }
 
-    /// What is to be done now and then: drops generations that no request has any more, and resolves the
-    /// names of servers again. It blocks as long as that takes.
+    /// What is to be done now and then: drops generations that no request has any more, and begins to resolve the
+    /// names of servers again. It blocks as long as the first takes.
     pub fn tend(&self) {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).retain(is_used);
         self.shadows.tend();

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Version};
 use memchr::{memchr, memchr_iter};
 use pingora::http::RequestHeader;
 
-use super::inbound::DPOP;
+use super::inbound::{self, DPOP};
 use crate::config::Limits;
 use crate::policy::{Denial, HeadFault, HeaderFault, PathFault};
 
@@ -91,6 +91,19 @@ pub(super) fn check_headers(method: &Method, headers: &HeaderMap) -> Result<(), 
         (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
         (Some(_), _) => Err(HeaderFault::Expectation),
     }
+}
+
+/// All of that, of a request that the gateway answers by itself: its head means one thing here and to whoever has
+/// passed it on. `raw` is the head as it was read; empty where it was not read as text.
+///
+/// # Errors
+/// The first of it that is not so.
+pub(super) fn check_own(raw: &[u8], head: &RequestHeader, limits: &Limits) -> Result<(), Denial> {
+    check_bounds(HeadSize::of(raw, head), &head.headers, limits)?;
+    check_head(raw, &head.headers)?;
+    check_headers(&head.method, &head.headers)?;
+    inbound::host(&head.headers)?;
+    Ok(())
 }
 
 /// Whether a request asks for a `WebSocket` as RFC 6455 section 4.1 has it, without a body; no other

@@ -12,9 +12,10 @@ use http::{Method, StatusCode};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 
+use super::context::raw_head;
 use super::form;
 use super::generation::Generation;
-use super::head_checks::check_headers;
+use super::head_checks::check_own;
 use super::inbound::Peer;
 use super::judge::Findings;
 use super::problem::{Answer, Problem, SOON};
@@ -52,16 +53,15 @@ pub(super) struct Asked<'r> {
 pub(super) async fn revoke(session: &mut ServerSession, asked: &Asked<'_>, found: &mut Findings) -> Answer {
     let Asked { generation, request_id, now, .. } = *asked;
     let head = session.req_header();
+    if let Err(denial) = check_own(&raw_head(session), head, &generation.settings.limits) {
+        found.refuse(&denial);
+        return generation.refusals.refuse(&denial, &generation.policy, None, request_id);
+    }
     if head.method != Method::POST {
         found.reason = Some(Reason::MethodNotAllowed);
         let problem =
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "a token is revoked with POST");
         return problem.with(ALLOW, POST).answer(Reason::MethodNotAllowed.as_str(), request_id);
-    }
-    if let Err(fault) = check_headers(&head.method, &head.headers) {
-        let denial = fault.into();
-        found.reason = Some(Reason::HeaderAmbiguous);
-        return generation.refusals.refuse(&denial, &generation.policy, None, request_id);
     }
     let token = match token(session).await {
         Ok(token) => token,

@@ -15,6 +15,7 @@ mod turn;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::names::for_each_at_once;
 pub(super) use pool::Pool;
 pub(super) use server::Server;
 pub(super) use turn::Turn;
@@ -26,7 +27,7 @@ use crate::policy::UpstreamId;
 
 /// The upstreams of one generation.
 #[derive(Debug)]
-pub(super) struct Upstreams(Box<[Pool]>);
+pub(super) struct Upstreams(Box<[Arc<Pool>]>);
 
 impl Upstreams {
     /// Resolves names, and blocks as long as that takes. `loads` are theirs, in the same order. Servers of
@@ -34,24 +35,29 @@ impl Upstreams {
     pub(super) fn new(settings: &Settings, loads: Vec<Arc<Load>>, all_tls: &AllTls, before: Option<&Self>) -> Self {
         let pool = |(upstream, load): (&crate::config::Upstream, _)| {
             let before = before.and_then(|before| before.0.iter().find(|pool| pool.is_of(upstream)));
-            Pool::new(upstream, load, all_tls.of(upstream), before)
+            Arc::new(Pool::new(upstream, load, all_tls.of(upstream), before.map(|before| &**before)))
         };
-        Self(settings.upstreams.iter().zip(loads).map(pool).collect())
+        let pools: Box<[_]> = settings.upstreams.iter().zip(loads).map(pool).collect();
+        let unknown: Vec<_> =
+            pools.iter().flat_map(|pool| pool.unknown().into_iter().map(move |place| (pool, place))).collect();
+        // A policy is taken into use though nobody answers for names.
+        for_each_at_once(&unknown, |(pool, place)| pool.renew(*place));
+        Self(pools)
     }
 
     /// The upstream of that number.
     pub(super) fn pool(&self, id: UpstreamId) -> Option<&Pool> {
-        self.0.get(id.0 as usize)
+        self.0.get(id.0 as usize).map(|pool| &**pool)
     }
 
-    /// Resolves names again; blocks as long as that takes.
+    /// Begins to resolve names again.
     pub(super) fn tend(&self) {
         self.0.iter().for_each(Pool::tend);
     }
 
     /// Lets idle connections go.
     pub(super) fn tend_connections(&self) {
-        self.0.iter().for_each(Pool::tend_connections);
+        self.0.iter().for_each(|pool| pool.tend_connections());
     }
 
     /// Has servers checked and brings back those that were ejected, where it is time. Within a runtime.

@@ -66,16 +66,37 @@ impl IssuerSet {
 /// If it was used, or nobody can tell and the file says that this refuses it.
 pub(super) async fn check_first_use(fleet: &Fleet, id: [u8; 32], until: UnixTime, now: Moment) -> Result<(), Denial> {
     let name = URL_SAFE_NO_PAD.encode(id);
-    let left = until.0.saturating_sub(now.time.0).clamp(1, LONGEST);
-    match (fleet.link().is_first(&format!("proof:{name}"), left + MARGIN).await, fleet.on_outage()) {
+    match (fleet.link().is_first(&format!("proof:{name}"), kept_for(until, now)).await, fleet.on_outage()) {
         (Ok(true), _) | (Err(Unanswered), OnOutage::Local) => Ok(()),
         (Ok(false), _) => Err(TokenFault::BindingMismatch.into()),
         (Err(Unanswered), OnOutage::Deny { .. }) => Err(Denial::SharedStateUnavailable),
     }
 }
 
-/// A day: longer than a proof is ever good, in seconds.
-const LONGEST: u64 = 24 * 60 * 60;
+/// For how many seconds a proof is remembered where all ask.
+fn kept_for(until: UnixTime, now: Moment) -> u64 {
+    until.0.saturating_sub(now.time.0).clamp(1, LONGEST) + MARGIN
+}
+
+/// Longer than a file lets a proof be good, in seconds, and than any clock is set back.
+const LONGEST: u64 = 2 * 365 * 24 * 60 * 60;
 
 /// How far apart the clocks of gateways may be, in seconds.
 const MARGIN: u64 = 60;
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn a_proof_is_remembered_by_all_for_as_long_as_it_is_good() {
+        let now = Moment::of(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000), Instant::now());
+        for (good_for, expected) in [(90, 150), (0, 61), (48 * 3600, 48 * 3600 + 60), (365 * 86_400, 365 * 86_400 + 60)]
+        {
+            assert_eq!(kept_for(UnixTime(now.time.0 + good_for), now), expected);
+        }
+        assert!(kept_for(UnixTime(u64::MAX), now) < 1 << 32, "a clock that is far behind");
+    }
+}

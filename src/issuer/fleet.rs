@@ -19,6 +19,7 @@ use super::environment::{Background, Environment};
 use super::keys::unique;
 use super::moment::Moment;
 use super::revoked::{Revoked, over};
+use super::there::There;
 use crate::config::OnOutage;
 use crate::fleet::{Fleet, Link, Script, Unanswered};
 use crate::policy::{Caller, Denial, TokenFault};
@@ -56,7 +57,7 @@ struct Exchange {
     /// The last number that is known.
     last: u64,
     /// What the server has.
-    there: Revocations,
+    there: There,
     /// The version of the own list of which the server has all.
     told: Option<u64>,
     /// When all was asked for again.
@@ -112,13 +113,14 @@ static EXCHANGE: LazyLock<Script> = LazyLock::new(|| {
 
 impl Told {
     /// Begins to tell what is on the own list, and to hear what is on others'. What was heard `before` stays
-    /// known: others' tokens are revoked wherever that is kept.
+    /// known: others' tokens are revoked wherever that is kept. It is trusted for as long as if nothing had changed.
     pub(super) fn start(fleet: &Arc<Fleet>, own: &Arc<Revoked>, before: Option<&Self>, around: &Environment) -> Self {
+        let before = before.map(|before| &*before.state);
         let state = Arc::new(State {
-            list: before.map(|before| ArcSwap::new(before.state.list.load_full())).unwrap_or_default(),
+            list: before.map(|before| ArcSwap::new(before.list.load_full())).unwrap_or_default(),
             version: AtomicU64::new(unique()),
-            heard: AtomicU64::new(0),
-            since: Instant::now(),
+            heard: AtomicU64::new(before.map_or(0, |before| before.heard.load(Ordering::Acquire))),
+            since: before.map_or_else(Instant::now, |before| before.since),
             news: Notify::new(),
         });
         let exchange = Exchange {
@@ -128,7 +130,7 @@ impl Told {
             over: 0,
             epoch: Vec::new(),
             last: 0,
-            there: Revocations::default(),
+            there: There::default(),
             told: None,
             whole: Instant::now(),
         };
@@ -168,6 +170,12 @@ impl Told {
 }
 
 impl State {
+    /// Drops what matters no more; nobody's verdict changes by it. Only the one task of the exchange changes the list.
+    fn sweep(&self) {
+        let list = Revocations::clone(&self.list.load());
+        self.list.store(Arc::new(list.without_expired(over())));
+    }
+
     fn was_heard_within(&self, limit: Duration, now: Instant) -> bool {
         let heard = self.heard.load(Ordering::Acquire);
         heard > 0 && now.saturating_duration_since(self.since) <= Duration::from_millis(heard) + limit
@@ -196,10 +204,12 @@ impl Exchange {
     async fn once(&mut self) -> Result<bool, Unanswered> {
         let over = self.fleet.link().made();
         if over != self.over {
-            (self.over, self.there, self.told) = (over, Revocations::default(), None);
+            (self.over, self.there, self.told) = (over, There::default(), None);
         } else if self.whole.elapsed() < WHOLE {
             return self.exchange().await;
         }
+        self.there.hear_again();
+        self.state.sweep();
         (self.whole, self.last) = (Instant::now(), 0);
         self.exchange().await
     }
@@ -211,7 +221,7 @@ impl Exchange {
         let (epoch, after, new) = self.ask(&telling).await?;
         if epoch != self.epoch || after < self.last {
             // It has lost something: all that is known here is told again.
-            self.there = Revocations::default();
+            self.there = There::default();
             self.told = None;
         } else if telling.is_empty() {
             self.told = Some(version);
@@ -220,6 +230,10 @@ impl Exchange {
         let is_all = new.len() < BATCH && self.fleet.link().made() == self.over;
         // What was told comes back with it.
         let readable = self.take(after, new);
+        if is_all && self.there.was_all_heard() {
+            // What it has lost without saying so is told again.
+            self.told = None;
+        }
         if is_all && readable {
             self.state.heard(asked);
             self.fleet.link().metrics().shared().heard(asked);
@@ -229,9 +243,9 @@ impl Exchange {
 
     /// What is known here and not there, as much as goes at once.
     fn telling(&self) -> Vec<Revocation> {
-        let (own, heard, now) = (self.own.entries(), self.state.list.load(), over());
-        let lacking = own.into_iter().chain(heard.entries());
-        lacking.filter(|entry| !entry.has_expired(now) && !self.there.has(entry)).take(TELLING).collect()
+        let (own, heard, now) = (self.own.list(), self.state.list.load(), over());
+        let lists = own.as_deref().into_iter().chain([&**heard]);
+        lists.flat_map(|list| self.there.lacks(list, now)).take(TELLING).collect()
     }
 
     async fn ask(&self, telling: &[Revocation]) -> Result<Answer, Unanswered> {
@@ -278,7 +292,7 @@ impl Exchange {
                 OnOutage::Local => {}
             }
         }
-        // A long list is not copied for what is on it.
+        // Nobody need look again for what is on it.
         if unknown.is_empty() && known.len() < MOST {
             return unread.is_none();
         }
@@ -286,7 +300,10 @@ impl Exchange {
         for entry in unknown {
             list.add(entry);
         }
-        self.state.list.store(Arc::new(list.without_expired(over())));
+        if list.len() >= MOST {
+            list = list.without_expired(over());
+        }
+        self.state.list.store(Arc::new(list));
         self.state.version.store(unique(), Ordering::Release);
         unread.is_none()
     }

@@ -10,7 +10,7 @@
 //!   `credentials` prove who asks.
 //! - `revoked` is the list of revoked tokens, `revocation_file` how it is kept, `revoke` who may add to
 //!   it; `replay` is the memory of proofs, `nonce` what proofs may be asked to contain.
-//! - `fleet` is what other gateways have revoked.
+//! - `fleet` is what other gateways have revoked, `there` what of it the shared state has.
 //! - `sign_in` is how people come by a token at an issuer, for the console.
 //! - `moment` is when something happens: what is judged goes by the time, what is remembered ages by a clock that is
 //!   never set.
@@ -51,6 +51,7 @@ mod set;
 mod sha256;
 mod sign_in;
 mod state;
+mod there;
 mod unknown;
 mod web;
 

@@ -46,7 +46,7 @@ struct Used {
     at_least: Instant,
 }
 
-/// A day: longer than a proof is ever good, in seconds.
+/// As long as a proof is remembered by the clock that is never set, in seconds.
 const LONGEST: u64 = 24 * 60 * 60;
 
 const SHARDS: usize = 16;

@@ -65,17 +65,10 @@ struct State {
 
 struct HeldList {
     /// `None` while none was ever read.
-    list: ArcSwapOption<List>,
+    list: ArcSwapOption<Revocations>,
     /// Of `list`, and of no other list of this process. It changes after `list` does, so that who
     /// has seen a version has seen that list or a later one.
     version: AtomicU64,
-}
-
-/// What was read, and what was added since; apart, so that to add to a long list takes no longer.
-#[derive(Default)]
-struct List {
-    read: Arc<Revocations>,
-    added: Revocations,
 }
 
 /// The file and what became of the last look.
@@ -136,10 +129,9 @@ impl Revoked {
         self.state.held.version.load(Ordering::Acquire)
     }
 
-    /// All that is on the list.
-    pub(super) fn entries(&self) -> Vec<Revocation> {
-        let list = self.state.held.list.load();
-        list.iter().flat_map(|list| list.read.entries().chain(list.added.entries())).collect()
+    /// All that is on the list; `None` while it was never read.
+    pub(super) fn list(&self) -> Option<Arc<Revocations>> {
+        self.state.held.list.load_full()
     }
 
     /// Whether the list was read once.
@@ -307,36 +299,22 @@ impl Watch {
     }
 }
 
-impl List {
-    fn revokes(&self, caller: &Caller, token: &str) -> bool {
-        self.read.revokes(caller, token) || self.added.revokes(caller, token)
-    }
-}
-
 impl HeldList {
-    fn replace(&self, read: Revocations) {
-        self.change(List { read: Arc::new(read), added: Revocations::default() });
-    }
-
-    fn add(&self, entry: Revocation) {
-        let list = self.list.load();
-        let (read, mut added) =
-            list.as_deref().map_or_else(Default::default, |list| (Arc::clone(&list.read), list.added.clone()));
-        added.add(entry);
-        self.change(List { read, added });
-    }
-
-    fn change(&self, list: List) {
+    fn replace(&self, list: Revocations) {
         self.list.store(Some(Arc::new(list)));
         self.version.store(unique(), Ordering::Release);
     }
 
+    fn add(&self, entry: Revocation) {
+        let mut list = self.list.load().as_deref().cloned().unwrap_or_default();
+        list.add(entry);
+        self.replace(list);
+    }
+
     /// Drops what matters no more; nobody's verdict changes by it.
     fn sweep(&self) {
-        let Some(list) = self.list.load_full() else { return };
-        if !list.read.is_empty() {
-            let read = Arc::new(Revocations::clone(&list.read).without_expired(over()));
-            self.list.store(Some(Arc::new(List { read, added: list.added.clone() })));
+        if let Some(list) = self.list.load().as_deref() {
+            self.list.store(Some(Arc::new(list.clone().without_expired(over()))));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! What a line says is `revocation_entry`'s; reading the file, and adding to it, is `issuer`'s.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use hashbrown::{Equivalent, HashMap};
 use thiserror::Error;
@@ -13,12 +14,20 @@ use super::revocation_entry::{By, InvalidEntry, Named, Revocation, Revoked, toke
 
 /// What is revoked: single tokens, and all tokens of a subject or client that were issued before a
 /// time.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+///
+/// A copy shares what it is a copy of, and to add to it copies little: layers that are shared stay as they are, and a
+/// newer one has what is added. Each is less than half as long as the one under it, so that there are few, and an
+/// entry is copied a few times however long the list gets.
+#[derive(Debug, Clone, Default)]
 pub struct Revocations {
-    entries: HashMap<Named, Revoked>,
+    /// The newest last. What it says of a name is all that is said of it.
+    layers: Vec<Arc<Layer>>,
+    len: usize,
     /// How many of them name a token by its digest, which is computed only if there are any.
     digests: usize,
 }
+
+type Layer = HashMap<Named, Revoked>;
 
 /// A line of the list that cannot be read. The list is whole or not at all: a line that is skipped
 /// would be a token that passes.
@@ -54,20 +63,24 @@ impl Revocations {
 
     /// The list without the entries that matter no more.
     #[must_use]
-    pub fn without_expired(mut self, now: UnixTime) -> Self {
-        self.entries.retain(|_, revoked| !revoked.has_expired(now));
-        self.digests = self.entries.keys().filter(|named| named.by == By::Digest).count();
-        self
+    pub fn without_expired(self, now: UnixTime) -> Self {
+        if !self.said().any(|(_, revoked)| revoked.has_expired(now)) {
+            return self;
+        }
+        let kept = self.said().filter(|(_, revoked)| !revoked.has_expired(now));
+        let layer: Layer = kept.map(|(named, revoked)| (named.clone(), *revoked)).collect();
+        let digests = layer.keys().filter(|named| named.by == By::Digest).count();
+        Self { len: layer.len(), digests, layers: vec![Arc::new(layer)] }
     }
 
     /// Whether it revokes a token, which says what `caller` has. A token that does not say when it
     /// was issued may have been issued before any time.
     pub fn revokes(&self, caller: &Caller, token: &str) -> bool {
-        if self.entries.is_empty() {
+        if self.is_empty() {
             return false;
         }
         let means = |by, name: &str| {
-            let known = self.entries.get(&NamedRef { by, issuer: &caller.issuer, name });
+            let known = self.find(&NamedRef { by, issuer: &caller.issuer, name });
             known.is_some_and(|revoked| revoked.means(caller.issued_at))
         };
         let names = [(By::Id, &caller.token_id), (By::Subject, &caller.subject), (By::Client, &caller.client)];
@@ -77,32 +90,92 @@ impl Revocations {
 
     /// Its entries, in no order.
     pub fn entries(&self) -> impl Iterator<Item = Revocation> {
-        self.entries.iter().map(|(named, revoked)| Revocation { named: named.clone(), revoked: *revoked })
+        self.said().map(|(named, revoked)| Revocation { named: named.clone(), revoked: *revoked })
+    }
+
+    /// Its entries that matter still and that the other list does not have.
+    pub fn beyond<'l>(&'l self, other: &'l Self, now: UnixTime) -> impl Iterator<Item = Revocation> + 'l {
+        let is_beyond = move |(named, revoked): &(&Named, &Revoked)| {
+            !revoked.has_expired(now) && !other.has_all_of(named, **revoked)
+        };
+        let beyond = self.said().filter(is_beyond);
+        beyond.map(|(named, revoked)| Revocation { named: named.clone(), revoked: *revoked })
     }
 
     /// Whether it revokes all that the entry does.
     pub fn has(&self, entry: &Revocation) -> bool {
-        self.entries.get(&entry.named).is_some_and(|known| known.or(entry.revoked) == *known)
+        self.has_all_of(&entry.named, entry.revoked)
     }
 
     /// How many entries it has.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.len
     }
 
     /// Whether nothing is revoked.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len == 0
     }
 
     /// Adds an entry. Two of one name become the one that revokes what either does.
     pub fn add(&mut self, entry: Revocation) {
         let Revocation { named, revoked } = entry;
-        self.digests += usize::from(named.by == By::Digest && !self.entries.contains_key(&named));
-        let known = self.entries.entry(named).or_insert(revoked);
-        *known = known.or(revoked);
+        let known = self.find(&named);
+        let both = known.map_or(revoked, |known| known.or(revoked));
+        if known == Some(both) {
+            return;
+        }
+        if known.is_none() {
+            self.len += 1;
+            self.digests += usize::from(named.by == By::Digest);
+        }
+        if self.layers.last_mut().is_none_or(|layer| Arc::get_mut(layer).is_none()) {
+            self.merge();
+            self.layers.push(Arc::default());
+        }
+        if let Some(newest) = self.layers.last_mut() {
+            // It is nobody else's, and so not copied.
+            Arc::make_mut(newest).insert(named, both);
+        }
+    }
+
+    fn find(&self, name: &(impl Equivalent<Named> + Hash)) -> Option<Revoked> {
+        self.layers.iter().rev().find_map(|layer| layer.get(name)).copied()
+    }
+
+    fn has_all_of(&self, named: &Named, revoked: Revoked) -> bool {
+        self.find(named).is_some_and(|known| known.or(revoked) == known)
+    }
+
+    /// What is said of each name.
+    fn said(&self) -> impl Iterator<Item = (&Named, &Revoked)> {
+        self.layers.iter().zip(1..).flat_map(|(layer, next)| {
+            let newer = self.layers.get(next..).unwrap_or_default();
+            layer.iter().filter(move |(named, _)| !newer.iter().any(|layer| layer.contains_key(*named)))
+        })
+    }
+
+    /// Makes one of the newest layers, until each is less than half as long as the one under it.
+    fn merge(&mut self) {
+        while let [.., older, newer] = &*self.layers
+            && newer.len() * 2 >= older.len()
+        {
+            let mut both = Layer::clone(older);
+            both.extend(newer.iter().map(|(named, revoked)| (named.clone(), *revoked)));
+            self.layers.truncate(self.layers.len() - 2);
+            self.layers.push(Arc::new(both));
+        }
     }
 }
+
+/// Whether they revoke the same.
+impl PartialEq for Revocations {
+    fn eq(&self, other: &Self) -> bool {
+        self.len == other.len && self.said().all(|(named, revoked)| other.find(named) == Some(*revoked))
+    }
+}
+
+impl Eq for Revocations {}
 
 impl Hash for NamedRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -244,7 +317,64 @@ mod tests {
         assert_eq!(shown, "line 1: it needs exactly one of `jti`, `sub`, `client_id` and `token_sha256`");
     }
 
+    fn named(id: u64, before: u64) -> Revocation {
+        let line = match id % 3 {
+            0 => format!(r#"{{"jti":"t-{id}","iss":"https://a.example","exp":{}}}"#, before * 100),
+            1 => format!(r#"{{"token_sha256":"{:064x}","iss":"https://a.example","exp":{}}}"#, id, before * 100),
+            _ => format!(r#"{{"sub":"s-{id}","iss":"https://a.example","issued_before":{before}}}"#),
+        };
+        Revocation::parse(line.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn to_add_to_a_long_list_that_others_have_too_copies_little_of_it() {
+        let mut list = Revocations::default();
+        (0..10_000).for_each(|id| list.add(named(id, 5)));
+        assert_eq!(list.layers.len(), 1);
+        let (mut copied, mut before) = (0, list.clone());
+        for id in 10_000..20_000 {
+            list.add(named(id, 5));
+            let is_new = |layer: &&Arc<Layer>| !before.layers.iter().any(|old| Arc::ptr_eq(old, layer));
+            copied += list.layers.iter().filter(is_new).map(|layer| layer.len()).sum::<usize>();
+            before = list.clone();
+        }
+        assert_eq!(list.len(), 20_000);
+        // One by one, each onto a list that somebody has: each entry is copied as often as the list can be halved.
+        assert!(copied < 20_000 * 15, "{copied}");
+        assert!(list.layers.len() < 15, "{}", list.layers.len());
+        assert!((0..20_000).all(|id| list.has(&named(id, 5))));
+    }
+
     proptest! {
+        #[test]
+        fn a_list_in_layers_says_what_one_layer_does(
+            steps in proptest::collection::vec((0_u64..40, 1_u64..20, any::<bool>(), 0_u64..3_000), 0..120)
+        ) {
+            let (mut list, mut plain, mut held) = (Revocations::default(), Layer::new(), Vec::new());
+            for (id, before, is_held, now) in steps {
+                let entry = named(id, before);
+                let known = plain.entry(entry.named.clone()).or_insert(entry.revoked);
+                *known = known.or(entry.revoked);
+                list.add(entry);
+                if is_held {
+                    held.push((list.clone(), plain.clone()));
+                }
+                if now % 10 == 0 {
+                    list = list.without_expired(UnixTime(now));
+                    plain.retain(|_, revoked| !revoked.has_expired(UnixTime(now)));
+                }
+                held.truncate(4);
+            }
+            held.push((list, plain));
+            for (list, plain) in held {
+                let said: Layer = list.said().map(|(named, revoked)| (named.clone(), *revoked)).collect();
+                prop_assert_eq!(&said, &plain);
+                prop_assert_eq!((list.len(), list.entries().count()), (plain.len(), plain.len()));
+                prop_assert_eq!(list.digests, plain.keys().filter(|named| named.by == By::Digest).count());
+                prop_assert!(list == list.clone() && list.beyond(&list, UnixTime(0)).next().is_none());
+            }
+        }
+
         #[test]
         fn any_text_is_answered(text in "(.|\n){0,120}") {
             let _ = Revocations::parse(&text);

@@ -4,7 +4,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -81,6 +81,111 @@ fn address_of(port: &Arc<AtomicU16>) -> SocketAddr {
         }
     });
     address
+}
+
+/// An address whose connections stay open whichever of two servers is behind it: each of them has one to both, and
+/// what comes goes on to the one that is there at its time.
+fn switch_before(servers: [SocketAddr; 2], second: &Arc<AtomicBool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, second) = (listener.local_addr().unwrap(), Arc::clone(second));
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let mut behind = servers.map(connect);
+            for mut from in behind.each_ref().map(|server| server.try_clone().unwrap()) {
+                let mut to = client.try_clone().unwrap();
+                thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+            let (mut client, second) = (client, Arc::clone(&second));
+            thread::spawn(move || {
+                let mut buffer = vec![0; 65_536];
+                while let Ok(length @ 1..) = client.read(&mut buffer) {
+                    let server = &mut behind[usize::from(second.load(Ordering::SeqCst))];
+                    if server.write_all(&buffer[..length]).is_err() {
+                        return;
+                    }
+                }
+                behind.iter().for_each(|server| drop(server.shutdown(std::net::Shutdown::Both)));
+            });
+        }
+    });
+    address
+}
+
+/// How many revoked tokens a server knows.
+fn known_by(server: SocketAddr) -> Option<u64> {
+    tell(server, "ZCARD scopegate:revoked").trim().trim_start_matches(':').parse().ok()
+}
+
+#[test]
+fn a_fail_over_behind_connections_that_stay_open_is_noticed_within_three_seconds() {
+    let (first, second) = (Redis::start(), Redis::start());
+    assert!(tell(second.address, &format!("REPLICAOF 127.0.0.1 {}", first.address.port())).starts_with("+OK"));
+    let over = Arc::new(AtomicBool::new(false));
+    let url = format!("redis://{}", switch_before([first.address, second.address], &over));
+    let fleet: Vec<_> = (0..2).map(|_| start(&policy(&url, "local", ""))).collect();
+    let tokens: Vec<_> = (0..5).map(|number| token(&json!({ "jti": format!("t-{number}") }))).collect();
+    revoke(&fleet[0], &tokens[0]);
+    until_refused(&fleet[1], &tokens[0]);
+    wait_for("the replica to have it", || (known_by(second.address) == Some(1)).then_some(()));
+    // From here on the replica lags behind. What others tell it has the numbers of what it lacks.
+    assert!(tell(second.address, "REPLICAOF NO ONE").starts_with("+OK"));
+    let other = start(&policy(&second.url(), "local", ""));
+    for (here, there) in [(&tokens[1], &tokens[3]), (&tokens[2], &tokens[4])] {
+        revoke(&fleet[0], here);
+        until_refused(&fleet[1], here);
+        revoke(&other, there);
+    }
+    wait_for("both to have as many", || {
+        ([first.address, second.address].map(known_by) == [Some(3), Some(3)]).then_some(())
+    });
+    let began = Instant::now();
+    over.store(true, Ordering::SeqCst);
+    wait_for("what was lost to be brought back", || (known_by(second.address) == Some(5)).then_some(()));
+    for gateway in &fleet {
+        for token in &tokens {
+            until_refused(gateway, token);
+        }
+    }
+    let took = began.elapsed();
+    println!("a fail-over behind open connections: all was known again after {took:?}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert_eq!(known_by(first.address), Some(3), "nobody asks the one before");
+}
+
+#[test]
+fn a_server_whose_user_may_not_ask_what_it_is_serves_all_the_same() {
+    let redis = Redis::start();
+    assert!(tell(redis.address, "ACL SETUSER default -info").starts_with("+OK"));
+    let fleet: Vec<_> = (0..2).map(|_| start(&policy(&redis.url(), "deny", ""))).collect();
+    let token = token(&json!({ "jti": "t" }));
+    wait_for("both to serve", || fleet.iter().all(|one| get(one, &token).status == 200).then_some(()));
+    thread::sleep(Duration::from_millis(2500));
+    assert!(fleet.iter().all(is_connected));
+    revoke(&fleet[0], &token);
+    assert!(until_refused(&fleet[1], &token) < Duration::from_secs(1));
+    let log = fleet[0].log();
+    assert_eq!(log.matches("the connection to the shared state is lost").count(), 0, "{log}");
+    assert_eq!(log.matches("may not ask").count(), 1, "{log}");
+}
+
+#[test]
+fn a_reload_of_how_it_is_asked_refuses_nobody() {
+    let redis = Redis::start();
+    let gateway = start(&policy(&redis.url(), "deny", ""));
+    let token = token(&json!({ "jti": "t" }));
+    wait_for("it to serve", || (get(&gateway, &token).status == 200).then_some(()));
+    for generation in 2..8 {
+        gateway.rewrite(&policy(&redis.url(), "deny", &format!(", timeout: {}ms", 250 + generation)));
+        let shown = || gateway.admin("/policy").json()["generation"].as_u64();
+        wait_for("the next generation", || {
+            assert_eq!(get(&gateway, &token).status, 200);
+            (shown() == Some(generation)).then_some(())
+        });
+        let end = Instant::now() + Duration::from_millis(200);
+        while Instant::now() < end {
+            assert_eq!(get(&gateway, &token).status, 200, "generation {generation}");
+        }
+    }
 }
 
 #[test]

@@ -155,6 +155,31 @@ fn what_is_no_form_with_a_token_is_answered_as_the_rfc_says() {
 }
 
 #[test]
+fn a_request_to_revoke_whose_head_is_ambiguous_or_too_large_revokes_nothing() {
+    let gateway = Gateway::start(&format!("\nlimits: {{ header_count: 20, header_bytes: 4096 }}{POLICY}"));
+    let one = token(json!({}));
+    let form = format!("token={one}");
+    let chunked = format!("{:x}\r\n{form}\r\n0\r\n\r\n", form.len());
+    let length = format!("Content-Length: {}\r\n", form.len());
+    let both = format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", chunked.len());
+    for (what, fields, body, status, reason) in [
+        ("two framings", both, &chunked, 400, "header_ambiguous"),
+        ("a bare line feed", format!("X: y\n{length}"), &form, 400, "header_ambiguous"),
+        ("no host that can be read", format!("{length}X-Host: a\r\n"), &form, 400, "header_ambiguous"),
+        ("too many fields", format!("{}{length}", "X: y\r\n".repeat(20)), &form, 431, "head_too_large"),
+        ("too many bytes", format!("X: {}\r\n{length}", "y".repeat(4096)), &form, 431, "head_too_large"),
+    ] {
+        let host = if what.starts_with("no host") { "a b" } else { "api.example.com" };
+        let head = format!("POST /oauth/revoke HTTP/1.1\r\nHost: {host}\r\nContent-Type: {FORM}\r\n{fields}\r\n");
+        let answer = gateway.send(format!("{head}{body}").as_bytes());
+        assert_eq!((answer.status, &*answer.reason()), (status, reason), "{what}");
+        assert_eq!(answer.header("connection"), Some("close"), "{what}");
+    }
+    assert_eq!(list(&gateway), "");
+    assert_eq!(gateway.get("/data/x", &one).status, 200);
+}
+
+#[test]
 fn a_client_that_waits_to_be_told_to_send_is_told() {
     let gateway = Gateway::start(POLICY);
     let one = token(json!({}));

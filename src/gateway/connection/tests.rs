@@ -1,3 +1,5 @@
+//! Connections with TLS whose client reads late: what was written has gone, once and whole.
+
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, Waker};

@@ -52,6 +52,15 @@ impl Context {
         }
     }
 
+    /// The time is over in which the server was to say something, and it waits for the rest of the request: the client
+    /// is told that it was slow.
+    pub(in crate::gateway) fn awaited(&mut self, error: &Error, session: &mut ServerSession) {
+        let is_late = *error.esource() == ErrorSource::Upstream && *error.etype() == ErrorType::ReadTimedout;
+        if is_late && !session.is_body_done() && written(session).is_none() {
+            self.failure = Some(Failure::RequestTimeout);
+        }
+    }
+
     /// The time for all of the exchange is over. Where an answer has begun, who was slow nobody knows.
     pub(in crate::gateway) fn overdue(&self, session: &mut ServerSession, error: &Error) {
         if written(session).is_none() {

@@ -156,6 +156,7 @@ fn goes_on(failed: &Failed, session: &mut ServerSession, context: &mut Context) 
         (true, false) => context.unreached(),
         (false, _) => {
             context.broken_off(error, session.is_body_done());
+            context.awaited(error, session);
             *may_repeat && context.failure.is_none() && Failure::is_cut_off(error) && context.retry(session)
         }
     }

@@ -1,5 +1,6 @@
 //! How many retries there may be, beside how many requests there are.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::config::Retries;
@@ -13,13 +14,15 @@ const MOST: u32 = 10 * RETRY;
 #[derive(Debug)]
 pub(super) struct Budget {
     retries: Retries,
-    saved: AtomicU32,
+    /// Of the upstream, whichever generation pays.
+    saved: Arc<AtomicU32>,
 }
 
 impl Budget {
-    /// One that allows a few retries at once.
-    pub(super) fn new(retries: Retries) -> Self {
-        Self { retries, saved: AtomicU32::new(MOST) }
+    /// One that allows a few retries at once, or what is left of the one `before`.
+    pub(super) fn new(retries: Retries, before: Option<&Self>) -> Self {
+        let saved = before.map_or_else(|| Arc::new(AtomicU32::new(MOST)), |before| Arc::clone(&before.saved));
+        Self { retries, saved }
     }
 
     /// One more request.
@@ -52,7 +55,7 @@ mod tests {
     #[test]
     fn retries_are_a_share_of_the_requests_beyond_a_few_at_once() {
         for percent in [1, 20, 100] {
-            let budget = Budget::new(Retries { attempts: 1, budget_percent: percent });
+            let budget = Budget::new(Retries { attempts: 1, budget_percent: percent }, None);
             let at_once = (0..1_000).filter(|_| budget.withdraw()).count();
             assert_eq!(at_once, 10);
             let paid = (0..1_000).filter(|_| {
@@ -65,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_request_is_sent_again_as_often_as_it_may() {
-        let budget = Budget::new(Retries { attempts: 2, budget_percent: 20 });
+        let budget = Budget::new(Retries { attempts: 2, budget_percent: 20 }, None);
         assert_eq!([0, 1, 2, 3].map(|times| budget.allows(times)), [true, true, false, false]);
     }
 }

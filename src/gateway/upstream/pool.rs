@@ -1,7 +1,7 @@
 //! The servers of one upstream, and whose turn it is.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use super::budget::Budget;
 use super::choice::Servers;
 use super::condition::State;
-use super::names::{Resolved, is_named};
+use super::names::{Resolved, addresses, aside, is_named};
 use super::server::Server;
 use super::turn::Turn;
 use crate::config::{Upstream, UpstreamServer};
@@ -33,32 +33,44 @@ pub(in crate::gateway) struct Pool {
 }
 
 impl Pool {
-    /// Resolves names that are not known from `before`, and blocks as long as that takes: a policy is taken into use
-    /// though nobody answers for names. Servers that `before` has too stay.
+    /// Of the servers whose addresses are given, or known from `before`; those that it has too stay. The others are
+    /// [unknown](Pool::unknown) yet.
     pub(super) fn new(
         upstream: &Upstream,
         load: Arc<Load>,
         tls: Option<Arc<ServerTls>>,
         before: Option<&Self>,
     ) -> Self {
-        let resolved = |server| before.and_then(|before| before.resolved(server)).unwrap_or_default();
+        let resolved = |server: &UpstreamServer| {
+            let mut resolved = before.and_then(|before| before.resolved(server)).unwrap_or_default();
+            if !is_named(&server.address) {
+                resolved.take(addresses(&server.address), &upstream.name, &server.address);
+            }
+            resolved
+        };
         let pool = Self {
             resolved: Mutex::new(upstream.servers.iter().map(resolved).collect()),
             upstream: upstream.clone(),
             servers: ArcSwap::from_pointee(Servers::new(Vec::new(), upstream, load.series())),
-            budget: upstream.retries.map(Budget::new),
+            budget: upstream
+                .retries
+                .map(|retries| Budget::new(retries, before.and_then(|before| before.budget.as_ref()))),
             next: AtomicUsize::new(0),
             load,
             tls,
             way: Way::of(&upstream.transport),
         };
         let known = before.filter(|before| before.speaks_as(upstream)).map(|before| before.servers.load_full());
-        pool.resolve(known.as_deref().map_or(&[], |known| &known.list), |resolved| resolved.addresses.is_empty());
+        pool.make_ready(&pool.names(), known.as_deref().map_or(&[], |known| &known.list));
         pool
     }
 
+    fn names(&self) -> MutexGuard<'_, Vec<Resolved>> {
+        self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn resolved(&self, server: &UpstreamServer) -> Option<Resolved> {
-        let resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        let resolved = self.names();
         let mut known = self.upstream.servers.iter().zip(resolved.iter());
         known.find(|(known, _)| known.address == server.address).map(|(_, resolved)| resolved.clone())
     }
@@ -116,23 +128,40 @@ impl Pool {
         self.servers.load().list.iter().for_each(|server| server.tend());
     }
 
-    /// Resolves names again.
-    pub(super) fn tend(&self) {
-        if self.upstream.servers.iter().any(|server| is_named(&server.address)) {
-            self.resolve(&self.servers.load().list, |_| true);
+    /// The places of servers of which no address is known.
+    pub(super) fn unknown(&self) -> Vec<usize> {
+        let names = self.names().clone();
+        names.iter().enumerate().filter(|(_, resolved)| resolved.addresses.is_empty()).map(|(place, _)| place).collect()
+    }
+
+    /// Begins to resolve names again, each by itself.
+    pub(super) fn tend(self: &Arc<Self>) {
+        let names = self.names().clone();
+        let servers = self.upstream.servers.iter().zip(names).enumerate();
+        for (place, (_, resolved)) in servers.filter(|(_, (server, _))| is_named(&server.address)) {
+            let pool = Arc::clone(self);
+            aside(&resolved.is_asked, move || pool.renew(place));
         }
     }
 
-    /// Resolves names that are asked for. Servers that are known stay, with their connections.
-    fn resolve(&self, known: &[Arc<Server>], is_asked: impl Fn(&Resolved) -> bool) {
-        let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Resolves the name of the server at that place, and blocks as long as that takes. Servers that are known stay,
+    /// with their connections.
+    pub(super) fn renew(&self, place: usize) {
+        let Some(server) = self.upstream.servers.get(place) else { return };
+        // Nothing is locked while the resolver is asked.
+        let found = addresses(&server.address);
+        let mut names = self.names();
+        if names.get_mut(place).is_some_and(|resolved| resolved.take(found, &self.upstream.name, &server.address)) {
+            self.make_ready(&names, &self.servers.load().list);
+        }
+    }
+
+    /// Has requests go to the servers that the names stand for. Those that are `known` stay.
+    fn make_ready(&self, names: &[Resolved], known: &[Arc<Server>]) {
         // What it is called is whose certificate it must show.
         let known: HashMap<_, _> = known.iter().map(|server| ((server.address, &*server.host), server)).collect();
         let mut servers = Vec::new();
-        for (server, resolved) in self.upstream.servers.iter().zip(resolved.iter_mut()) {
-            if is_asked(resolved) {
-                resolved.renew(&self.upstream.name, &server.address);
-            }
+        for (server, resolved) in self.upstream.servers.iter().zip(names) {
             let name = &server.address;
             let series = self.load.series();
             let new = |address| Arc::new(Server::new(address, name, &self.upstream, self.tls.clone(), series.clone()));
