@@ -279,7 +279,7 @@ async fn until_another(state: &State, current: &Current, is_unsaid: &mut bool) {
                      the same connection is noticed after five minutes"
                 );
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

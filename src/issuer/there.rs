@@ -67,7 +67,9 @@ mod tests {
     #[test]
     fn what_was_lost_without_a_word_is_lacking_once_all_was_heard_again() {
         let mut there = There::default();
-        [0, 1, 2].into_iter().for_each(|id| there.add(entry(id)));
+        for id in 0..3 {
+            there.add(entry(id));
+        }
         check(&there, &[3]);
         assert!(!there.was_all_heard());
         there.hear_again();

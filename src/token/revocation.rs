@@ -129,7 +129,7 @@ impl Revocations {
             self.len += 1;
             self.digests += usize::from(named.by == By::Digest);
         }
-        if !self.layers.last_mut().is_some_and(|layer| Arc::get_mut(layer).is_some()) {
+        if self.layers.last_mut().is_none_or(|layer| Arc::get_mut(layer).is_none()) {
             self.merge();
             self.layers.push(Arc::default());
         }
