@@ -66,10 +66,11 @@ impl Client {
         let mut session = ServerSession::new_http1(stream);
         // For ever, but for what is bounded here.
         session.set_keepalive(Some(0));
+        let sent_ahead = ahead.as_ref().map_or(0, BytesMut::len);
         if let Some(ahead) = ahead {
             session.set_pipelined_prefix(ahead);
         }
-        match self.patience.wait(&mut session, is_first).await {
+        match self.patience.wait(&mut session, is_first, sent_ahead).await {
             Wait::Read => {}
             Wait::Gone => return None,
             Wait::Ended(end) => {
@@ -81,21 +82,28 @@ impl Client {
         if self.patience.ending.has_begun() {
             session.set_keepalive(None);
         }
-        self.answer(session).await
+        if !self.answer(&mut session).await {
+            return None;
+        }
+        match session {
+            // What pingora's own end of a session would do, and move the session about for.
+            ServerSession::H1(mut http1) => {
+                http1.finish_body().await.ok()?;
+                http1.reuse().await.ok().flatten().map(ReusableHttpStream::into_parts)
+            }
+            ServerSession::H2(_) | ServerSession::Subrequest(_) | ServerSession::Custom(_) => None,
+        }
     }
 
-    /// Answers a request whose head was read.
-    async fn answer(&self, mut session: ServerSession) -> Option<Between> {
+    /// Answers a request whose head was read; whether that came to a good end.
+    async fn answer(&self, session: &mut ServerSession) -> bool {
         if session.req_header().method == Method::CONNECT {
-            // It asks for a tunnel, in which there are no requests to judge.
+            // It asks for a tunnel, in which there are no requests to judge. Who does not take the answer has gone.
             let _ = session.respond_error(405).await;
             session.shutdown().await;
-            return None;
+            return false;
         }
-        if !exchange(&mut session, &self.gateway).await {
-            return None;
-        }
-        session.finish().await.ok().flatten().map(ReusableHttpStream::into_parts)
+        exchange(session, &self.gateway).await
     }
 }
 
@@ -104,10 +112,13 @@ impl Client {
 impl HttpServerApp for Client {
     async fn process_new_http(
         self: &Arc<Self>,
-        session: ServerSession,
+        mut session: ServerSession,
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        self.answer(session).await;
+        if self.answer(&mut session).await {
+            // A stream has one request, and who has reset it hears nothing more.
+            let _ = session.finish().await;
+        }
         None
     }
 

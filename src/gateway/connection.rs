@@ -3,10 +3,13 @@
 //! Pingora's own streams have no place for a client's certificate unless its TLS is used, which
 //! brings a second crypto library and cannot change its certificate authorities while it runs.
 
+#[cfg(test)]
+mod tests;
 mod transport;
+mod writing;
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::pin::Pin;
@@ -29,12 +32,13 @@ use tokio::task::unconstrained;
 use tokio_rustls::client;
 
 use self::transport::Transport;
+use self::writing::Owed;
 use super::answer::head_too_large;
 use super::farewell::Farewell;
 use super::framing::Framing;
 use super::known::{Known, Security};
 use super::onward::Age;
-use super::tenure::{Kind, Tenure};
+use super::tenure::Kind;
 use super::tls::Secured;
 use super::trace::request_id;
 use crate::policy::{Denial, HeadFault};
@@ -55,6 +59,7 @@ pub(super) struct Connection {
     transport: BufWriter<Transport>,
     /// Whether something that was written may not have gone yet.
     is_held: bool,
+    owed: Option<Owed>,
     /// Read already, and not yet asked for.
     ahead: Bytes,
     http2: bool,
@@ -164,6 +169,7 @@ impl Connection {
         Ok(Self {
             transport: BufWriter::with_capacity(WRITE_BUFFER, transport),
             is_held: false,
+            owed: None,
             ahead: Bytes::new(),
             http2: false,
             framing: None,
@@ -247,42 +253,8 @@ impl Connection {
         let _ = Pin::new(&mut self.transport).poll_write(context, &answer);
     }
 
-    /// Writes into the buffer, or past it where what is written is to go at once.
-    fn poll_out(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if !self.known.hurries() {
-            self.is_held = true;
-            return Pin::new(&mut self.transport).poll_write(context, bytes);
-        }
-        ready!(Pin::new(&mut self.transport).poll_flush(context))?;
-        Pin::new(self.transport.get_mut()).poll_write(context, bytes)
-    }
-
-    /// Writes what belongs to an exchange that can end; what comes after its end is not passed on.
-    fn poll_watched_write(
-        &mut self,
-        tenure: &Tenure,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if !tenure.has_ended() {
-            let written = ready!(self.poll_out(context, bytes))?;
-            let farewell = self.farewell.get_or_insert_with(|| Box::new(Farewell::new()));
-            farewell.watch(bytes.get(..written).unwrap_or_default());
-            return Poll::Ready(Ok(written));
-        }
-        let farewell = self.farewell.get_or_insert_with(|| Box::new(Farewell::new()));
-        farewell.say(tenure, &mut self.transport, context);
-        match tenure.kind {
-            // Reading has it end, once the client had time to read why.
-            Kind::WebSocket => Poll::Ready(Ok(bytes.len())),
-            Kind::Events | Kind::Call => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
-        }
-    }
-
-    /// Ends an exchange; what comes of reading then is the end.
-    fn poll_end(&mut self, tenure: &Tenure, context: &mut Context<'_>) -> Poll<()> {
-        let farewell = self.farewell.get_or_insert_with(|| Box::new(Farewell::new()));
-        farewell.poll(tenure, &mut self.transport, context)
+    fn is_between_requests(&self) -> bool {
+        self.framing.as_ref().is_some_and(Framing::is_in_head)
     }
 
     /// Reads and throws away, so that a client that is still sending gets to read its answer (RFC 9112
@@ -307,57 +279,29 @@ impl Drop for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Some(tenure) = self.known.tenure()
-            && tenure.poll_ended(context)
-        {
-            return self.poll_end(&tenure, context).map(Ok);
+        if let Some(tenure) = self.known.tenure() {
+            if tenure.poll_ended(context) {
+                return self.poll_end(&tenure, context).map(Ok);
+            }
+            if tenure.kind == Kind::WebSocket {
+                // What comes is no request, nor is it ever again.
+                self.framing = None;
+            }
         }
-        if self.is_held {
-            // Who listens has nothing more to say for now. An error is found by who writes next.
-            let _ = self.as_mut().poll_flush(context);
+        // Who listens has nothing more to say for now. An error is found by who writes next.
+        if self.is_held && self.as_mut().poll_flush(context).is_pending() && self.is_between_requests() {
+            // The next request can wait. Who has heard of it does not listen any more, and so what is held would stay.
+            return Poll::Pending;
         }
         let before = to.filled().len();
         let read = self.poll_any(context, to);
         if let (Some(framing), Some(bytes)) = (&mut self.framing, to.filled_mut().get_mut(before..)) {
             framing.watch(bytes);
+            if !bytes.is_empty() && self.known.head.left().is_none() {
+                self.known.hear();
+            }
         }
         read
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.known.tenure() {
-            None => self.poll_out(context, bytes),
-            Some(tenure) => self.poll_watched_write(&tenure, context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if self.known.hurries() || self.known.tenure().is_some() {
-            let first = slices.iter().find(|slice| !slice.is_empty());
-            return self.poll_write(context, first.map_or(&[], |slice| slice));
-        }
-        self.is_held = true;
-        Pin::new(&mut self.transport).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.transport.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.transport).poll_flush(context))?;
-        self.is_held = false;
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_shutdown(context)
     }
 }
 

@@ -4,6 +4,7 @@
 //! Frames are counted, and not understood: they pass as bytes whatever is in them.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ const CLOSE: u8 = 8;
 /// What is needed to end a connection well.
 #[derive(Debug)]
 pub(super) struct Farewell {
+    tenure: Arc<Tenure>,
     frames: Frames,
     said: bool,
     linger: Option<Pin<Box<Sleep>>>,
@@ -50,24 +52,30 @@ const BOUNDARY: At = At::Frame { bytes: [0; 14], have: 0 };
 
 impl Farewell {
     /// Of an exchange whose answer is about to be written.
-    pub(super) fn new() -> Self {
-        Self { frames: Frames { at: At::Head(0), closed: false }, said: false, linger: None }
+    pub(super) fn new(tenure: Arc<Tenure>) -> Self {
+        Self { tenure, frames: Frames { at: At::Head(0), closed: false }, said: false, linger: None }
+    }
+
+    /// Whether it is that of this exchange.
+    pub(super) fn is_of(&self, tenure: &Arc<Tenure>) -> bool {
+        Arc::ptr_eq(&self.tenure, tenure)
     }
 
     /// These bytes go to the client.
     pub(super) fn watch(&mut self, bytes: &[u8]) {
-        self.frames.take(bytes);
+        if self.tenure.kind == Kind::WebSocket {
+            self.frames.take(bytes);
+        }
     }
 
     /// Says goodbye, and waits for the client to close its side for as long as it may take.
     pub(super) fn poll<T: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        tenure: &Tenure,
         stream: &mut T,
         context: &mut Context<'_>,
     ) -> Poll<()> {
-        self.say(tenure, stream, context);
-        if tenure.kind == Kind::Events {
+        self.say(stream, context);
+        if self.tenure.kind == Kind::Events {
             return Poll::Ready(());
         }
         // Of a stream that is blocked for longer the rest is lost.
@@ -86,11 +94,12 @@ impl Farewell {
     }
 
     /// Says goodbye, where there is room for that.
-    pub(super) fn say<T: AsyncWrite + Unpin>(&mut self, tenure: &Tenure, stream: &mut T, context: &mut Context<'_>) {
-        if std::mem::replace(&mut self.said, true) || tenure.kind != Kind::WebSocket || !self.frames.has_room() {
+    pub(super) fn say<T: AsyncWrite + Unpin>(&mut self, stream: &mut T, context: &mut Context<'_>) {
+        let is_socket = self.tenure.kind == Kind::WebSocket;
+        if std::mem::replace(&mut self.said, true) || !is_socket || !self.frames.has_room() {
             return;
         }
-        let why = tenure.why().map_or("", |why| why.as_str()).as_bytes();
+        let why = self.tenure.why().map_or("", |why| why.as_str()).as_bytes();
         // INVARIANT: codes of reasons are shorter than a frame of one length byte.
         let length = u8::try_from(why.len() + 2).unwrap_or(2);
         let frame = [&[0x80 | CLOSE, length][..], &POLICY_VIOLATION.to_be_bytes(), why].concat();
@@ -170,7 +179,7 @@ mod tests {
     #[track_caller]
     fn check(frames: &[u8], has_room: bool) {
         for size in 1..=frames.len() + HEAD.len() {
-            let mut farewell = Farewell::new();
+            let mut farewell = Farewell::new(Arc::new(Tenure::new(Kind::WebSocket)));
             for piece in [HEAD, frames].concat().chunks(size) {
                 farewell.watch(piece);
             }
@@ -207,7 +216,7 @@ mod tests {
     #[test]
     fn there_is_no_room_in_a_head() {
         for end in 0..HEAD.len() {
-            let mut farewell = Farewell::new();
+            let mut farewell = Farewell::new(Arc::new(Tenure::new(Kind::WebSocket)));
             farewell.watch(&HEAD[..end]);
             assert!(!farewell.frames.has_room(), "{end}");
         }

@@ -7,6 +7,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 
+use super::known::Known;
 use crate::policy::FormFault;
 use crate::token::check_media_type;
 
@@ -37,7 +38,11 @@ pub(super) async fn read(session: &mut ServerSession, most: usize) -> Result<Vec
         }
         Ok(form)
     };
-    tokio::time::timeout(FORM_TIME, reading).await.unwrap_or(Err(FormFault::TooSlow))
+    let form = tokio::time::timeout(FORM_TIME, reading).await.unwrap_or(Err(FormFault::TooSlow))?;
+    if let Some(known) = Known::of(session.digest()) {
+        known.listen();
+    }
+    Ok(form)
 }
 
 /// What can be said before the body is read, so that a client that waits need not send it.

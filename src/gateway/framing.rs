@@ -14,8 +14,7 @@ const KEPT: usize = 64;
 /// What is before a carriage return in no chunk, and so makes one unreadable.
 const UNREADABLE: u8 = b'\r';
 
-/// Where a client is in what it sends. Frames of a WebSocket read as a head that has no end: clients mask them with
-/// random bytes.
+/// Where a client is in what it sends, as long as that is requests.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
     place: Place,
@@ -92,6 +91,11 @@ impl Framing {
                 }
             }
         }
+    }
+
+    /// Whether a head comes next, or goes on.
+    pub(super) fn is_in_head(&self) -> bool {
+        self.place == Place::Head
     }
 
     /// Takes a line of a head, or what there is of it.

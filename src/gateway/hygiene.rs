@@ -4,8 +4,8 @@
 //! interfaces write `_` the same, some of them every such character (`X~Auth~Subject`). What is
 //! written instead is `outbound`'s.
 
-use http::StatusCode;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING, UPGRADE};
+use http::{StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use smallvec::SmallVec;
 
@@ -187,7 +187,8 @@ pub(super) fn clean_response(response: &mut ResponseHeader) {
 pub(super) fn is_to_websocket(response: &ResponseHeader) -> bool {
     let mut protocols = response.headers.get_all(UPGRADE).iter();
     let is_one = protocols.next().is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    is_one && protocols.next().is_none()
+    // Of another version pingora would tell it, and not pass on what comes then.
+    is_one && protocols.next().is_none() && response.version == Version::HTTP_11
 }
 
 /// Whether a header of this name tells of a client's certificate.

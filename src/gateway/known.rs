@@ -28,6 +28,8 @@ pub(super) struct Known {
     tenure: ArcSwapOption<Tenure>,
     /// Of HTTP/1: whether what is written is to go at once.
     hurries: AtomicBool,
+    /// Of HTTP/1: whether something has come since [`Self::listen`] that is no part of a head.
+    heard: AtomicBool,
 }
 
 /// What TLS says of a client.
@@ -60,6 +62,7 @@ impl Known {
             is_watched: false.into(),
             tenure: ArcSwapOption::empty(),
             hurries: false.into(),
+            heard: false.into(),
         }
     }
 
@@ -83,6 +86,18 @@ impl Known {
     pub(super) fn begin(&self) {
         self.head.stop();
         self.hurry(false);
+        self.listen();
+    }
+
+    /// That nothing more of a request is to come: what does is of the next.
+    pub(super) fn listen(&self) {
+        self.heard.store(false, Ordering::Relaxed);
+    }
+
+    /// That something has come that is no part of a head. Pingora does not listen to the client any more then, and so
+    /// nothing would have go what is held.
+    pub(super) fn hear(&self) {
+        self.heard.store(true, Ordering::Relaxed);
     }
 
     /// Whether what is written is to go at once. Otherwise it goes when something is read, or at its end.
@@ -92,7 +107,7 @@ impl Known {
 
     /// Whether what is written is to go at once.
     pub(super) fn hurries(&self) -> bool {
-        self.hurries.load(Ordering::Relaxed)
+        self.hurries.load(Ordering::Relaxed) || self.heard.load(Ordering::Relaxed)
     }
 
     /// Whether the connection that a request came by has TLS.

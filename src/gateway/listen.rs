@@ -93,6 +93,8 @@ impl Listener {
                 }
             }
         }
+        // Who is served from here on has not seen the end.
+        ends.mark_changed();
         self.take_waiting(&app, &ends);
     }
 

@@ -53,10 +53,12 @@ pub(super) fn keepalive(limits: &Limits) -> TcpKeepalive {
 
 impl Patience {
     /// Waits for the next head. The first has `head_timeout` from the start; a later one may be waited for as long as a
-    /// connection may be idle, and has that time from its first byte on.
-    pub(super) async fn wait(&self, session: &mut ServerSession, is_first: bool) -> Wait {
+    /// connection may be idle, and has that time from its first byte on. `sent_ahead`: how much of it was read already;
+    /// where that is more than it, nothing is read.
+    pub(super) async fn wait(&self, session: &mut ServerSession, is_first: bool, sent_ahead: usize) -> Wait {
         let (head, limits) = (&self.known.head, &self.limits);
         head.start(limits.header_bytes);
+        head.take(sent_ahead);
         let first = if is_first { limits.head_timeout } else { limits.idle_timeout };
         let read = {
             let mut reading = pin!(self.read(session));

@@ -26,7 +26,8 @@ pub(super) async fn exchange(session: &mut ServerSession, gateway: &Arc<Gateway>
     let done = pass(session, &mut context).await;
     match &done {
         Ok(()) => context.served(),
-        Err(error) => context.fail(session, error).await,
+        // On the heap, as all that is rare or long, so that what every connection carries along stays small.
+        Err(error) => Box::pin(context.fail(session, error)).await,
     }
     context.record(session);
     done.is_ok()
@@ -42,13 +43,12 @@ async fn pass(session: &mut ServerSession, context: &mut Context) -> Result<()> 
     }
     context.meet(session)?;
     if let Some(authorizer) = Known::authorizer(session.digest()) {
-        // On the heap, so that what every request carries along stays small.
         Box::pin(authorizer::answer(session, context, &authorizer)).await;
         return Ok(());
     }
     match context.judge(session).await {
         Some(answer) => {
-            context.answer(session, answer).await;
+            Box::pin(context.answer(session, answer)).await;
             Ok(())
         }
         None => forward(session, context).await,

@@ -22,7 +22,6 @@ use super::context::Context;
 use super::failure::Failure;
 use super::head::is_usual;
 use super::hygiene;
-use super::known::Known;
 use super::onward::{self, dial_plain};
 use super::reply::{self, Plain, Reply};
 use super::tenure::ended;
@@ -39,8 +38,6 @@ struct Exchange<'r> {
     context: &'r mut Context,
     server: &'r Server,
     connection: Box<Connection>,
-    /// Whether the client was heard to send its next request already.
-    is_pipelined: bool,
 }
 
 /// Whether the request was answered; if not, `onward` is to forward it.
@@ -64,7 +61,7 @@ pub(super) async fn relay(session: &mut ServerSession, context: &mut Context) ->
         },
     };
     context.failure = None;
-    let mut exchange = Exchange { session, context, server: &server, connection, is_pipelined: false };
+    let mut exchange = Exchange { session, context, server: &server, connection };
     let reply = match exchange.ask(&head).await {
         Ok(reply) => reply,
         // The server has closed it meanwhile, and has not begun to answer.
@@ -184,18 +181,13 @@ impl Exchange<'_> {
         // Not by the socket's own calls, after which the system would be asked once more for nothing.
         let read = self.connection.read_buf(to);
         let mut read = std::pin::pin!(within(time, ErrorType::ReadTimedout, read));
-        loop {
-            tokio::select! {
-                biased;
-                read = &mut read => return read,
-                // Pingora takes what comes for the next request, and an end for the client's.
-                next = self.session.read_body_or_idle(true), if !self.is_pipelined => {
-                    next.map_err(Error::into_down)?;
-                    self.is_pipelined = true;
-                    if let Some(known) = Known::of(self.session.digest()) {
-                        known.hurry(true);
-                    }
-                }
+        tokio::select! {
+            biased;
+            read = &mut read => read,
+            // Pingora takes what comes for the next request, and an end for the client's.
+            next = self.session.read_body_or_idle(true) => {
+                next.map_err(Error::into_down)?;
+                read.await
             }
         }
     }

@@ -85,7 +85,7 @@ impl Kind {
 }
 
 impl Tenure {
-    fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: Kind) -> Self {
         Self { kind, ended: AtomicBool::new(false), why: OnceLock::new(), waker: Mutex::new(None) }
     }
 

@@ -198,7 +198,10 @@ fn edit(
     let path = target.find(file).ok_or_else(|| not_found(target))?;
     let before = yaml::at(file, &path).and_then(Value::as_mapping).ok_or(Unchangeable::Layout)?;
     let (fields, name) = target.fields();
-    let mut sent = if merge { merged(before, sent)? } else { sent.clone() };
+    // What is no field here stays as the file has it: its bounds and limits, for one, are nobody's to lose by the way.
+    let is_field = |key: &Value| key.as_str().is_some_and(|key| fields.has(key));
+    let (shown, kept): (Mapping, Mapping) = before.clone().into_iter().partition(|(key, _)| is_field(key));
+    let mut sent = if merge { merged(&shown, sent)? } else { sent.clone() };
     let own = before.get(name).cloned().unwrap_or_default();
     let own_text = own.as_str().unwrap_or_default();
     let given = sent.entry(name).or_insert_with(|| own_text.into());
@@ -224,6 +227,7 @@ fn edit(
     if let (Target::Api(_), Some(scopes)) = (target, before.get("scopes")) {
         entry.insert("scopes".into(), scopes.clone());
     }
+    entry.extend(kept);
     leave_out_defaults(&mut entry, before);
     leave_out_accounts(&mut entry, before, target, path.get(..2).and_then(|api| yaml::at(file, api)));
     let after = Value::from(entry);

@@ -101,6 +101,11 @@ impl Fields {
         let entry = entry(sent, self.0, "", &mut errors);
         if errors.is_empty() { Ok(entry) } else { Err(errors) }
     }
+
+    /// Whether that is one of them.
+    pub(super) fn has(self, name: &str) -> bool {
+        self.0.iter().any(|(own, _)| *own == name)
+    }
 }
 
 fn entry(
@@ -163,20 +168,28 @@ fn of_kind(value: &Json, kind: Kind, field: &str, errors: &mut Vec<FieldError>) 
         }
         (Kind::Entries(_), _) => wrong("expected a list of objects"),
         (Kind::OneOrMany(_), _) => wrong("expected an object, or a list of them"),
-        (Kind::Named(fields), Json::Object(sent)) => {
-            let mut made = Mapping::new();
-            for (name, value) in sent {
-                let field = join(field, &shortened(name));
-                if let Some(fault) = text_fault(name) {
-                    errors.push(FieldError { field, message: fault });
-                } else if let Some(value) = of_kind(value, Kind::Entry(fields), &field, errors) {
-                    made.insert(name.as_str().into(), value);
-                }
-            }
-            Some(made.into())
-        }
+        (Kind::Named(fields), Json::Object(sent)) => Some(named(sent, fields, field, errors).into()),
         (Kind::Named(_), _) => wrong("expected an object of names"),
     }
+}
+
+/// Entries by their names.
+fn named(
+    sent: &Map<String, Json>,
+    fields: &'static [(&'static str, Kind)],
+    field: &str,
+    errors: &mut Vec<FieldError>,
+) -> Mapping {
+    let mut made = Mapping::new();
+    for (name, value) in sent {
+        let field = join(field, &shortened(name));
+        if let Some(fault) = text_fault(name) {
+            errors.push(FieldError { field, message: fault });
+        } else if let Some(value) = of_kind(value, Kind::Entry(fields), &field, errors) {
+            made.insert(name.as_str().into(), value);
+        }
+    }
+    made
 }
 
 /// What keeps a text out of the file.

@@ -3,45 +3,12 @@
 
 use std::fs;
 
+use harness::registry::POLICY;
 use harness::{Gateway, Response, Signer, now, wait_for};
 use serde_json::json;
 
 use super::access::{LOOKS, faults};
 use super::driver::Browser;
-
-pub(crate) const POLICY: &str = r#"
-# Who may look and change.
-admin:
-  address: $ADMIN
-  access: { issuer: "https://issuer.example" }   # by its tokens
-removal_guard: true
-issuers:
-  - issuer: https://issuer.example
-    audiences: [https://api.example.com]
-    keys: { file: jwks.json }
-    leeway: 0s
-clients:
-  - id: acme       # the first
-    account: acme
-    scopes: [data-read]
-  # No ceiling.
-  - id: app
-apis:
-  - name: data
-    display_name: "Data"   # quoted
-    base_path: /data
-    upstream: backend
-    account: { path: account }
-    scopes:
-      # Reads.
-      - name: data-read   # the usual one
-        display_name: Read data
-        services:
-          - GET /data/{account}/**
-
-      - { name: data-admin, accounts: any, services: ["/data/**"], privileges: { purge: { services: [DELETE /data/*] } } }
-      # The end of the scopes.
-"#;
 
 /// A browser whose user has signed in by a token with this scope.
 pub(crate) fn signed_in(gateway: &Gateway, scope: &str) -> Browser {

@@ -1,6 +1,6 @@
 //! Tokens that are bound to a key or a certificate: the right one opens, and nothing else does.
 
-use harness::{Gateway, Response};
+use harness::{Gateway, PATIENCE, Response};
 
 use super::certificates::Certified;
 use super::gateway::{TARGET, ask_with_proof, check, get_with_proof, policy, start, start_on, start_with_tls, url};
@@ -115,7 +115,7 @@ fn get_over_tls(
     told: Option<&Certified>,
 ) -> u16 {
     let authority = reqwest::Certificate::from_pem(provider.authority.pem().as_bytes()).unwrap();
-    let mut builder = reqwest::Client::builder().no_proxy().tls_certs_only([authority]);
+    let mut builder = reqwest::Client::builder().no_proxy().timeout(PATIENCE).tls_certs_only([authority]);
     if let Some(shown) = shown {
         let pem = shown.pem() + &shown.key_pem();
         builder = builder.identity(reqwest::Identity::from_pem(pem.as_bytes()).unwrap());

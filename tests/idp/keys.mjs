@@ -1,12 +1,19 @@
 // The provider's signing keys, newest first, kept in a file.
 
-import { generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 
+// In PEM, and read again: Node.js 20 waits for itself for ever where a key is written as a JWK while the memory of the
+// job that made it is collected.
+const PEM = {
+  publicKeyEncoding: { type: 'spki', format: 'pem' },
+  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+};
+
 const MADE = {
-  RSA: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
-  EC: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
-  OKP: () => generateKeyPairSync('ed25519'),
+  RSA: () => generateKeyPairSync('rsa', { modulusLength: 2048, ...PEM }),
+  EC: () => generateKeyPairSync('ec', { namedCurve: 'P-256', ...PEM }),
+  OKP: () => generateKeyPairSync('ed25519', PEM),
 };
 
 const TYPE_FOR = { RS256: 'RSA', PS256: 'RSA', ES256: 'EC', EdDSA: 'OKP' };
@@ -45,7 +52,8 @@ export class Keys {
   }
 
   #add(type, kid) {
-    this.all.unshift({ ...MADE[type]().privateKey.export({ format: 'jwk' }), use: 'sig', kid });
+    const key = createPrivateKey(MADE[type]().privateKey);
+    this.all.unshift({ ...key.export({ format: 'jwk' }), use: 'sig', kid });
     this.#save();
   }
 

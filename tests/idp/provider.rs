@@ -6,10 +6,10 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, mpsc};
 use std::time::Instant;
 
-use harness::{Connection, Response, free_address};
+use harness::{Connection, PATIENCE, Response, free_address};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -94,14 +94,19 @@ impl Provider {
             .stderr(self.open_log())
             .spawn()
             .unwrap_or_else(|error| panic!("node cannot be started ({error}): install Node.js 20.20 or later"));
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let listens = lines.any(|line| line == "listening");
-        let since = Instant::now();
-        assert!(listens, "the provider did not start; it said:\n{}", self.log());
-        // What else it says is read, so that it never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
+        let output = BufReader::new(child.stdout.take().unwrap());
         *self.process() = Some(child);
-        since
+        let (says, said) = mpsc::channel();
+        // All that it says is read, so that it never waits for a reader.
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                let _ = says.send((line, Instant::now()));
+            }
+        });
+        match said.recv_timeout(PATIENCE) {
+            Ok((line, since)) if line == "listening" => since,
+            said => panic!("the provider did not start ({said:?}); it said:\n{}", self.log()),
+        }
     }
 
     /// Kills it: who connects is refused.

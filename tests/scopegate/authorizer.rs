@@ -1,15 +1,18 @@
 //! Authorizers, asked as the documents of each data plane have it: the decision is that of the same request
-//! in-line, and who may not ask learns nothing.
+//! in-line, and one audit line is about it.
 //!
 //! Real nginx, Envoy, Caddy and Traefik are `make test-authorizer`'s.
+
+mod applied;
+mod bound;
+mod refused;
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use scopegate::policy::Reason;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::attacks_tokens::proofs::{self, Holder};
 use crate::harness::{Connection, Gateway, Response, Upstream, free_address, wait_for};
 use crate::reasons::{self, Request, get, plain, token};
 
@@ -128,205 +131,6 @@ fn a_question_is_one_audit_line_of_the_request_that_it_is_about() {
 }
 
 #[test]
-fn who_may_not_ask_is_refused_counted_and_recorded_as_such() {
-    for plane in ["nginx", "traefik", "caddy", "envoy_http", "envoy_grpc"] {
-        let authorizer = free_address();
-        let keys = format!("as: {plane}, peers: [192.0.2.0/24, \"2001:db8::1\"]");
-        let asked = Asked { gateway: reasons::start(&listener(authorizer, &keys)), authorizer, plane };
-        let good = get("/data/acme/x", token(json!({ "scope": "data-read", "account_id": "acme" })));
-        let answer = passed_on(plane, asked.ask(&good));
-        assert_eq!((answer.status, &*answer.reason()), (403, "question_rejected"), "{plane}");
-        let line = asked.gateway.audit(1).remove(0);
-        assert_eq!((&line["reason"], &line["decision"]), (&json!("question_rejected"), &json!("deny")));
-        assert_eq!(line["asked_by"], json!({ "as": plane, "peer": "127.0.0.1" }));
-        assert_eq!(line["client"], Value::Null);
-        assert_eq!(asked.gateway.metric("scopegate_authorizer_peers_refused_total"), Some(1.0));
-    }
-}
-
-#[test]
-fn a_question_that_is_not_whole_is_refused() {
-    let good = get("/data/acme/x", token(json!({ "scope": "data-read", "account_id": "acme" })));
-    for (plane, names) in [
-        ("nginx", &["X-Original-Method", "X-Original-URI", "X-Original-Host", "X-Original-Proto"][..]),
-        ("traefik", &["X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host", "X-Forwarded-Proto"]),
-        ("envoy_http", &["X-Forwarded-Proto"]),
-    ] {
-        let asked = Asked::start(plane, "", "");
-        let whole = question(plane, &good, "api.example.com");
-        assert_eq!(asked.send(&whole).status, 200);
-        for name in names {
-            let line = whole.lines().find(|line| line.starts_with(name)).unwrap();
-            let line = format!("{line}\r\n");
-            let value = line.split_once(": ").unwrap().1;
-            let spoofed = format!("{name}: /data/beta/x\r\n");
-            for (what, text) in [
-                ("missing", whole.replace(&line, "")),
-                ("empty", whole.replace(value, "\r\n")),
-                ("twice", whole.replace(&line, &format!("{line}{line}"))),
-                ("spoofed", whole.replace(&line, &format!("{spoofed}{line}"))),
-            ] {
-                // Of a host that another would do as well.
-                if what == "empty" && whole.matches(value).count() > 1 {
-                    continue;
-                }
-                let answer = passed_on(plane, asked.send(&text));
-                assert_eq!((answer.status, &*answer.reason()), (400, "question_rejected"), "{plane} {name} {what}");
-            }
-        }
-    }
-}
-
-#[test]
-fn what_the_gateway_would_take_off_must_not_be_forwarded_by_others() {
-    let own = || json!({ "scope": "data-read", "account_id": "acme" });
-    let more = "identity_headers: { subject: X-Auth-Subject }\n";
-    for (plane, refused) in [("nginx", true), ("traefik", true), ("caddy", true), ("envoy_http", false)] {
-        let asked = Asked::start(plane, "", more);
-        for name in [
-            "X-Auth-Subject",
-            "X_Auth_Subject",
-            "X-HTTP-Method-Override",
-            "X-Rewrite-URL",
-            "Remote-User",
-            "Client-Cert",
-        ] {
-            let request = get("/data/acme/x", token(own())).and(name, "1");
-            let answer = passed_on(plane, asked.ask(&request));
-            if refused {
-                assert_eq!((answer.status, &*answer.reason()), (400, "header_ambiguous"), "{plane} {name}");
-            } else {
-                let removed = answer.header("x-envoy-auth-headers-to-remove").unwrap();
-                let is_listed = removed.split(',').any(|one| one.eq_ignore_ascii_case(name));
-                assert!(answer.status == 200 && (is_listed || answer.header(name).is_some()), "{name}: {removed}");
-            }
-        }
-    }
-}
-
-#[test]
-fn what_another_plane_writes_itself_is_its_client_s_word_here() {
-    let own = || json!({ "scope": "data-read", "account_id": "acme" });
-    for (plane, written) in [
-        ("nginx", &["X-Forwarded-For"][..]),
-        ("traefik", &["X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Server", "X-Real-IP"]),
-        ("caddy", &["X-Forwarded-For"]),
-        ("envoy_http", &["X-Forwarded-For", "X-Envoy-External-Address"]),
-    ] {
-        let asked = Asked::start(plane, "", "");
-        for name in [
-            "X-Forwarded-For",
-            "X-Forwarded-Port",
-            "X-Forwarded-Server",
-            "X-Forwarded-Prefix",
-            "X-Forwarded-Ssl",
-            "X-Real-IP",
-            "X-Envoy-External-Address",
-            "Forwarded",
-        ] {
-            let answer = asked.ask(&get("/data/acme/x", token(own())).and(name, "192.0.2.1"));
-            let removed = answer.header("x-envoy-auth-headers-to-remove").unwrap_or_default();
-            let is_removed = removed.split(',').any(|one| one.eq_ignore_ascii_case(name));
-            let passes = answer.status == 200 && !is_removed;
-            assert_eq!(passes, written.contains(&name), "{plane} {name}: {answer:?}");
-        }
-    }
-}
-
-const INJECTING: &str = r#"
-identity_headers: { subject: X-Auth-Subject, account: X-Auth-Account }
-apis:
-  - name: header
-    base_path: /header
-    upstream: backend
-    account: { header: X-Account-Id }
-    account_when_absent: inject
-    scopes: [{ name: one, services: ["GET /header/**"] }]
-  - name: query
-    base_path: /query
-    upstream: backend
-    account: { query: account }
-    account_when_absent: inject
-    forward_authorization: false
-    scopes: [{ name: two, services: ["GET /query/**"] }]
-"#;
-
-#[test]
-fn an_account_is_written_in_by_who_is_said_to_do_so_and_else_the_request_is_refused() {
-    let token = token(json!({ "scope": "one two", "account_id": "acme" }));
-    for (plane, applies, header, query, respelled) in [
-        ("nginx", "", 403, 403, 400),
-        ("nginx", ", applies: [account]", 200, 403, 400),
-        ("nginx", ", applies: [account, target]", 200, 200, 200),
-        ("traefik", "", 403, 403, 400),
-        ("traefik", ", applies: [account]", 200, 403, 400),
-        ("caddy", ", applies: [account]", 200, 403, 400),
-        ("envoy_http", ", applies: [account]", 200, 403, 400),
-    ] {
-        let authorizer = free_address();
-        let keys = format!("as: {plane}, peers: [127.0.0.1]{applies}");
-        let gateway = Gateway::start_listening(&listener(authorizer, &keys), INJECTING, Upstream::start(), |_| {});
-        let asked = Asked { gateway, authorizer, plane };
-        let answer = asked.ask(&get("/header/x", token.clone()));
-        assert_eq!(answer.status, header, "{plane} {applies}: {answer:?}");
-        assert_eq!(answer.header("x-account-id"), (header == 200).then_some("acme"));
-        if header == 403 {
-            assert_eq!(passed_on(plane, answer).reason(), "account_missing");
-        }
-        let named = asked.ask(&get("/header/x", token.clone()).and("X-Account-Id", "acme"));
-        assert_eq!(named.status, 200, "{plane} {applies}");
-        let answer = passed_on(plane, asked.ask(&get("/query/x?a=b", token.clone())));
-        assert_eq!(answer.status, query, "{plane} {applies}: {answer:?}");
-        if query == 200 {
-            assert_eq!(answer.header("x-scopegate-target"), Some("/query/x?a=b&account=acme"));
-        }
-        // The token stays where its api says so.
-        assert_eq!(answer.header("authorization"), None);
-        let answer = passed_on(plane, asked.ask(&get("/query/%78?account=acme", token.clone())));
-        assert_eq!(answer.status, respelled, "{plane} {applies}: {answer:?}");
-        if respelled == 200 {
-            assert_eq!(answer.header("x-scopegate-target"), Some("/query/x?account=acme"));
-        }
-    }
-}
-
-#[test]
-fn a_body_that_its_head_says_is_too_large_is_refused_by_who_tells_of_it() {
-    let policy = "apis:\n  - name: data\n    base_path: /data\n    upstream: backend\n    body_bytes: 10\n    \
-                  public: [\"POST /data/**\"]\n    scopes: [{ name: one, services: [\"GET /data\"] }]\n";
-    let authorizer = free_address();
-    let keys = "as: nginx, peers: [127.0.0.1], applies: [body_bytes]";
-    let gateway = Gateway::start_listening(&listener(authorizer, keys), policy, Upstream::start(), |_| {});
-    let asked = Asked { gateway, authorizer, plane: "nginx" };
-    for (length, status) in [("10", 200), ("11", 413), ("99999999999999999999999", 413), ("x", 400)] {
-        let request = plain("POST", "/data/x").and("X-Original-Content-Length", length);
-        assert_eq!(passed_on("nginx", asked.ask(&request)).status, status, "{length}");
-    }
-}
-
-#[test]
-fn no_refusal_is_a_success_to_who_asks() {
-    let policy = format!("{INJECTING}    cors: {{ origins: [https://app.example.com] }}\n");
-    for plane in ["nginx", "traefik", "caddy", "envoy_http"] {
-        let authorizer = free_address();
-        let keys = listener(authorizer, &format!("as: {plane}, peers: [127.0.0.1]"));
-        let gateway = Gateway::start_listening(&keys, &policy, Upstream::start(), |_| {});
-        let asked = Asked { gateway, authorizer, plane };
-        let preflight = plain("OPTIONS", "/query/x")
-            .and("Origin", "https://app.example.com")
-            .and("Access-Control-Request-Method", "GET");
-        let call = plain("POST", "/header/x").and("Content-Type", "application/grpc");
-        for (request, status) in [(preflight, 204), (call, 401)] {
-            let answer = asked.ask(&request);
-            assert!((400..500).contains(&answer.status), "{plane}: {answer:?}");
-            assert_eq!(passed_on(plane, answer).status, status, "{plane}");
-        }
-        let line = asked.gateway.audit(2).into_iter().find(|line| line["reason"] == "preflight").unwrap();
-        assert_eq!(line["asked_by"]["as"], plane);
-    }
-}
-
-#[test]
 fn a_request_for_a_token_is_not_answered_for_others() {
     let asked = Asked::start("nginx", "", "");
     let answer = passed_on("nginx", asked.ask(&plain("POST", "/oauth/token")));
@@ -395,43 +199,4 @@ fn an_authorizer_forwards_nothing_and_serves_nothing_else() {
     assert_eq!(asked.gateway.ask("GET", "/.well-known/oauth-protected-resource", &[]).status, 200);
     let answer = asked.ask(&get("/data/acme/x", token(own())));
     assert_eq!((answer.status, answer.body.len(), asked.gateway.upstream.count()), (200, 0, 0));
-}
-
-#[test]
-fn a_proof_is_for_the_url_that_the_plane_tells_of() {
-    for plane in ["nginx", "traefik", "caddy", "envoy_http"] {
-        let authorizer = free_address();
-        let keys = listener(authorizer, &format!("as: {plane}, peers: [127.0.0.1]"));
-        let gateway = Gateway::start_listening(&keys, proofs::POLICY, Upstream::start(), |_| {});
-        let asked = Asked { gateway, authorizer, plane };
-        let holder = Holder::new();
-        let ask = |over: Value, host: &str| {
-            let request = plain("GET", "/data/acme/x").and("Authorization", &format!("DPoP {}", holder.token));
-            let request = request.and("DPoP", &holder.proof(&json!({}), &over));
-            let answer = passed_on(plane, asked.send(&question(plane, &request, host)));
-            (answer.status, if answer.status == 200 { String::new() } else { answer.reason() })
-        };
-        let mismatch = (401, "binding_mismatch".to_owned());
-        assert_eq!(ask(json!({}), "api.example.com"), (200, String::new()), "{plane}");
-        assert_eq!(ask(json!({ "htu": "http://api.example.com/data/acme/y" }), "api.example.com"), mismatch, "{plane}");
-        assert_eq!(
-            ask(json!({ "htu": "https://api.example.com/data/acme/x" }), "api.example.com"),
-            mismatch,
-            "{plane}"
-        );
-        assert_eq!(ask(json!({ "htm": "POST" }), "api.example.com"), mismatch, "{plane}");
-        // One that another server was shown.
-        assert_eq!(ask(json!({ "htu": "http://other.example/data/acme/x" }), "other.example"), mismatch, "{plane}");
-    }
-}
-
-#[test]
-fn a_token_that_is_bound_to_a_key_stays_so() {
-    let bound =
-        json!({ "scope": "data-read", "account_id": "acme", "cnf": { "jkt": crate::harness::encode(&[7; 32]) } });
-    for plane in ["nginx", "traefik", "envoy_http"] {
-        let asked = Asked::start(plane, "", "");
-        let answer = passed_on(plane, asked.ask(&get("/data/acme/x", token(bound.clone()))));
-        assert_eq!((answer.status, &*answer.reason()), (401, "binding_mismatch"), "{plane}");
-    }
 }

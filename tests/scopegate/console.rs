@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::json;
 
 use crate::harness::{Gateway, Response, Signer, now, wait_for};
-use crate::registry::POLICY;
 use crate::visitor::{FORM, Visitor, form, set_cookies, text, token};
+use ::harness::registry::POLICY;
 
 const MANAGE: &str = "scopegate:manage";
 

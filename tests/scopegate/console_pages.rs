@@ -4,8 +4,9 @@
 use serde_json::json;
 
 use crate::harness::{Gateway, Signer, wait_for};
-use crate::registry::{POLICY, Person};
+use crate::registry::Person;
 use crate::visitor::{Visitor, form, text};
+use ::harness::registry::POLICY;
 
 /// Every page that only shows.
 const PAGES: [&str; 13] = [

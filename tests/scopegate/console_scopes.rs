@@ -9,8 +9,8 @@ use std::thread;
 use serde_json::json;
 
 use crate::harness::{Gateway, Response, Signer};
-use crate::registry::POLICY;
 use crate::visitor::{Visitor, text};
+use ::harness::registry::POLICY;
 
 /// What a page's field has.
 fn value<'p>(page: &'p str, begin: &str, end: &str) -> &'p str {

@@ -49,14 +49,20 @@ fn shell_words(line: &str) -> Vec<String> {
     words.collect()
 }
 
-#[test]
-fn the_table_is_as_expected_and_each_line_to_paste_gives_its_status() {
-    let folder = folder();
+/// A demo that has said all that it says at its start.
+fn start(folder: &TempDir) -> (Process, String) {
     let demo = Process::start(folder.path(), &["demo"]);
     let said = wait_for("the demo", || {
         let log = demo.log.lock().unwrap().clone();
         log.contains("Ctrl-C ends the demo").then_some(log)
     });
+    (demo, said)
+}
+
+#[test]
+fn the_table_is_as_expected_and_each_line_to_paste_gives_its_status() {
+    let folder = folder();
+    let (_demo, said) = start(&folder);
     assert!(said.contains("answers are as expected."), "{said}");
     let lines: Vec<_> = said.lines().collect();
     let pasted = lines.windows(2).filter_map(|pair| Some((pair[0].strip_prefix("# ")?, pair[1])));
@@ -71,11 +77,7 @@ fn the_table_is_as_expected_and_each_line_to_paste_gives_its_status() {
 #[test]
 fn one_click_signs_a_visitor_in_to_the_console_as_viewer_or_manager() {
     let folder = folder();
-    let demo = Process::start(folder.path(), &["demo"]);
-    let said = wait_for("the demo", || {
-        let log = demo.log.lock().unwrap().clone();
-        log.contains("Ctrl-C ends the demo").then_some(log)
-    });
+    let (_demo, said) = start(&folder);
     let console = said.lines().find_map(|line| line.trim().strip_prefix("console")).unwrap().trim();
     let console = console.split(',').next().unwrap().strip_suffix("/console").unwrap();
     for (role, name) in [("manage", "demo manager"), ("view", "demo viewer")] {

@@ -2,15 +2,15 @@
 //! whatever the client speaks, whatever the server does, and however it comes about.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::SocketAddr;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Request};
 use serde_json::json;
 
-use crate::harness::{Gateway, PATIENCE, Signer, Upstream, connect, now, wait_for};
+use crate::doors::Door;
+use crate::harness::{Gateway, Signer, connect, now, wait_for};
 use crate::http2_client::{Http2, head};
 use crate::secured_servers::Server;
 
@@ -77,27 +77,31 @@ impl End {
     }
 }
 
-/// A gateway before that server, whose entry has these keys besides.
-fn before(server: &Server, keys: &str) -> Gateway {
-    let upstreams = format!("\nupstreams: {{ backend: {{ servers: [\"{}\"], {keys} }} }}\n", server.address);
-    Gateway::start_listening("http2: true", &format!("{upstreams}{POLICY}"), Upstream::start(), |_| {})
+/// A gateway before that server, whose entry has these keys besides, and the way to it.
+fn before(server: &Server, keys: &str) -> (Gateway, Door) {
+    Door::plain(&policy(server, keys))
+}
+
+fn policy(server: &Server, keys: &str) -> String {
+    format!("\nupstreams: {{ backend: {{ servers: [\"{}\"], {keys} }} }}\n{POLICY}", server.address)
 }
 
 /// Begins one, which goes on until it is ended.
-fn begin(address: SocketAddr, client: Client, act: &'static str, end: End, token: String) -> JoinHandle<Ended> {
+fn begin(door: &Door, client: Client, act: &'static str, end: End, token: String) -> JoinHandle<Ended> {
+    let door = door.clone();
     let folder = if end == End::Policy { "gone" } else { "kept" };
     let target = format!("/live/acme/{folder}/{act}");
     thread::spawn(move || {
         let how = match client {
-            Client::Http1(_) | Client::Pipelining | Client::WebSocket => over_http1(address, client, &target, &token),
-            Client::Http2 | Client::Grpc => over_http2(address, client, &target, &token),
+            Client::Http1(_) | Client::Pipelining | Client::WebSocket => over_http1(&door, client, &target, &token),
+            Client::Http2 | Client::Grpc => over_http2(&door, client, &target, &token),
         };
         Ended { client, act, end, how, at: Instant::now() }
     })
 }
 
 /// All that comes.
-fn over_http1(address: SocketAddr, client: Client, target: &str, token: &str) -> String {
+fn over_http1(door: &Door, client: Client, target: &str, token: &str) -> String {
     let method = if let Client::Http1(method) = client { method } else { "GET" };
     let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -107,16 +111,17 @@ fn over_http1(address: SocketAddr, client: Client, target: &str, token: &str) ->
         "{method} {target} HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: Bearer {token}\r\n{length}{upgrade}\r\n"
     );
     let next = if client == Client::Pipelining { ask.as_str() } else { "" };
-    let mut stream = connect(address);
+    let mut stream = door.http1();
     stream.write_all(format!("{ask}{next}").as_bytes()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let (mut all, mut bytes) = (Vec::new(), [0; 4096]);
     loop {
         match stream.read(&mut bytes) {
             Ok(0) => break,
             Ok(read) => all.extend_from_slice(&bytes[..read]),
             Err(error) => {
-                assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{client:?} {}", all.escape_ascii());
+                // It is cut, and TLS says so.
+                let is_cut = matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof);
+                assert!(is_cut, "{client:?} {error} {}", all.escape_ascii());
                 break;
             }
         }
@@ -125,9 +130,9 @@ fn over_http1(address: SocketAddr, client: Client, target: &str, token: &str) ->
 }
 
 /// The end, in words: of a stream that is reset, or the trailers of gRPC.
-fn over_http2(address: SocketAddr, client: Client, target: &str, token: &str) -> String {
+fn over_http2(door: &Door, client: Client, target: &str, token: &str) -> String {
     let bearer = format!("Bearer {token}");
-    let connection = Http2::plain(address);
+    let connection = door.http2();
     let request = if client == Client::Grpc {
         let fields = [("authorization", &*bearer), ("content-type", "application/grpc"), ("te", "trailers")];
         head("POST", target, &fields)
@@ -183,15 +188,14 @@ fn check_end(ended: &Ended) {
 }
 
 /// Has all of them begin, and what let them through be no more.
-fn check(server: &Server, keys: &str, exchanges: &[(Client, &'static str)]) {
-    let gateway = before(server, keys);
+fn check(server: &Server, (gateway, door): (Gateway, Door), exchanges: &[(Client, &'static str)]) {
     let expires = now() + 4;
     // Beyond the issuer's leeway.
     let tokens = End::ALL.map(|end| (end, end.token(expires - 30)));
     let started: Vec<_> = exchanges
         .iter()
         .flat_map(|exchange| tokens.iter().map(move |(end, token)| (exchange, end, token)))
-        .map(|((client, act), end, token)| begin(gateway.address, *client, act, *end, token.clone()))
+        .map(|((client, act), end, token)| begin(&door, *client, act, *end, token.clone()))
         .collect();
     let count = started.len();
     wait_for("all to have begun", || (server.going_on().0 == count).then_some(()));
@@ -240,22 +244,30 @@ const ALL: [(Client, &str); 6] = [
 
 #[test]
 fn what_waits_for_a_server_of_http1_ends_with_what_let_it_through() {
-    check(&Server::plain(), "", &[&ALL[..], &[(Client::WebSocket, "x")]].concat());
+    let server = Server::plain();
+    check(&server, before(&server, ""), &[&ALL[..], &[(Client::WebSocket, "x")]].concat());
+}
+
+#[test]
+fn what_goes_on_with_tls_ends_with_what_let_it_through() {
+    let server = Server::plain();
+    check(&server, Door::secured(&policy(&server, "")), &[&ALL[..], &[(Client::WebSocket, "x")]].concat());
 }
 
 #[test]
 fn what_waits_for_a_server_of_http2_ends_with_what_let_it_through() {
     let calls = [(Client::Http2, "sized"), (Client::Grpc, "call"), (Client::Grpc, "silent")];
-    check(&Server::http2(None), "http2: true, total_timeout: 60s", &[&ALL[..], &calls].concat());
+    let server = Server::http2(None);
+    check(&server, before(&server, "http2: true, total_timeout: 60s"), &[&ALL[..], &calls].concat());
 }
 
 #[test]
 fn what_passes_all_the_time_is_cut_and_never_ends_as_if_it_were_whole() {
     for (server, keys) in [(Server::plain(), ""), (Server::http2(None), "http2: true")] {
-        let gateway = before(&server, keys);
+        let (gateway, door) = before(&server, keys);
         let token = End::Revocation.token(0);
         let clients = [Client::Http1("GET"), Client::Http1("POST"), Client::Http2];
-        let started = clients.map(|client| begin(gateway.address, client, "flood", End::Revocation, token.clone()));
+        let started = clients.map(|client| begin(&door, client, "flood", End::Revocation, token.clone()));
         wait_for("all to have begun", || (server.going_on().0 == clients.len() && server.taken() > 0).then_some(()));
         let revoked = json!({ "iss": "https://issuer.example", "jti": End::Revocation.reason() });
         fs::write(gateway.folder.path().join("revoked.jsonl"), format!("{revoked}\n")).unwrap();
@@ -273,7 +285,7 @@ fn what_passes_all_the_time_is_cut_and_never_ends_as_if_it_were_whole() {
 #[test]
 fn a_client_that_gives_up_in_the_middle_has_it_end_at_the_server_and_is_no_ending_of_ours() {
     for (server, keys) in [(Server::plain(), ""), (Server::http2(None), "http2: true")] {
-        let gateway = before(&server, keys);
+        let (gateway, _) = before(&server, keys);
         let bearer = format!("Bearer {}", End::Policy.token(0));
         let connection = Http2::plain(gateway.address);
         for (nth, act) in ["events", "flood"].into_iter().enumerate() {
@@ -301,7 +313,7 @@ fn a_client_that_gives_up_in_the_middle_has_it_end_at_the_server_and_is_no_endin
 #[test]
 fn a_client_that_takes_nothing_keeps_no_more_than_a_bounded_piece_and_no_longer() {
     for (server, keys) in [(Server::plain(), ""), (Server::http2(None), "http2: true")] {
-        let gateway = before(&server, keys);
+        let (gateway, _) = before(&server, keys);
         let memory = gateway.memory();
         let token = End::Expiry.token(now() + 4 - 30);
         let bearer = format!("Bearer {token}");

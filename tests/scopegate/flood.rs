@@ -98,8 +98,9 @@ fn random_key_ids_make_two_fetches_in_ten_seconds_at_most_and_delay_good_tokens_
     let windows = usize::try_from(passed.as_secs() / WINDOW.as_secs()).unwrap() + 1;
     assert!((1..=2 * windows).contains(&fetches.len()), "{} fetches in {passed:?}", fetches.len());
     // Generous, as the load generator runs on the same cores: a wait for the provider would be a second.
-    let most = none.percentile(99) * 3 + Duration::from_millis(5);
-    assert!(random.percentile(99) <= most, "{:?}, and beside other refusals {:?}", random.percentile(99), most);
-    assert!(percentile(&waiting, 99) <= most, "{}, and beside other refusals {most:?}", shown(&waiting));
+    let (least, most) = (random.least_percentile(99), none.least_percentile(99) * 3 + Duration::from_millis(5));
+    assert!(least <= most, "{least:?}, and beside other refusals {most:?}");
+    assert!(random.longest() < SLOW, "{:?}: somebody waited for the provider", random.longest());
+    assert!(percentile(&waiting, 90) <= most, "{}, and beside other refusals {most:?}", shown(&waiting));
     assert!(waiting.len() > 100, "{} good requests during a fetch", waiting.len());
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 pub(crate) use ::harness::{
     Asked, Connection, EndOnDrop, Load, PATIENCE, Process, Recorded, Response, Signer, Upstream, check_schema, connect,
-    encode, free_address, now, payload, scopegate, wait_for, waves,
+    encode, free_address, now, payload, read_until, scopegate, wait_for, waves,
 };
 
 use crate::agreeing;

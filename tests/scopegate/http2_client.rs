@@ -11,9 +11,10 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::harness::{Response, connect};
+use crate::harness::{PATIENCE, Response, connect};
 use ::harness::tls_client::TlsClient;
 
 /// One connection.
@@ -64,7 +65,7 @@ impl Http2 {
         trailers: Option<HeaderMap>,
     ) -> Result<Response, h2::Error> {
         let Self { runtime, sender } = self;
-        runtime.block_on(async {
+        runtime.block_on(in_time(async {
             let mut ready = sender.clone().ready().await?;
             let mut rest = Bytes::copy_from_slice(body.unwrap_or_default());
             let has_more = !rest.is_empty() || trailers.is_some();
@@ -79,13 +80,18 @@ impl Http2 {
                 stream.send_trailers(trailers)?;
             }
             read(response).await
-        })
+        }))
     }
 
     /// What a test does with the connection by itself.
     pub(crate) fn with<F: Future>(&self, what: impl FnOnce(SendRequest<Bytes>) -> F) -> F::Output {
-        self.runtime.block_on(what(self.sender.clone()))
+        self.runtime.block_on(in_time(what(self.sender.clone())))
     }
+}
+
+/// What does not wait for ever.
+async fn in_time<F: Future>(what: F) -> F::Output {
+    timeout(PATIENCE, what).await.expect("an answer in time")
 }
 
 /// Reads an answer to its end.

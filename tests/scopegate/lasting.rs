@@ -24,6 +24,10 @@ apis:
       - { name: live-read, services: ["GET /live/{account}/**"] }
 "#;
 
+const SWITCH: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
 /// An upstream of one connection at a time, which the test plays.
 struct Stage {
     gateway: Gateway,
@@ -59,19 +63,14 @@ impl Stage {
     fn begin(&self, target: &str, token: Option<&str>, headers: &str, answer: &str) -> Exchange {
         let mut client = connect(self.gateway.address);
         client.set_nodelay(true).unwrap();
-        let bearer = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let text = format!("GET {target} HTTP/1.1\r\nHost: api.example.com\r\n{bearer}{headers}\r\n");
-        client.write_all(text.as_bytes()).unwrap();
+        client.write_all(request(target, token, headers).as_bytes()).unwrap();
         let mut upstream = self.asked();
         upstream.write_all(answer.as_bytes()).unwrap();
         Exchange { client, upstream }
     }
 
     fn socket(&self, target: &str, token: Option<&str>) -> Exchange {
-        let headers = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-        let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-        let mut exchange = self.begin(target, token, headers, answer);
+        let mut exchange = self.begin(target, token, SWITCH, SWITCHED);
         let head = read_head(&mut exchange.client);
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         exchange
@@ -89,6 +88,11 @@ impl Stage {
     fn ended(&self, why: &str) -> Value {
         wait_for(why, || self.gateway.audit(0).into_iter().find(|line| line["ended"] == why))
     }
+}
+
+fn request(target: &str, token: Option<&str>, headers: &str) -> String {
+    let bearer = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    format!("GET {target} HTTP/1.1\r\nHost: api.example.com\r\n{bearer}{headers}\r\n")
 }
 
 impl Exchange {
@@ -202,6 +206,22 @@ fn a_websocket_is_closed_when_its_token_expires_and_cut_where_a_frame_is_half_wa
 }
 
 #[test]
+fn a_websocket_is_closed_as_well_on_a_connection_that_had_events_before() {
+    let stage = Stage::new("");
+    let token = token(json!({ "exp": now() - 27 }));
+    let Exchange { mut client, mut upstream } = stage.events("/live/acme/events", Some(&token));
+    // Long enough to have what looks like a frame's head in it.
+    let event = "82\r\n".to_owned() + &"\x7fdata: 1\n".repeat(14) + "\x7f\x7f\n\n\r\n0\r\n\r\n";
+    Exchange::pass(&mut upstream, &mut client, event.as_bytes());
+    client.write_all(request("/live/acme/x", Some(&token), SWITCH).as_bytes()).unwrap();
+    read_head(&mut upstream);
+    upstream.write_all(SWITCHED.as_bytes()).unwrap();
+    assert!(read_head(&mut client).starts_with("HTTP/1.1 101 "));
+    Exchange::pass(&mut upstream, &mut client, b"\x81\x02hi");
+    check_closed(&mut Exchange { client, upstream }, "token_expired");
+}
+
+#[test]
 fn what_is_said_after_the_end_reaches_nobody() {
     let stage = Stage::new("");
     let token = token(json!({ "exp": now() - 28 }));
@@ -308,6 +328,9 @@ fn hostile_frames_pass_as_bytes_and_end_like_others() {
         b"\x81\x82\x01\x02\x03\x04hi",
         b"\x00\x00\x00\x00",
         b"GET / HTTP/1.1\r\n\r\n",
+        // Text of a client that masks with nothing.
+        b"\x81\xa1\x00\x00\x00\x00x\nTransfer-Encoding: chunked\r\n\r\nzz",
+        b"\x81\xa1\x00\x00\x00\x00x\nContent-Length: x\r\n\r\nzz",
     ] {
         let mut exchange = stage.socket("/live/acme/x", Some(&token));
         Exchange::pass(&mut exchange.client, &mut exchange.upstream, frame);

@@ -1,11 +1,9 @@
 //! Rate limits: what passes, what is answered then, and what is told of it, over real sockets.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use scopegate::config::{Source, compile};
 use serde_json::{Value, json};
 
 use crate::harness::{Connection, Gateway, Response, Signer, Upstream, scopegate, wait_for};
@@ -84,26 +82,6 @@ fn what_is_beyond_a_limit_is_429_and_says_which_and_for_how_long() {
     let counted =
         |limit: &str| gateway.metric(&format!("scopegate_rate_limited_total{{api=\"data\",limit=\"{limit}\"}}"));
     assert_eq!((counted("account-1h"), counted("client-1h")), (Some(1.0), Some(1.0)));
-}
-
-/// The first example of a page of the documentation.
-fn example(page: &str) -> &str {
-    page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap()
-}
-
-#[test]
-fn the_examples_of_the_documentation_are_good() {
-    let head = "version: 1\nlisteners: [{ address: \"127.0.0.1:1\" }]\nupstreams: { u: { servers: [\"127.0.0.1:2\"] } }\n\
-                issuers: [{ issuer: \"https://i\", audiences: [a], keys: { file: k } }]\n";
-    let limits = example(include_str!("../../docs/rate-limits.md"));
-    let api = "    upstream: u\n    scopes: [{ name: orders_read, services: [/orders] }]\n";
-    let fleet = example(include_str!("../../docs/fleet.md"));
-    let open = "apis: [{ name: a, upstream: u, public: [/a] }]\n";
-    for text in [format!("{head}{limits}{api}"), format!("{head}{fleet}{open}")] {
-        crate::harness::check_schema(&text);
-        let source = Source { shown: "gateway.yaml", directory: Path::new("/"), text: &text };
-        assert!(compile(&source).is_ok(), "{text}");
-    }
 }
 
 #[test]

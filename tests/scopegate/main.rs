@@ -42,6 +42,8 @@ mod dashboards;
 mod decisions;
 mod demo;
 mod deploying;
+mod documents;
+mod doors;
 mod ending;
 mod explaining;
 mod explaining_live;

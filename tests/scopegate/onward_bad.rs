@@ -1,4 +1,6 @@
-//! Servers behind that are not whom they should be, break the protocol, or keep somebody waiting.
+//! Servers behind that break the protocol or keep somebody waiting.
+
+mod handshakes;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -21,7 +23,7 @@ fn before(servers: &[(SocketAddr, &str)], authority: &Authority, own: Option<&Is
     let mut policy = "\nupstreams:\n".to_owned();
     for (place, (address, keys)) in servers.iter().enumerate() {
         let port = address.port();
-        policy += &format!("  u{place}: {{ servers: [\"127.0.0.1:{port}\"], connect_timeout: 700ms, {keys} }}\n");
+        policy += &format!("  u{place}: {{ servers: [\"127.0.0.1:{port}\"], {keys} }}\n");
     }
     policy += "apis:\n";
     for place in 0..servers.len() {
@@ -55,107 +57,6 @@ fn wait(stream: &mut TcpStream) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(20)));
     let mut bytes = [0; 4096];
     while stream.read(&mut bytes).is_ok_and(|length| length > 0) {}
-}
-
-/// That nothing is sent to the server at that place, and why not is said once and counted.
-#[track_caller]
-fn check_unavailable(what: &str, gateway: &Gateway, place: usize, protocol: &str, said: &str) {
-    for _ in 0..3 {
-        let response = gateway.ask("GET", &format!("/{place}/x"), &[]);
-        assert_eq!((response.status, &*response.reason()), (503, "upstream_unavailable"), "{what}");
-        assert!(response.header("retry-after").is_some(), "{what}");
-    }
-    let line = format!("no {protocol} handshake with a server of the upstream comes about upstream=\"u{place}\"");
-    let log = gateway.log();
-    let lines: Vec<_> = log.lines().filter(|log| log.contains(&line)).collect();
-    assert_eq!(lines.len(), 1, "{what}: {log}");
-    assert!(lines[0].contains(said), "{what}: {lines:?}");
-    let series = format!("scopegate_upstream_handshakes_failed_total{{protocol=\"{protocol}\",upstream=\"u{place}\"}}");
-    assert_eq!(gateway.metric(&series), Some(3.0), "{what}");
-}
-
-#[test]
-fn nothing_is_sent_to_a_server_that_does_not_show_whose_it_is() {
-    let (authority, stranger) = (Authority::new("root"), Authority::new("other"));
-    let here = "127.0.0.1";
-    let with = |certificate: Issued| Server::http1(tls(&certificate, None, &[]));
-    let good = with(authority.issue("server", &[here]));
-    let (trusting, named) = ("tls: { ca_file: ca.pem }", "tls: { ca_file: ca.pem, server_name: orders.internal }");
-    let cases = [
-        ("a wrong address", &with(authority.issue("server", &["127.0.0.2"])), trusting, "not valid for name"),
-        ("a name for an address", &with(authority.issue("127.0.0.1", &["localhost"])), trusting, "not valid for name"),
-        ("a wrong name", &good, named, "not valid for name"),
-        ("another authority", &with(stranger.issue("server", &[here])), trusting, "UnknownIssuer"),
-        ("an old certificate", &with(authority.issue_expired("server", &[here])), trusting, "expired"),
-        ("whom the machine does not trust", &good, "tls: {}", ""),
-    ];
-    let right = with(authority.issue("server", &["orders.internal"]));
-    let mut servers: Vec<_> = cases.iter().map(|(_, server, keys, _)| (server.address, *keys)).collect();
-    servers.push((right.address, named));
-    let gateway = before(&servers, &authority, None);
-    for (place, (what, server, _, said)) in cases.into_iter().enumerate() {
-        check_unavailable(what, &gateway, place, "tls", said);
-        assert_eq!(server.count(), 0, "{what}");
-    }
-    assert_eq!(gateway.ask("GET", "/6/x", &[]).status, 200);
-}
-
-#[test]
-fn a_server_that_asks_for_a_certificate_is_shown_the_gateway_s() {
-    let authority = Authority::new("root");
-    let certificate = authority.issue("server", &["127.0.0.1"]);
-    let own = authority.issue("gateway", &["gateway.internal"]);
-    let http1 = Server::http1(tls(&certificate, Some(&authority), &[]));
-    let http2 = Server::http2(Some(tls(&certificate, Some(&authority), &["h2"])));
-    let servers = [
-        (http1.address, "tls: { ca_file: ca.pem, certificate: own.pem, key: own.key }"),
-        (http2.address, "http2: true, tls: { ca_file: ca.pem, certificate: own.pem, key: own.key }"),
-        (http1.address, "tls: { ca_file: ca.pem }"),
-        (http2.address, "http2: true, tls: { ca_file: ca.pem }"),
-    ];
-    let gateway = before(&servers, &authority, Some(&own));
-    let status = |place: usize| gateway.ask("GET", &format!("/{place}/x"), &[]).status;
-    assert_eq!((status(0), status(1)), (200, 200));
-    // Where there is none to show, a client of TLS 1.3 learns after its own half that it is not served.
-    assert!(matches!((status(2), status(3)), (502 | 503, 502 | 503)));
-    assert_eq!((http1.count(), http2.count()), (1, 1));
-}
-
-#[test]
-fn a_handshake_that_does_not_come_about_is_not_waited_for() {
-    let authority = Authority::new("root");
-    let certificate = authority.issue("server", &["127.0.0.1"]);
-    let silent = server(|mut stream| wait(&mut stream));
-    let garbage = server(|mut stream| {
-        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
-        wait(&mut stream);
-    });
-    // A fatal alert: handshake_failure.
-    let alert = server(|mut stream| {
-        let _ = stream.read(&mut [0; 1024]);
-        let _ = stream.write_all(&[0x15, 3, 3, 0, 2, 2, 40]);
-        wait(&mut stream);
-    });
-    let other = Server::http1(tls(&certificate, None, &["http/1.1"]));
-    let none = Server::http1(tls(&certificate, None, &[]));
-    let (trusting, both) = ("tls: { ca_file: ca.pem }", "http2: true, tls: { ca_file: ca.pem }");
-    let cases = [
-        ("TLS, silent", silent, trusting, "tls", "in time"),
-        ("TLS, no TLS", garbage, trusting, "tls", ""),
-        ("TLS, an alert", alert, trusting, "tls", "alert"),
-        ("HTTP/2, silent", silent, "http2: true", "http2", "in time"),
-        ("HTTP/2, HTTP/1.1", garbage, "http2: true", "http2", ""),
-        ("HTTP/2 over TLS, agreed on another", other.address, both, "tls", ""),
-        ("HTTP/2 over TLS, agreed on none", none.address, both, "tls", "does not agree on HTTP/2"),
-    ];
-    let servers: Vec<_> = cases.iter().map(|(_, address, keys, ..)| (*address, *keys)).collect();
-    let gateway = before(&servers, &authority, None);
-    for (place, (what, _, _, protocol, said)) in cases.into_iter().enumerate() {
-        let began = Instant::now();
-        check_unavailable(what, &gateway, place, protocol, said);
-        assert!(began.elapsed() < Duration::from_secs(5), "{what}");
-    }
-    assert_eq!((other.count(), none.count()), (0, 0));
 }
 
 /// Speaks HTTP/2 as far as to its PING, and then these frames, once a request has come; what is of stream 1 is
@@ -385,16 +286,4 @@ fn a_connection_that_the_server_has_closed_is_not_used_again() {
             thread::sleep(Duration::from_millis(30));
         }
     }
-}
-
-#[test]
-fn tls_that_cannot_be_set_up_sends_nothing_until_it_can() {
-    let authority = Authority::new("root");
-    let certificate = authority.issue("server", &["127.0.0.1"]);
-    let server = Server::http1(tls(&certificate, None, &[]));
-    let gateway = before(&[(server.address, "tls: { ca_file: later.pem }")], &authority, None);
-    assert_eq!(gateway.ask("GET", "/0/x", &[]).status, 503);
-    assert!(gateway.log().contains("TLS cannot be set up"), "{}", gateway.log());
-    fs::write(gateway.folder.path().join("later.pem"), &authority.pem).unwrap();
-    wait_for("the file to be in use", || (gateway.ask("GET", "/0/x", &[]).status == 200).then_some(()));
 }

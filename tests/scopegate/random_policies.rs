@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use scopegate::policy::{
-    Basis, Caller, Certificate, Denial, Identity, Injection, MethodSet, Permit, Policy, PolicySpec, Request, ScopeIds,
-    Target,
+    Basis, Caller, Certificate, Denial, Identity, Injection, MethodSet, PathFault, Permit, Policy, PolicySpec, Request,
+    ScopeIds, Target,
 };
 
 use crate::reference::{self, Answer, Asked, Refusal};
@@ -134,22 +134,37 @@ impl Asked {
     fn request<'r>(&'r self, target: &'r Target<'r>, headers: &'r HeaderMap) -> Request<'r> {
         Request { method: MethodSet::of_request(&self.method), target, host: &self.host, headers }
     }
+
+    /// What `judge` says of it, unless its target is never judged.
+    fn judged<T>(
+        &self,
+        policy: &Policy,
+        caller: Option<&Caller>,
+        certificate: Option<&Certificate>,
+        judge: impl FnOnce(Request<'_>, Identity<'_>) -> T,
+    ) -> Result<T, PathFault> {
+        let raw = self.raw_target();
+        let target = Target::parse(raw.as_bytes())?;
+        let headers = self.header_map();
+        let standing = caller.map(|caller| policy.standing(caller));
+        let identity = match &standing {
+            Some(standing) => Identity::Known { standing, certificate },
+            None => Identity::Absent,
+        };
+        Ok(judge(self.request(&target, &headers), identity))
+    }
 }
 
 fn decide(policy: &Policy, asked: &Asked, caller: Option<&Caller>, certificate: Option<&Certificate>) -> Answer {
-    let raw = asked.raw_target();
-    let target = match Target::parse(raw.as_bytes()) {
-        Ok(target) => target,
-        Err(fault) => return Answer::Denied(refusal(policy, &fault.into(), false)),
-    };
-    let headers = asked.header_map();
-    let request = asked.request(&target, &headers);
-    let standing = caller.map(|caller| policy.standing(caller));
-    let identity = match &standing {
-        Some(standing) => Identity::Known { standing, certificate },
-        None => Identity::Absent,
-    };
-    match policy.find(request).and_then(|route| policy.decide(&route, identity)) {
+    let judged = asked.judged(policy, caller, certificate, |request, identity| {
+        let decided = policy.find(request).and_then(|route| policy.decide(&route, identity));
+        answer(policy, decided)
+    });
+    judged.unwrap_or_else(|fault| Answer::Denied(refusal(policy, &fault.into(), false)))
+}
+
+fn answer(policy: &Policy, decided: Result<Permit<'_>, Denial>) -> Answer {
+    match decided {
         Ok(permit) => match permit.reported() {
             None => allowed(policy, &permit),
             Some(reported) => Answer::Reported {

@@ -7,47 +7,9 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use ::harness::registry::POLICY;
+
 use crate::harness::{Gateway, Response, Signer, now, wait_for};
-
-/// With comments and layouts of all kinds, which must stay.
-pub(crate) const POLICY: &str = r#"
-# Who may look and change.
-admin:
-  address: $ADMIN
-  access: { issuer: "https://issuer.example" }   # by its tokens
-removal_guard: true
-issuers:
-  - issuer: https://issuer.example
-    audiences: [https://api.example.com]
-    keys: { file: jwks.json }
-    leeway: 0s
-  - { issuer: https://other.example, audiences: [https://api.example.com], keys: { file: jwks.json }, leeway: 0s }
-clients:
-  - id: acme       # the first
-    account: acme
-    scopes: [data-read]
-  # No ceiling.
-  - id: app
-apis:
-  - name: data
-    display_name: "Data"   # quoted
-    base_path: /data
-    upstream: backend
-    account: { path: account }
-    scopes:
-      # Reads.
-      - name: data-read   # the usual one
-        display_name: Read data
-        services:
-          - GET /data/{account}/**
-
-      - { name: data-admin, accounts: any, services: ["/data/**"], privileges: { purge: { services: [DELETE /data/*] } } }
-      # The end of the scopes.
-  - name: open
-    base_path: /open
-    upstream: backend
-    scopes: [{ name: open-all, services: [/open/**] }]
-"#;
 
 /// Somebody with a token of the registry.
 pub(crate) struct Person<'g> {
@@ -196,6 +158,26 @@ fn a_scope_lives_from_a_refused_form_to_its_deletion_and_the_file_keeps_all_else
     assert_eq!(lines[1]["after"]["services"][1], "PUT /data/{account}/*");
     assert_eq!(lines[2]["before"], lines[1]["after"]);
     assert!(lines[3]["generation"].as_u64() > lines[2]["generation"].as_u64());
+}
+
+#[test]
+fn what_an_api_says_that_is_no_field_of_the_registry_stays_whatever_is_changed() {
+    let kept = "    body_bytes: 1000   # enough\n    cors: { origins: [https://app.example.com] }\n    \
+                rate_limits: [{ by: api, requests: 1000, per: 1s }]\n";
+    let base = "    base_path: /open\n";
+    let gateway = Gateway::start(&POLICY.replace(base, &format!("{base}{kept}")));
+    let ops = Person::manager(&gateway);
+    let stays = || assert!(fs::read_to_string(gateway.file()).unwrap().contains(kept));
+    let patched = ops.change("PATCH", "/apis/open", &json!({ "display_name": "Open" }));
+    assert_eq!(patched.status, 200, "{patched:?}");
+    stays();
+    let put = ops.change("PUT", "/apis/open", &json!({ "base_path": "/open", "upstream": "backend" }));
+    assert_eq!(put.status, 200, "{put:?}");
+    stays();
+    assert!(!fs::read_to_string(gateway.file()).unwrap().contains("display_name: Open"));
+    let refused = ops.change("PATCH", "/apis/open", &json!({ "body_bytes": 1 }));
+    assert_eq!((refused.status, refused.reason()), (422, "fields_rejected".to_owned()));
+    stays();
 }
 
 #[test]

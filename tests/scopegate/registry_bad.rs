@@ -8,7 +8,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use crate::harness::{Gateway, Signer, encode, now};
-use crate::registry::{POLICY, Person};
+use crate::registry::Person;
+use ::harness::registry::POLICY;
 
 #[test]
 fn only_a_token_of_the_named_issuer_with_the_right_scope_opens_it() {

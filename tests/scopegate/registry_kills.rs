@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::harness::Gateway;
-use crate::registry::{POLICY, Person};
+use crate::registry::Person;
+use ::harness::registry::POLICY;
 
 /// How often it is killed, where `SCOPEGATE_KILLS` does not say.
 const KILLS: usize = 20;

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 
 use serde_json::json;
 
-use crate::harness::{Gateway, PATIENCE, Signer, Upstream, connect};
+use crate::harness::{Gateway, Signer, Upstream, connect, read_until};
 
 const POLICY: &str = r#"
 apis:
@@ -15,18 +15,6 @@ apis:
     scopes:
       - { name: data-all, services: ["POST /data/**"] }
 "#;
-
-/// Reads until what is read ends so.
-#[track_caller]
-fn until(stream: &mut TcpStream, end: &str) -> String {
-    let mut read = Vec::new();
-    while !read.ends_with(end.as_bytes()) {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap_or_else(|error| panic!("{error} after {}", read.escape_ascii()));
-        read.push(byte[0]);
-    }
-    String::from_utf8(read).unwrap()
-}
 
 fn start() -> (Gateway, TcpListener) {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -44,9 +32,7 @@ fn ask(gateway: &Gateway, bearer: &str, fields: &str) -> TcpStream {
 }
 
 fn accept(socket: &TcpListener) -> TcpStream {
-    let (upstream, _) = socket.accept().unwrap();
-    upstream.set_read_timeout(Some(PATIENCE)).unwrap();
-    upstream
+    socket.accept().unwrap().0
 }
 
 fn token() -> String {
@@ -58,13 +44,13 @@ fn the_upstreams_100_is_passed_on_before_the_body_comes() {
     let (gateway, socket) = start();
     let mut client = ask(&gateway, &token(), "Content-Length: 4\r\nExpect: 100-continue\r\n");
     let mut upstream = accept(&socket);
-    assert!(until(&mut upstream, "\r\n\r\n").to_ascii_lowercase().contains("expect: 100-continue"));
+    assert!(read_until(&mut upstream, "\r\n\r\n").to_ascii_lowercase().contains("expect: 100-continue"));
     upstream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
-    assert!(until(&mut client, "\r\n\r\n").starts_with("HTTP/1.1 100 "));
+    assert!(read_until(&mut client, "\r\n\r\n").starts_with("HTTP/1.1 100 "));
     client.write_all(b"body").unwrap();
-    assert_eq!(until(&mut upstream, "body"), "body");
+    assert_eq!(read_until(&mut upstream, "body"), "body");
     upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
-    assert!(until(&mut client, "hi").starts_with("HTTP/1.1 200 "));
+    assert!(read_until(&mut client, "hi").starts_with("HTTP/1.1 200 "));
 }
 
 #[test]
@@ -72,16 +58,16 @@ fn the_upstreams_refusal_in_the_place_of_its_100_is_passed_on() {
     let (gateway, socket) = start();
     let mut client = ask(&gateway, &token(), "Content-Length: 4\r\nExpect: 100-continue\r\n");
     let mut upstream = accept(&socket);
-    until(&mut upstream, "\r\n\r\n");
+    read_until(&mut upstream, "\r\n\r\n");
     upstream.write_all(b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 2\r\n\r\nno").unwrap();
-    assert!(until(&mut client, "no").starts_with("HTTP/1.1 417 "));
+    assert!(read_until(&mut client, "no").starts_with("HTTP/1.1 417 "));
 }
 
 #[test]
 fn a_refused_request_gets_its_refusal_in_the_place_of_a_100() {
     let (gateway, _socket) = start();
     let mut client = ask(&gateway, "x", "Content-Length: 4\r\nExpect: 100-continue\r\n");
-    let answer = until(&mut client, "}");
+    let answer = read_until(&mut client, "}");
     assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("token_malformed"), "{answer}");
     // The body is not asked for, and so the connection ends.
     assert_eq!(client.read(&mut [0; 16]).unwrap(), 0);
@@ -92,17 +78,17 @@ fn pieces_of_a_body_pass_either_way_before_the_next_is_sent() {
     let (gateway, socket) = start();
     let mut client = ask(&gateway, &token(), "Transfer-Encoding: chunked\r\n");
     let mut upstream = accept(&socket);
-    until(&mut upstream, "\r\n\r\n");
+    read_until(&mut upstream, "\r\n\r\n");
     upstream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
-    until(&mut client, "\r\n\r\n");
+    read_until(&mut client, "\r\n\r\n");
     for piece in ["one", "two", "six"] {
         client.write_all(format!("3\r\n{piece}\r\n").as_bytes()).unwrap();
-        assert_eq!(until(&mut upstream, "\r\n") + &until(&mut upstream, "\r\n"), format!("3\r\n{piece}\r\n"));
+        assert_eq!(read_until(&mut upstream, "\r\n") + &read_until(&mut upstream, "\r\n"), format!("3\r\n{piece}\r\n"));
         upstream.write_all(format!("3\r\n{piece}\r\n").as_bytes()).unwrap();
-        assert_eq!(until(&mut client, "\r\n") + &until(&mut client, "\r\n"), format!("3\r\n{piece}\r\n"));
+        assert_eq!(read_until(&mut client, "\r\n") + &read_until(&mut client, "\r\n"), format!("3\r\n{piece}\r\n"));
     }
     client.write_all(b"0\r\n\r\n").unwrap();
-    until(&mut upstream, "0\r\n\r\n");
+    read_until(&mut upstream, "0\r\n\r\n");
     upstream.write_all(b"0\r\n\r\n").unwrap();
-    until(&mut client, "0\r\n\r\n");
+    read_until(&mut client, "0\r\n\r\n");
 }

@@ -1,7 +1,8 @@
-//! Messages of few bytes over HTTP/2, each in a frame of its own, that wait for somebody slow: they cost no other
+//! Messages of few bytes, each in a frame or a chunk of its own: where they wait for somebody slow they cost no other
 //! stream of their connection anything.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -45,6 +46,40 @@ fn a_client_that_takes_no_messages_costs_those_of_others_nothing() {
         assert!(length > 0);
         read += bytes[..length].split(|byte| *byte == b':').count() - 1;
     }
+}
+
+#[test]
+fn a_request_in_tiny_pieces_reaches_its_server_in_larger_ones() {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let policy = format!("\nupstreams: {{ backend: {{ servers: [\"{}\"] }} }}\n{APIS}", socket.local_addr().unwrap());
+    let gateway = Gateway::start_with(&policy, Upstream::start(), |_| {});
+    let mut client = connect(gateway.address);
+    let head = "POST /data/x HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n";
+    client.write_all(format!("{head}{}0\r\n\r\n", "1\r\nx\r\n".repeat(9_000)).as_bytes()).unwrap();
+    let mut upstream = BufReader::new(socket.accept().unwrap().0);
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        upstream.read_line(&mut line).unwrap();
+    }
+    let (mut chunks, mut bytes) = (0, 0);
+    loop {
+        line.clear();
+        upstream.read_line(&mut line).unwrap();
+        let length = usize::from_str_radix(line.trim_end(), 16).unwrap();
+        let mut chunk = vec![0; length + 2];
+        upstream.read_exact(&mut chunk).unwrap();
+        if length == 0 {
+            break;
+        }
+        assert!(chunk[..length].iter().all(|byte| *byte == b'x'));
+        (chunks, bytes) = (chunks + 1, bytes + length);
+    }
+    assert!(bytes == 9_000 && chunks < 900, "{bytes} bytes in {chunks} chunks");
+    upstream.get_mut().write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+    let mut status = [0; 12];
+    client.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 204");
 }
 
 #[test]

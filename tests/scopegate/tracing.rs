@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::Status
 use prost::Message as _;
 use serde_json::json;
 
-use crate::harness::{Gateway, Signer, Upstream, check_schema, free_address, scopegate, wait_for};
+use crate::harness::{Gateway, Signer, Upstream, free_address, wait_for};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -206,19 +206,4 @@ fn where_spans_go_changes_with_the_file() {
     assert_eq!(gateway.get("/data/acme/3", &token()).status, 200);
     assert!(gateway.upstream.last().all("traceparent")[0].ends_with("-00"));
     assert_eq!((spans(&first).len(), spans(&second).len()), (1, 1));
-}
-
-#[test]
-fn the_example_of_the_page_is_good() {
-    let page = include_str!("../../docs/tracing.md");
-    let example = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let policy = format!(
-        "version: 1\nlisteners: [{{ address: \"127.0.0.1:8080\" }}]\nupstreams: {{ a: {{ servers: [\"127.0.0.1:9000\"] }} }}\n\
-         apis: [{{ name: a, upstream: a, public: [/] }}]\n{example}"
-    );
-    std::fs::write(folder.path().join("gateway.yaml"), &policy).unwrap();
-    let output = scopegate(&["check"]).current_dir(folder.path()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    check_schema(&policy);
 }

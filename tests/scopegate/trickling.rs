@@ -1,30 +1,21 @@
 //! Bodies of a known length that come piece by piece: each piece is passed on while the next is awaited.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::TcpListener;
 
-use crate::harness::{Gateway, PATIENCE, Upstream, connect};
-use crate::http2_client::{Http2, head};
+use crate::doors::Door;
+use crate::harness::{Connection, Gateway, Upstream, connect, read_until};
+use crate::http2_client::head;
 use crate::secured_servers::Server;
 
 const APIS: &str = "apis:\n  - { name: data, base_path: /data, upstream: backend, public: [\"* /data/**\"] }\n";
 
-fn before(server: std::net::SocketAddr, keys: &str) -> Gateway {
-    let policy = format!("\nupstreams: {{ backend: {{ servers: [\"{server}\"], {keys} }} }}\n{APIS}");
-    Gateway::start_listening("http2: true", &policy, Upstream::start(), |_| {})
+fn policy(server: std::net::SocketAddr, keys: &str) -> String {
+    format!("\nupstreams: {{ backend: {{ servers: [\"{server}\"], {keys} }} }}\n{APIS}")
 }
 
-/// Reads until what is read ends so.
-#[track_caller]
-fn until(stream: &mut TcpStream, end: &str) -> String {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut read = Vec::new();
-    while !read.ends_with(end.as_bytes()) {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap_or_else(|error| panic!("{error} after {}", read.escape_ascii()));
-        read.push(byte[0]);
-    }
-    String::from_utf8(read).unwrap()
+fn before(server: std::net::SocketAddr, keys: &str) -> Gateway {
+    Gateway::start_listening("http2: true", &policy(server, keys), Upstream::start(), |_| {})
 }
 
 #[test]
@@ -32,31 +23,30 @@ fn a_piece_of_an_answer_comes_before_the_server_has_sent_the_next() {
     for (server, keys) in
         [(Server::plain(), ""), (Server::plain(), "total_timeout: 60s"), (Server::http2(None), "http2: true")]
     {
-        let gateway = before(server.address, keys);
-        let get = "GET /data/trickle HTTP/1.1\r\nHost: api.example.com\r\n\r\n";
-        let post = "POST /data/trickle HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 4\r\n\r\nbody";
-        let chunked = "POST /data/trickle HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n";
-        for (ask, rest) in [(get, ""), (get, get), (post, ""), (post, get), (chunked, "0\r\n\r\n")] {
-            let mut client = connect(gateway.address);
-            client.write_all(format!("{ask}{rest}").as_bytes()).unwrap();
-            until(&mut client, "\r\n\r\na");
-            server.go();
-            until(&mut client, "b");
-            if rest == get {
-                until(&mut client, "\r\n\r\na");
-                server.go();
-                until(&mut client, "b");
+        for start in [Door::plain, Door::secured] {
+            let (_gateway, door) = start(&policy(server.address, keys));
+            let get = "GET /data/trickle HTTP/1.1\r\nHost: api.example.com\r\n\r\n";
+            let post = "POST /data/trickle HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 4\r\n\r\nbody";
+            let chunked = "POST /data/trickle HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n";
+            for (ask, rest) in [(get, ""), (get, get), (post, ""), (post, get), (chunked, "0\r\n\r\n")] {
+                let mut client = Connection::over(door.http1());
+                client.write(format!("{ask}{rest}").as_bytes());
+                for _ in 0..if rest == get { 2 } else { 1 } {
+                    client.read_head().unwrap();
+                    assert_eq!(client.read_bytes(1), b"a");
+                    server.go();
+                    assert_eq!(client.read_bytes(1), b"b");
+                }
             }
+            door.http2().with(|sender| async {
+                let mut ready = sender.ready().await.unwrap();
+                let (answer, _) = ready.send_request(head("GET", "/data/trickle", &[]), true).unwrap();
+                let mut body = answer.await.unwrap().into_body();
+                assert_eq!(body.data().await.unwrap().unwrap(), "a");
+                server.go();
+                assert_eq!(body.data().await.unwrap().unwrap(), "b");
+            });
         }
-        let client = Http2::plain(gateway.address);
-        client.with(|sender| async {
-            let mut ready = sender.ready().await.unwrap();
-            let (answer, _) = ready.send_request(head("GET", "/data/trickle", &[]), true).unwrap();
-            let mut body = answer.await.unwrap().into_body();
-            assert_eq!(body.data().await.unwrap().unwrap(), "a");
-            server.go();
-            assert_eq!(body.data().await.unwrap().unwrap(), "b");
-        });
     }
 }
 
@@ -69,12 +59,40 @@ fn a_piece_of_a_request_comes_before_the_client_has_sent_the_next() {
         let ask = "POST /data/x HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 3\r\n\r\na";
         client.write_all(ask.as_bytes()).unwrap();
         let mut upstream = socket.accept().unwrap().0;
-        until(&mut upstream, "\r\n\r\na");
+        read_until(&mut upstream, "\r\n\r\na");
         for piece in ["b", "c"] {
             client.write_all(piece.as_bytes()).unwrap();
-            until(&mut upstream, piece);
+            read_until(&mut upstream, piece);
         }
         upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
-        until(&mut client, "\r\n\r\nhi");
+        read_until(&mut client, "\r\n\r\nhi");
+    }
+}
+
+#[test]
+fn a_piece_of_an_answer_comes_though_the_client_has_sent_its_next_request_meanwhile() {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let get = "GET /data/x HTTP/1.1\r\nHost: api.example.com\r\n\r\n";
+    let post = "POST /data/x HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 4\r\n\r\nbody";
+    for start in [Door::plain, Door::secured] {
+        let (_gateway, door) = start(&policy(socket.local_addr().unwrap(), ""));
+        for ask in [get, post] {
+            let mut client = Connection::over(door.http1());
+            client.write(ask.as_bytes());
+            let mut upstream = socket.accept().unwrap().0;
+            read_until(&mut upstream, &ask[ask.len() - 4..]);
+            upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\na").unwrap();
+            client.read_head().unwrap();
+            assert_eq!(client.read_bytes(1), b"a");
+            client.write(get.as_bytes());
+            // Before one of them the gateway has heard of the request.
+            for piece in ["b", "c", "d", "e"] {
+                upstream.write_all(piece.as_bytes()).unwrap();
+                assert_eq!(client.read_bytes(1), piece.as_bytes());
+            }
+            read_until(&mut upstream, "\r\n\r\n");
+            upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
+            assert_eq!(client.read_response().unwrap().body, b"hi");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::take::{at_least_one, items, optional, parsed, required};
 use super::values;
 use crate::config::document::authorize::{Applies, Authorize, Plane as Kind, Tells};
-use crate::config::entry::Entry;
+use crate::config::entry::{Entry, List};
 use crate::config::finding::{At, Finding, Findings};
 use crate::config::{Authorizer, Plane};
 
@@ -28,40 +28,43 @@ pub(super) fn authorizer(
     let peers = at_least_one(document.peers, here, help, findings).into_iter();
     let peers: Vec<_> =
         peers.filter_map(|(place, text)| parsed(Some(text), here.nth(place), findings, values::network)).collect();
-    let here = at.key("applies");
-    let mut listed = Vec::new();
-    for (place, one) in items(document.applies, here, findings) {
-        if let Some((message, help)) = plane.and_then(|plane| cannot(plane, one)) {
-            findings.add(Finding::new(here.nth(place), message).help(help));
-        }
-        listed.push(one);
-    }
-    if bounds_bodies && !listed.contains(&Applies::BodyBytes) {
+    let applied = listed(document.applies, at.key("applies"), |one| cannot_apply(plane?, one), findings);
+    if bounds_bodies && !applied.contains(&Applies::BodyBytes) {
         let finding = Finding::new(at, "bodies do not come here, and an api has `body_bytes`");
         let help = "have the data plane bound them and write `applies: [body_bytes]`, or remove `body_bytes`";
         findings.add(finding.help(help));
     }
-    let here = at.key("tells");
-    let mut told = Vec::new();
-    for (place, one) in items(document.tells, here, findings) {
-        if let Some((message, help)) = plane.and_then(|plane| cannot_tell(plane, one)) {
-            findings.add(Finding::new(here.nth(place), message).help(help));
-        }
-        told.push(one);
-    }
+    let told = listed(document.tells, at.key("tells"), |one| cannot_tell(plane?, one), findings);
     let plane = plane?;
     let always = plane == Plane::EnvoyGrpc;
     Some(Authorizer {
         plane,
         peers,
-        applies_account: always || listed.contains(&Applies::Account),
-        applies_target: always || listed.contains(&Applies::Target),
+        applies_account: always || applied.contains(&Applies::Account),
+        applies_target: always || applied.contains(&Applies::Target),
         tells_certificate: always || told.contains(&Tells::Certificate),
     })
 }
 
+/// What is listed there. `cannot` says what is wrong with one, and what would be right.
+fn listed<T: Copy>(
+    list: List<T>,
+    at: At<'_>,
+    cannot: impl Fn(T) -> Option<(&'static str, &'static str)>,
+    findings: &mut Findings,
+) -> Vec<T> {
+    let mut listed = Vec::new();
+    for (place, one) in items(list, at, findings) {
+        if let Some((message, help)) = cannot(one) {
+            findings.add(Finding::new(at.nth(place), message).help(help));
+        }
+        listed.push(one);
+    }
+    listed
+}
+
 /// Why a data plane cannot do what it would be told.
-fn cannot(plane: Plane, what: Applies) -> Option<(&'static str, &'static str)> {
+fn cannot_apply(plane: Plane, what: Applies) -> Option<(&'static str, &'static str)> {
     match (plane, what) {
         (Plane::Traefik | Plane::Caddy | Plane::EnvoyHttp, Applies::Target) => {
             Some(("this data plane forwards the target that came", "remove `target`"))

@@ -2,9 +2,12 @@
 //!
 //! One task looks after both, so that what is on its way is bounded by one piece of each.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
@@ -19,6 +22,10 @@ use crate::gateway::context::Context;
 use crate::gateway::known::Known;
 use crate::gateway::relay::prepare;
 use crate::gateway::tenure::ended;
+
+/// A piece of a request that is smaller goes on with what is there beside it, up to about so much.
+const SMALL: usize = 1024;
+const GATHERED: usize = 4 * 1024;
 
 /// What was told of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +105,7 @@ impl<'r> Pump<'r> {
                 event = exchange.step(&mut none, times) => event?,
                 read = self.session.read_body_or_idle(self.is_read), if self.listens => {
                     self.hear(read.map_err(Error::into_down)?)?;
-                    return Ok(false);
+                    return self.gather().await.map(|()| false);
                 }
             }
         };
@@ -118,12 +125,41 @@ impl<'r> Pump<'r> {
         }
         let is_upgraded = self.session.was_upgraded();
         self.is_read = read.is_none() || !is_upgraded && self.session.is_body_done();
+        if self.is_read
+            && let Some(known) = Known::of(self.session.digest())
+        {
+            known.listen();
+        }
         // The client of another protocol has closed its half.
         self.listens = !(is_upgraded && self.is_read);
         if !is_upgraded {
             self.context.bound_body(read.as_ref().map_or(0, Bytes::len))?;
         }
         self.hold(read);
+        Ok(())
+    }
+
+    /// Takes what else of the request is there already, where it comes in small pieces: each by itself would be a frame
+    /// or a chunk of its own to the server, at many times its bytes.
+    async fn gather(&mut self) -> Result<()> {
+        let is_small = |piece: &Piece| piece.bytes.len() < SMALL;
+        if self.is_read || self.session.was_upgraded() || !self.held.as_ref().is_some_and(is_small) {
+            return Ok(());
+        }
+        let mut gathered = BytesMut::new();
+        while !self.is_read && gathered.len() < GATHERED {
+            let next = {
+                let mut read = pin!(self.session.read_request_body());
+                poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await
+            };
+            let Poll::Ready(read) = next else { break };
+            take_over(&mut self.held, &mut gathered);
+            self.hear(read.map_err(Error::into_down)?)?;
+        }
+        if !gathered.is_empty() {
+            take_over(&mut self.held, &mut gathered);
+            self.held = Some(Piece { bytes: gathered.freeze(), is_last: self.is_read });
+        }
         Ok(())
     }
 
@@ -146,6 +182,10 @@ impl<'r> Pump<'r> {
             HttpTask::Header(mut head, is_end) => {
                 prepare(&mut head, self.session, self.context)?;
                 let is_interim = head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS;
+                if is_interim && self.is_http10() {
+                    // RFC 9110 section 15.2.
+                    return Ok(false);
+                }
                 self.told = if is_interim { Told::Interim } else { Told::Head };
                 self.frame(&mut head, is_end)?;
                 HttpTask::Header(head, is_end)
@@ -170,12 +210,31 @@ impl<'r> Pump<'r> {
 
     /// Says how long a body is whose end the server tells in its own way: HTTP/1.1 has it in chunks, so that
     /// the client's connection stays, and an answer that breaks off cannot be taken for a whole one.
-    fn frame(&self, head: &mut ResponseHeader, is_end: bool) -> Result<()> {
+    fn frame(&mut self, head: &mut ResponseHeader, is_end: bool) -> Result<()> {
+        if self.is_http10() {
+            // It knows nothing of chunks (RFC 9112 section 6.1): its body goes on to the connection's end.
+            head.remove_header(&TRANSFER_ENCODING);
+            let has_end = is_end || head.headers.contains_key(CONTENT_LENGTH) || has_no_body(head.status);
+            if !has_end && self.session.req_header().method != Method::HEAD {
+                self.session.set_keepalive(None);
+                return Ok(());
+            }
+        }
         let is_framed = head.headers.contains_key(CONTENT_LENGTH) || head.headers.contains_key(TRANSFER_ENCODING);
         if is_framed || has_no_body(head.status) || self.session.req_header().method == Method::HEAD {
             return Ok(());
         }
         head.set_version(Version::HTTP_11);
         if is_end { head.insert_header(CONTENT_LENGTH, 0) } else { head.insert_header(TRANSFER_ENCODING, "chunked") }
+    }
+
+    fn is_http10(&self) -> bool {
+        self.session.req_header().version == Version::HTTP_10
+    }
+}
+
+fn take_over(held: &mut Option<Piece>, gathered: &mut BytesMut) {
+    if let Some(piece) = held.take() {
+        gathered.extend_from_slice(&piece.bytes);
     }
 }

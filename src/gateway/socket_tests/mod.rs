@@ -2,6 +2,8 @@
 //!
 //! What a decision is, and what each refusal looks like, is tested where it is made.
 
+mod carrying;
+mod ending;
 mod framing;
 mod panics;
 mod relay;

@@ -197,3 +197,45 @@ fn a_client_that_leaves_takes_its_request_with_it() {
     let line = stage.audit().pop().unwrap();
     assert_eq!((&line["status"], &line["upstream_error"]), (&0.into(), &serde_json::Value::Null));
 }
+
+#[test]
+fn a_client_of_http_1_0_gets_neither_chunks_nor_interim_answers() {
+    let (stage, listener) = stage();
+    let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
+    let hints = format!("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n{chunks}");
+    for answer in [chunks, &hints, "HTTP/1.1 200 OK\r\n\r\nhi"] {
+        let mut client = stage.connect();
+        client.send("GET /public/a HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n");
+        serve(&mut accept(&listener), answer);
+        let mut told = String::new();
+        client.0.read_to_string(&mut told).unwrap();
+        let lower = told.to_ascii_lowercase();
+        assert!(lower.starts_with("http/1.1 200 ") && lower.ends_with("\r\n\r\nhi"), "{told}");
+        assert!(!lower.contains("transfer-encoding") && lower.contains("connection: close"), "{told}");
+    }
+    // What is as long as it says ends there.
+    let mut client = stage.connect();
+    for _ in 0..2 {
+        client.send("GET /public/a HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n");
+        serve(&mut accept(&listener), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+        assert_eq!(client.answer().unwrap().2, "hi");
+    }
+}
+
+#[test]
+fn a_server_that_switches_protocols_in_another_version_is_not_believed() {
+    let (stage, listener) = stage();
+    let ask = "GET /public/ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    for version in ["HTTP/1.0", "HTTP/1.1"] {
+        let mut client = stage.connect();
+        client.send(ask);
+        let mut upstream = accept(&listener);
+        serve(&mut upstream, &format!("{version} 101 x\r\nUpgrade: websocket\r\n\r\n\u{1}\u{2}hi"));
+        if version == "HTTP/1.1" {
+            read_until(&mut client, "\r\n\r\n\u{1}\u{2}hi");
+        } else {
+            let (status, _, body) = client.answer().unwrap();
+            assert_eq!((status, &*reason(&body)), (502, "upstream_failed"));
+        }
+    }
+}

@@ -49,6 +49,29 @@ fn a_head_that_takes_too_long_ends_its_connection_however_it_is_sent() {
 }
 
 #[test]
+fn a_head_that_began_with_the_request_before_it_is_bounded_like_others() {
+    let limits = Limits { head_timeout: SHORT, idle_timeout: PATIENCE * 10, header_bytes: 1_000, ..Limits::default() };
+    let stage = Stage::start_with(&["127.0.0.1:1".parse().unwrap()], limits);
+    let ask = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+    let started = Instant::now();
+    let mut late = stage.connect();
+    late.send(&format!("{ask}GET /x HT"));
+    assert_eq!(late.answer().unwrap().0, 401);
+    assert!(late.answer().is_none());
+    let mut large = stage.connect();
+    large.send(&format!("{ask}GET /x HTTP/1.1\r\nX: {}", "x".repeat(1_000)));
+    assert_eq!(large.answer().unwrap().0, 401);
+    assert_eq!(large.answer().unwrap().0, 431);
+    assert!(started.elapsed() < PATIENCE);
+    // What was sent ahead may be more than one head may, as long as each is small enough.
+    let mut many = stage.connect();
+    many.send(&ask.repeat(100));
+    for _ in 0..100 {
+        assert_eq!(many.answer().unwrap().0, 401);
+    }
+}
+
+#[test]
 fn a_connection_on_which_nothing_comes_ends_too() {
     let stage = Stage::start_with(&["127.0.0.1:1".parse().unwrap()], short());
     assert!(stage.connect().answer().is_none());

@@ -1,6 +1,6 @@
 //! What the tests over real sockets stand on: a gateway in this process, a backend, a client.
 
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -152,9 +152,7 @@ impl Stage {
     }
 
     pub(super) fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Client(BufReader::new(stream))
+        Client::connect(self.address)
     }
 
     pub(super) fn ask(&self, request: &str) -> (u16, String, String) {
@@ -175,6 +173,20 @@ impl Stage {
 pub(super) struct Client(pub(super) BufReader<TcpStream>);
 
 impl Client {
+    pub(super) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    /// Whether it is closed, of which it is waited for.
+    pub(super) fn is_at_its_end(&mut self) -> bool {
+        match self.0.read(&mut [0]) {
+            Ok(length) => length == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+
     pub(super) fn send(&mut self, text: &str) {
         self.0.get_mut().write_all(text.as_bytes()).unwrap();
     }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::record::Labels;
 use crate::record::outcome::tests::policy;
+use crate::record::result::{FetchResult, IntrospectionResult};
 
 #[test]
 fn every_metric_has_its_name_and_labels() {

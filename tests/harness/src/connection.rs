@@ -86,6 +86,19 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// Reads until what is read ends so.
+#[track_caller]
+pub fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut read = Vec::new();
+    while !read.ends_with(end.as_bytes()) {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap_or_else(|error| panic!("{error} after {}", read.escape_ascii()));
+        read.push(byte[0]);
+    }
+    String::from_utf8(read).unwrap()
+}
+
 /// An answer as it came.
 #[derive(Debug, Clone)]
 pub struct Response {

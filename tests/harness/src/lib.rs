@@ -26,6 +26,7 @@ mod load;
 mod policy_file;
 mod process;
 pub mod refusals;
+pub mod registry;
 pub mod signer;
 pub mod tls_client;
 mod upstream;
@@ -35,7 +36,7 @@ pub mod watch;
 pub mod waves;
 mod wire;
 
-pub use connection::{Connection, ReadWrite, Response, connect, free_address};
+pub use connection::{Connection, ReadWrite, Response, connect, free_address, read_until};
 pub use gateway::Gateway;
 pub use load::{Asked, Load};
 pub use policy_file::check_schema;

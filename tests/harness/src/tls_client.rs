@@ -1,6 +1,6 @@
 //! A TLS client that trusts, offers and shows what a test wants, and blocks.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -56,6 +56,12 @@ impl TlsClient {
         };
         configuration.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Self { configuration: Arc::new(configuration) }
+    }
+
+    /// A connection that shakes hands once something is written.
+    pub fn open(&self, address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
+        let name = ServerName::try_from("api.example.com").unwrap();
+        StreamOwned::new(ClientConnection::new(Arc::clone(&self.configuration), name).unwrap(), connect(address))
     }
 
     /// # Errors

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use scopegate::policy::{Caller, Certificate, Identity, MethodSet, Policy, PolicySpec, Target};
+use scopegate::policy::{Caller, Certificate, MethodSet, Policy, PolicySpec, Target};
 use scopegate::workbench::diff::{
     AccessChange, ClientAspect, ClientChange, Difference, Direction, Example, Grant, TokenAspect, Verdict,
 };
@@ -286,14 +286,9 @@ fn carries(aspect: &TokenAspect, from: &Policy, to: &Policy, caller: Option<&Cal
 
 /// Whether the policy lets it through; `None` if it is never judged.
 fn allows(policy: &Policy, asked: &Asked, caller: Option<&Caller>, certificate: Option<&Certificate>) -> Option<bool> {
-    let raw = asked.raw_target();
-    let target = Target::parse(raw.as_bytes()).ok()?;
-    let headers = asked.header_map();
-    let request = asked.request(&target, &headers);
-    let standing = caller.map(|caller| policy.standing(caller));
-    let identity = match &standing {
-        Some(standing) => Identity::Known { standing, certificate },
-        None => Identity::Absent,
-    };
-    Some(policy.enforce(&policy.find(request).ok()?, identity).is_ok())
+    let judged = asked.judged(policy, caller, certificate, |request, identity| {
+        let route = policy.find(request).ok()?;
+        Some(policy.enforce(&route, identity).is_ok())
+    });
+    judged.ok().flatten()
 }
