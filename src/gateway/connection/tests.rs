@@ -1,3 +1,5 @@
+//! Writes that are to go at once, to a client with TLS that reads late.
+
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
