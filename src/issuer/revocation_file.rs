@@ -78,17 +78,38 @@ pub(super) fn compact(path: &Path, now: UnixTime, longest: u64) -> io::Result<bo
         return Ok(false);
     }
     let kept: String = text.lines().filter(|line| !has_expired(line)).flat_map(|line| [line, "\n"]).collect();
+    // What somebody else adds meanwhile, who does not lock it, comes after this.
+    let mut taken = text.len() as u64;
     let mut beside = path.clone().into_os_string();
     beside.push(".compacted");
     let beside = PathBuf::from(beside);
-    let replaced = put_beside(&beside, &kept, &file).and_then(|()| fs::rename(&beside, &path));
+    let replaced = put_beside(&beside, &kept, &file)
+        .and_then(|()| carry_over(&file, &mut taken, &beside))
+        .and_then(|()| fs::rename(&beside, &path));
     if let Err(error) = replaced {
         // It may not be there at all.
         let _ = fs::remove_file(&beside);
         return Err(error);
     }
     sync_directory(&path)?;
+    // From somebody who had opened the file that was there before.
+    carry_over(&file, &mut taken, &path)?;
     Ok(true)
+}
+
+/// Adds the whole lines that a file has from there on to another, and moves on behind them.
+fn carry_over(mut from: &File, taken: &mut u64, to: &Path) -> io::Result<()> {
+    from.seek(SeekFrom::Start(*taken))?;
+    let mut added = Vec::new();
+    from.read_to_end(&mut added)?;
+    added.truncate(added.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
+    if added.is_empty() {
+        return Ok(());
+    }
+    *taken += added.len() as u64;
+    let mut to = OpenOptions::new().append(true).open(to)?;
+    to.write_all(&added)?;
+    to.sync_data()
 }
 
 /// Whether entries could be added.
@@ -248,6 +269,32 @@ mod tests {
         }
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 160, "{text}");
+        assert!(text.lines().all(|line| Revocation::parse(line.as_bytes()).is_ok()), "{text}");
+    }
+
+    #[test]
+    fn what_somebody_without_a_lock_adds_meanwhile_is_not_lost() {
+        let (_directory, path) = list();
+        fs::write(&path, format!("{}\n", entry("first", 1 << 40))).unwrap();
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    compact(&path, UnixTime(1_000_000), LONGEST).unwrap();
+                }
+            });
+            // As a shell's `echo … >> revoked.jsonl` does.
+            for number in 0..3_000 {
+                let exp = if number % 2 == 0 { 1 << 40 } else { 5 };
+                let line = format!("{}\n", entry(&number.to_string(), exp));
+                let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+                file.write_all(line.as_bytes()).unwrap();
+            }
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let text = fs::read_to_string(&path).unwrap();
+        let kept = text.lines().filter(|line| line.contains(&(1_u64 << 40).to_string())).count();
+        assert_eq!(kept, 1_501);
         assert!(text.lines().all(|line| Revocation::parse(line.as_bytes()).is_ok()), "{text}");
     }
 

@@ -46,6 +46,9 @@ pub enum NotAppended {
     /// What is in the file cannot be read, and an entry among it would not be found again.
     #[error("the list of revoked tokens cannot be read, and nothing is added to it until it can be")]
     Unreadable,
+    /// The list would be unreadable with it.
+    #[error("the entry could not be read again as it would be written")]
+    Unwritten,
     /// The file cannot be written.
     #[error("the list of revoked tokens cannot be written: {0}")]
     Unwritable(#[from] io::Error),
@@ -175,6 +178,11 @@ impl std::fmt::Debug for Revoked {
     }
 }
 
+/// Whether a line says what the entry does: one that cannot be read would make the whole list unreadable.
+fn is_readable(line: &str, entry: &Revocation) -> bool {
+    Revocation::parse(line.as_bytes()).is_ok_and(|read| read == *entry)
+}
+
 /// Tokens that expired before this have surely done so, though the clock is set back.
 pub(super) fn over() -> UnixTime {
     UnixTime(steady_now().0.saturating_sub(MARGIN))
@@ -213,9 +221,11 @@ impl State {
 
     fn append(&self, entry: Revocation) -> Result<(), NotAppended> {
         let mut watch = self.watch();
+        let line = entry.to_line();
         let appended = match watch.seen {
+            Seen::Nothing | Seen::Absent | Seen::Read if !is_readable(&line, &entry) => Err(NotAppended::Unwritten),
             Seen::Absent | Seen::Read if !watch.broken => {
-                append(&self.path, &entry.to_line(), watch.seen == Seen::Absent).map_err(NotAppended::from)
+                append(&self.path, &line, watch.seen == Seen::Absent).map_err(NotAppended::from)
             }
             Seen::Nothing | Seen::Absent | Seen::Read => Err(NotAppended::Unreadable),
         };

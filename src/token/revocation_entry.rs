@@ -54,6 +54,9 @@ const LEEWAY: u64 = 5 * 60;
 /// In bytes.
 const LONGEST: usize = 16 * 1024;
 
+/// Of an id that names its token, in bytes: written on a line, it must not make that too long to be read again.
+const LONGEST_ID: usize = 1024;
+
 const MEMBERS: [(&str, By); 4] =
     [("jti", By::Id), ("sub", By::Subject), ("client_id", By::Client), ("token_sha256", By::Digest)];
 const OTHERS: [&str; 3] = ["iss", "issued_before", "exp"];
@@ -108,11 +111,11 @@ impl Revocation {
         Ok(Self { named: Named { by, issuer, name }, revoked })
     }
 
-    /// The entry that revokes one token, which says what `caller` has: by its `jti` if it has one. An
-    /// opaque token that is its own `jti` is not written down.
+    /// The entry that revokes one token, which says what `caller` has: by its `jti` if it has one that is
+    /// not too long. An opaque token that is its own `jti` is not written down.
     pub fn of(caller: &Caller, token: &str) -> Self {
         let (by, name) = match &caller.token_id {
-            Some(id) if **id != *token => (By::Id, id.clone()),
+            Some(id) if **id != *token && id.len() <= LONGEST_ID => (By::Id, id.clone()),
             Some(_) | None => (By::Digest, token_digest(token)),
         };
         let revoked = Revoked { issued_before: None, expires_at: Some(caller.expires_at) };
@@ -340,6 +343,17 @@ mod tests {
         // As `printf opaque | sha256sum` has it.
         assert_eq!(&*entry.named.name, "6d229884c1268bb0ab32d8da315d0fe52f9147228bd830a37bc9fb28a954940d");
         assert_eq!(entry.issuer(), "https://a.example");
+    }
+
+    #[test]
+    fn an_entry_made_of_a_token_can_always_be_read_again() {
+        for id in ["\"".repeat(LONGEST_ID), "\u{fe}".repeat(LONGEST_ID), "x".repeat(LONGEST_ID + 1), "x".repeat(20_000)]
+        {
+            let made = Revocation::of(&caller(Some(&id)), "a.b.c");
+            assert_eq!(Revocation::parse(made.to_line().as_bytes()).as_ref(), Ok(&made), "{}", id.len());
+            let expected = if id.len() <= LONGEST_ID { "jti" } else { "token_sha256" };
+            assert_eq!(made.kind(), expected, "{}", id.len());
+        }
     }
 
     #[test]

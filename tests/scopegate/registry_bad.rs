@@ -4,9 +4,10 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use crate::harness::{Gateway, Signer};
+use crate::harness::{Gateway, Signer, encode, now};
 use crate::registry::Person;
 use ::harness::registry::POLICY;
 
@@ -48,6 +49,33 @@ fn only_a_token_of_the_named_issuer_with_the_right_scope_opens_it() {
     for path in ["/healthz", "/readyz", "/metrics", "/policy", "/api/v1/openapi.json"] {
         assert_eq!(gateway.admin(path).status, 200, "{path}");
     }
+}
+
+#[test]
+fn a_token_that_is_bound_to_a_key_comes_with_one_proof_of_it() {
+    let gateway = Gateway::start(POLICY);
+    let signer = Signer::shared();
+    let key = signer.jwks()["keys"][1].clone();
+    let jwk = json!({ "kty": "EC", "crv": "P-256", "x": key["x"], "y": key["y"] });
+    // Its members are in the order of RFC 7638 already.
+    let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, key["x"], key["y"]);
+    let hash = |text: &str| encode(digest(&SHA256, text.as_bytes()).as_ref());
+    let token = signer.token(json!({ "scope": "scopegate:view", "cnf": { "jkt": hash(&canonical) } }));
+    let proof = |id: &str| {
+        let htu = format!("http://{}/api/v1/apis", gateway.admin);
+        let payload = json!({ "jti": id, "htm": "GET", "htu": htu, "iat": now(), "ath": hash(&token) });
+        signer.sign(&json!({ "alg": "ES256", "typ": "dpop+jwt", "jwk": jwk }), &payload)
+    };
+    let authorization = format!("DPoP {token}");
+    let ask = |proofs: &[&str]| {
+        let mut headers = vec![("Authorization", &*authorization)];
+        headers.extend(proofs.iter().map(|proof| ("DPoP", *proof)));
+        gateway.ask_admin("GET", "/api/v1/apis", &headers, b"").status
+    };
+    let (one, other) = (proof("one"), proof("other"));
+    assert_eq!(ask(&[&one, "x"]), 401);
+    assert_eq!(ask(&[&one, &other]), 401);
+    assert_eq!((ask(&[&one]), ask(&[&one]), ask(&[])), (200, 401, 401));
 }
 
 #[test]

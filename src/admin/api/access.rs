@@ -36,12 +36,18 @@ pub(super) async fn authorize(
         }
         Err(fault) => return Err(refused(&fault.into())),
     };
+    let mut proofs = asked.headers.get_all(DPOP).iter();
+    let proof = proofs.next().map(|proof| proof.to_str().unwrap_or_default());
+    // RFC 9449 section 4.3.
+    if proofs.next().is_some() {
+        return Err(Refusal::unauthorized("binding_mismatch", "send one `DPoP` header", true));
+    }
     // What a proof must be for is told by the file, and not by whoever sends it.
     let address = generation.settings.admin.as_ref().map(|admin| admin.address.to_string()).unwrap_or_default();
     let presented = Presented {
         credential,
         certificate: None,
-        proof: asked.headers.get(DPOP).and_then(|proof| proof.to_str().ok()),
+        proof,
         method: asked.method.as_str(),
         url: &format!("http://{address}{}", asked.uri.path()),
     };

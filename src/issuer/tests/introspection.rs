@@ -1,6 +1,8 @@
 //! Opaque tokens: what is asked, how often, and that nothing but a good answer lets one pass.
 
 use std::fs;
+use std::future::poll_fn;
+use std::task::Poll;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -80,16 +82,18 @@ async fn a_hundred_requests_with_one_token_ask_once() {
     for (says, good) in [(active(&json!({})), true), (Says::ok("{\"active\":false}"), false)] {
         let asked = Asked::new(says).await;
         asked.provider.hold(true);
-        let asking: Vec<_> = (0..100)
-            .map(|_| {
-                let world = Arc::clone(&asked.world);
-                tokio::spawn(async move { world.ask("opaque").await })
-            })
-            .collect();
+        let world = Arc::clone(&asked.world);
+        let first = tokio::spawn(async move { world.ask("opaque").await });
         asked.provider.asked_times(1).await;
+        let mut others: Vec<_> = (0..99).map(|_| Box::pin(asked.world.ask("opaque"))).collect();
+        for other in &mut others {
+            // It has begun before there is an answer.
+            assert!(poll_fn(|context| Poll::Ready(other.as_mut().poll(context))).await.is_pending());
+        }
         asked.provider.hold(false);
-        for answer in asking {
-            assert_eq!(answer.await.unwrap().is_ok(), good);
+        assert_eq!(first.await.unwrap().is_ok(), good);
+        for other in others {
+            assert_eq!(other.await.is_ok(), good);
         }
         assert_eq!(asked.provider.asked(), 1);
     }
