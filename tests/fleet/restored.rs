@@ -104,7 +104,9 @@ fn switch_before(servers: [SocketAddr; 2], second: &Arc<AtomicBool>) -> SocketAd
                         return;
                     }
                 }
-                behind.iter().for_each(|server| drop(server.shutdown(std::net::Shutdown::Both)));
+                for server in &behind {
+                    drop(server.shutdown(std::net::Shutdown::Both));
+                }
             });
         }
     });

@@ -81,3 +81,27 @@ fn an_image_is_run_by_nobody() {
     // Cargo builds nothing of a workspace that lacks a member.
     assert!(text.lines().any(|line| line == "COPY tests/harness tests/harness"));
 }
+
+#[test]
+fn a_container_is_built_of_all_that_the_manifest_names() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = read("Containerfile");
+    let stage = text.split("\nFROM ").nth(1).unwrap();
+    let copies = stage.lines().filter_map(|line| line.strip_prefix("COPY "));
+    let copied: Vec<_> = copies.flat_map(|line| line.rsplit_once(' ').unwrap().0.split(' ')).collect();
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let mut named = vec!["Cargo.lock".to_owned(), "build.rs".to_owned()];
+    named.extend(manifest.split("members = [\"").nth(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
+    for (kind, folder) in [("bin", "src"), ("test", "tests"), ("bench", "benches"), ("example", "examples")] {
+        for target in manifest.split(&format!("\n[[{kind}]]\n")).skip(1) {
+            let says = |key: &str| target.split("\n\n").next()?.split(&format!("{key} = \"")).nth(1)?.split('"').next();
+            let usual = || format!("{folder}/{}.rs", says("name").unwrap());
+            named.push(says("path").map_or_else(usual, str::to_owned));
+        }
+    }
+    assert!(named.len() > 8, "{named:?}");
+    for path in &named {
+        assert!(root.join(path).exists(), "{path}");
+        assert!(copied.iter().any(|copied| Path::new(path).starts_with(copied)), "{path} is not among {copied:?}");
+    }
+}

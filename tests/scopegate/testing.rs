@@ -68,7 +68,8 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
 
 #[test]
 fn what_is_as_expected_is_one_line_and_exit_0() {
-    let said = "gateway.tests.yaml: 4 passed; 4 of 4 scopes and 4 of 4 services are touched\n";
+    let said =
+        "gateway.tests.yaml: 4 passed; 4 of 4 scopes and privileges and 4 of 4 services and exceptions are touched\n";
     for arguments in [&[][..], &["--covered"], &["gateway.yaml", "--tests", "gateway.tests.yaml"]] {
         assert_eq!(test(GOOD, arguments), (0, said.to_owned(), String::new()));
     }
@@ -134,7 +135,7 @@ Services that no test asks for
   GET /orders/{account}/**  (orders_read)
   POST /orders/{account}  (orders_read:write)
 
-gateway.tests.yaml: 1 passed; 1 of 4 scopes and 1 of 4 services are touched
+gateway.tests.yaml: 1 passed; 1 of 4 scopes and privileges and 1 of 4 services and exceptions are touched
 ";
     let tests_of_other_path = tests.replace("/secret", "/none");
     assert_eq!(test(tests, &[]), (0, expected.to_owned(), String::new()));

@@ -66,7 +66,7 @@ fn summary(results: &Results<'_>, paint: Paint) -> String {
         format!("{passed} passed, {}", paint.bad(format!("{failed} failed")))
     };
     format!(
-        "{}: {verdict}; {} of {scopes} scopes and {} of {services} services are touched\n",
+        "{}: {verdict}; {} of {scopes} scopes and privileges and {} of {services} services and exceptions are touched\n",
         results.tests_file.display(),
         scopes - results.uncovered.scopes.len(),
         services - results.uncovered.services.len() - results.uncovered.exceptions.len(),
