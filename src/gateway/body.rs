@@ -36,6 +36,11 @@ impl BodyMeter {
         Self { most, per_second, ..Self::default() }
     }
 
+    /// It may come as slowly as it likes.
+    pub(super) fn may_pause(&mut self) {
+        self.per_second = 0;
+    }
+
     /// Whether the body is too large by what its head says.
     pub(super) fn is_exceeded_by(&self, headers: &HeaderMap) -> bool {
         let Some(most) = self.most else { return false };
@@ -95,7 +100,10 @@ mod tests {
         assert_eq!(meter.take(1, at(5)), Ok(()));
         assert_eq!(meter.take(98, at(6)), Ok(()));
         assert_eq!(meter.take(1, at(7)), Err(Excess::Slow));
-        let mut patient = BodyMeter::new(None, 0);
-        assert_eq!((patient.take(1, at(0)), patient.take(1, at(3600))), (Ok(()), Ok(())));
+        let mut pausing = BodyMeter::new(None, 100);
+        pausing.may_pause();
+        for mut patient in [BodyMeter::new(None, 0), pausing] {
+            assert_eq!((patient.take(1, at(0)), patient.take(1, at(3600))), (Ok(()), Ok(())));
+        }
     }
 }

@@ -24,6 +24,7 @@ use super::cors::Cors;
 use super::failure::Failure;
 use super::forward::Forward;
 use super::generation::{Gateway, Generation};
+use super::grpc::is_grpc;
 use super::head_checks;
 use super::inbound::{self, Peer};
 use super::judge::{Asked, Findings, Judged, judge};
@@ -149,6 +150,11 @@ impl Context {
         pool.map_or_else(Way::default, Pool::way)
     }
 
+    /// Whether it is a call of gRPC to a server that can take one: it goes on for as long as both sides like.
+    pub(super) fn is_call(&self, head: &RequestHeader) -> bool {
+        is_grpc(head) && self.way().is_http2
+    }
+
     /// Whether a form is sent in the place of the body that came.
     pub(super) fn has_form(&self) -> bool {
         self.forward.as_ref().is_some_and(|forward| forward.form().is_some())
@@ -253,6 +259,9 @@ impl Context {
         }
         self.carried = Some(admit(&self.generation, &forward, head, self.peer, &mut self.found)?);
         self.forward = Some(forward);
+        if self.is_call(head) {
+            self.body.may_pause();
+        }
         Ok(())
     }
 

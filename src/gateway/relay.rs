@@ -1,4 +1,4 @@
-//! The short way of a usual request to its upstream and back, within pingora's phase that may answer.
+//! The short way of a usual request to its upstream and back.
 //!
 //! A `GET` without a body needs nothing of what makes `onward`'s way longer: two directions at once, and
 //! versions of HTTP to choose from. What is unusual goes that way; so does an answer that is not plain,

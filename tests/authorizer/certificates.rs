@@ -36,7 +36,7 @@ struct Secured {
 
 impl Secured {
     fn start() -> Self {
-        let by = Certificates { root: Authority::new("root"), clients: Authority::new("clients") };
+        let by = Certificates::new();
         let (acme, globex) = (by.clients.issue("acme", &[]), by.clients.issue("globex", &[]));
         let start = |listener: &str, more: &str| {
             Gateway::start_listening(listener, &format!("{more}{POLICY}"), Upstream::start(), |_| {})
@@ -57,24 +57,24 @@ impl Secured {
     }
 }
 
-fn said(answer: &Response) -> (u16, String) {
+pub(super) fn said(answer: &Response) -> (u16, String) {
     // What a plane refuses by itself has no reason.
     let is_problem = answer.header("content-type") == Some("application/problem+json");
     (answer.status, if is_problem { answer.reason() } else { String::new() })
 }
 
-fn refused(status: u16, reason: &str) -> (u16, String) {
+pub(super) fn refused(status: u16, reason: &str) -> (u16, String) {
     (status, reason.to_owned())
 }
 
-fn token(claims: &Value) -> String {
+pub(super) fn token(claims: &Value) -> String {
     let mut all = json!({ "scope": "read" });
     all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
     Signer::shared().token(all)
 }
 
 /// All that some proxy tells of a client's certificate, as that client could write it.
-fn forgeries(of: &Issued) -> Vec<(&'static str, String)> {
+pub(super) fn forgeries(of: &Issued) -> Vec<(&'static str, String)> {
     let base64 = STANDARD.encode(&of.certificate);
     let escaped: String = of.pem.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let hash: String = of.sha256().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -2,10 +2,11 @@
 //! upstream. Each answers, and forwards, what the gateway itself does in-line, case by case.
 //!
 //! `make test-authorizer` runs it. What each plane is known to do differently is written down here, and in
-//! `docs/authorizer.md`.
+//! `docs/authorizer.md`. `fronts` has proxies that forward to the gateway itself.
 
 mod certificates;
 mod forwarded;
+mod fronts;
 mod planes;
 mod targets;
 

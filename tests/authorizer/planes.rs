@@ -6,12 +6,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use harness::authority::Authority;
 use harness::refusals::Request;
+use harness::tls_client::TlsClient;
 use harness::{Connection, Gateway, Response, connect, free_address, wait_for};
 use tempfile::TempDir;
 
-use harness::authority::Authority;
-use harness::tls_client::TlsClient;
 /// How many requests of its own the gateway gets while the planes start.
 pub(crate) const ASKED_AT_START: usize = 1;
 
@@ -34,6 +34,17 @@ pub(crate) struct Stage {
 pub(crate) struct Certificates {
     pub(crate) root: Authority,
     pub(crate) clients: Authority,
+}
+
+impl Certificates {
+    pub(crate) fn new() -> Self {
+        Self { root: Authority::new("root"), clients: Authority::new("clients") }
+    }
+
+    fn write(&self, folder: &Path) {
+        self.root.issue("server", &["api.example.com"]).write(folder);
+        fs::write(folder.join("clients.pem"), &self.clients.pem).unwrap();
+    }
 }
 
 /// A data plane at an address of its own.
@@ -165,40 +176,31 @@ impl Stage {
 }
 
 impl Plane {
+    /// One that ends TLS in front of the gateway and forwards to it.
+    pub(crate) fn in_front(kind: Kind, gateway: &Gateway, by: &Certificates) -> Self {
+        let files: &[&str] = match kind {
+            Kind::Nginx => &["in-front/nginx.conf", "nginx/scopegate_clean.conf"],
+            Kind::EnvoyHttp => &["in-front/envoy.yaml"],
+            Kind::Caddy => &["in-front/Caddyfile", "caddy/scopegate_clean"],
+            Kind::EnvoyGrpc | Kind::Traefik => panic!("{} is not set up for it", kind.name()),
+        };
+        let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
+        by.write(folder.path());
+        write(kind, files, &folder, &[("8443", address), ("8081", gateway.address)], None);
+        Self::run(kind, files, folder, address)
+    }
+
     fn start(kind: Kind, authorizer: SocketAddr, gateway: &Gateway, secured: Option<&Certificates>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let address = free_address();
+        let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
         let mut ports = vec![("9191", authorizer), ("9000", gateway.upstream.address), ("8081", gateway.address)];
         // nginx has a port of its own for TLS.
         let plain = if kind == Kind::Nginx && secured.is_some() { free_address() } else { address };
         ports.extend([("8080", plain)].into_iter().chain((plain != address).then_some(("8443", address))));
-        if let Some(Certificates { root, clients }) = secured {
-            root.issue("server", &["api.example.com"]).write(folder.path());
-            fs::write(folder.path().join("clients.pem"), &clients.pem).unwrap();
+        if let Some(by) = secured {
+            by.write(folder.path());
         }
-        let mut texts: Vec<_> = kind.files().iter().map(|file| fs::read_to_string(deployed(file)).unwrap()).collect();
-        for (port, address) in ports {
-            assert!(texts.iter().any(|text| text.contains(port)), "{kind:?} has no {port}");
-            for text in &mut texts {
-                *text = text.replace(port, &format!("\0{}\0", address.port()));
-            }
-        }
-        let names = kind.files().iter().map(|file| folder.path().join(Path::new(file).file_name().unwrap()));
-        let written: Vec<_> = names.collect();
-        for (to, text) in written.iter().zip(&texts) {
-            fs::write(to, kind.adapted(&text.replace('\0', ""), secured)).unwrap();
-        }
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let log = fs::File::create(folder.path().join("plane.log")).unwrap();
-        let mut command = kind.command(folder.path(), &written[0]);
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{} is missing: {error}", kind.name()));
-        wait_for(kind.name(), || {
-            let ended = child.try_wait().unwrap();
-            assert!(ended.is_none(), "{}", fs::read_to_string(folder.path().join("plane.log")).unwrap());
-            TcpStream::connect(address).ok()
-        });
-        let plane = Self { kind, address, child, _folder: folder };
+        write(kind, kind.files(), &folder, &ports, secured);
+        let plane = Self::run(kind, kind.files(), folder, address);
         if kind == Kind::Traefik {
             // It listens before it has read what it forwards.
             let request = harness::refusals::plain("GET", "/.well-known/oauth-protected-resource");
@@ -213,12 +215,45 @@ impl Plane {
         plane
     }
 
+    /// Starts it on the first of its files, which are written.
+    fn run(kind: Kind, files: &[&str], folder: TempDir, address: SocketAddr) -> Self {
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let log = fs::File::create(folder.path().join("plane.log")).unwrap();
+        let mut command = kind.command(folder.path(), &written(&folder, files[0]));
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{} is missing: {error}", kind.name()));
+        wait_for(kind.name(), || {
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "{}", fs::read_to_string(folder.path().join("plane.log")).unwrap());
+            TcpStream::connect(address).ok()
+        });
+        Self { kind, address, child, _folder: folder }
+    }
+
     /// A request on a connection of its own, of `api.example.com`.
     pub(crate) fn send(&self, request: &Request) -> Response {
         let mut connection = Connection::over(connect(self.address));
         connection.write(super::text(request).as_bytes());
         connection.read_response().unwrap_or_else(|| panic!("{} does not answer", self.kind.name()))
     }
+}
+
+/// Writes files of `deploy/` with a test's own addresses in the place of those ports.
+fn write(kind: Kind, files: &[&str], folder: &TempDir, ports: &[(&str, SocketAddr)], secured: Option<&Certificates>) {
+    let mut texts: Vec<_> = files.iter().map(|file| fs::read_to_string(deployed(file)).unwrap()).collect();
+    for (port, address) in ports {
+        assert!(texts.iter().any(|text| text.contains(port)), "{kind:?} has no {port}");
+        for text in &mut texts {
+            *text = text.replace(port, &format!("\0{}\0", address.port()));
+        }
+    }
+    for (file, text) in files.iter().zip(&texts) {
+        fs::write(written(folder, file), kind.adapted(&text.replace('\0', ""), secured)).unwrap();
+    }
+}
+
+fn written(folder: &TempDir, file: &str) -> PathBuf {
+    folder.path().join(Path::new(file).file_name().unwrap())
 }
 
 fn deployed(file: &str) -> PathBuf {

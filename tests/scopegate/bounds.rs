@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::{Connection, Gateway, PATIENCE, Signer, Upstream, connect, wait_for};
-use crate::http2_client::{Http2, head};
+use crate::http2_client::{Http2, head, read};
 
 const APIS: &str = r#"
 apis:
@@ -232,6 +232,19 @@ fn clients_that_take_their_time_are_not_waited_for() {
     let response = connection.read_response().unwrap();
     assert_eq!((response.status, response.reason().as_str()), (408, "request_timeout"));
     assert!(connection.read_response().is_none());
+}
+
+#[test]
+fn a_body_that_stops_is_not_waited_for_over_http2_either() {
+    let gateway = start("limits: { body_timeout: 300ms }");
+    let request = head("POST", "/any/x", &[("content-length", "4")]);
+    let response = Http2::plain(gateway.address).with(|sender| async move {
+        let mut ready = sender.ready().await.unwrap();
+        let (answer, mut body) = ready.send_request(request, false).unwrap();
+        body.send_data("ab".into(), false).unwrap();
+        tokio::time::timeout(PATIENCE, read(answer)).await.expect("an answer in time").unwrap()
+    });
+    assert_eq!((response.status, response.reason().as_str()), (408, "request_timeout"));
 }
 
 #[test]

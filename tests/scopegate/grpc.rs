@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -11,6 +12,7 @@ use serde_json::json;
 
 use crate::harness::{Gateway, Response, Signer, Upstream};
 use crate::http2_client::{Http2, head, read};
+use crate::secured_servers::Server;
 
 const POLICY: &str = r#"
 apis:
@@ -169,4 +171,40 @@ fn a_call_that_is_cancelled_or_sends_rubbish_hurts_nobody_else() {
     });
     let (response, _) = call(&client, "/orders.v1.Orders/Put", &[("authorization", &bearer)], true);
     assert_eq!(response.header("grpc-status"), Some("7"));
+}
+
+#[test]
+fn a_call_that_says_little_goes_on_and_another_request_does_not() {
+    let (fast, slow) = (Server::http2(None), Server::http2(None));
+    let policy = format!(
+        "
+limits: {{ body_timeout: 1s }}
+upstreams:
+  fast: {{ servers: [\"{}\"], http2: true }}
+  slow: {{ servers: [\"{}\"], http2: true }}
+apis:
+  - {{ name: calls, base_path: /calls, upstream: fast, public: [\"POST /calls/**\"] }}
+  - {{ name: others, base_path: /others, upstream: slow, public: [\"POST /others/**\"] }}
+",
+        fast.address, slow.address
+    );
+    let gateway = Gateway::start_listening("http2: true", &policy, Upstream::start(), |_| {});
+    let ask = |head: http::Request<()>| {
+        Http2::plain(gateway.address).with(|sender| async move {
+            let mut ready = sender.ready().await.unwrap();
+            let (answer, mut body) = ready.send_request(head, false).unwrap();
+            body.send_data(Bytes::from_static(b"\0\0\0\0\x01x"), false).unwrap();
+            // Beyond what any other body may be silent for, and the seconds in which its pace does not count.
+            tokio::time::sleep(Duration::from_millis(6_500)).await;
+            let _ = body.send_data(Bytes::from_static(b"\0\0\0\0\x01x"), true);
+            read(answer).await.unwrap()
+        })
+    };
+    thread::scope(|scope| {
+        let call = head("POST", "/calls/x", &[("content-type", "application/grpc"), ("te", "trailers")]);
+        let call = scope.spawn(|| ask(call));
+        assert_eq!(ask(head("POST", "/others/x", &[])).status, 408);
+        assert_eq!(call.join().unwrap().body, b"/calls/x");
+    });
+    assert_eq!(fast.last().body.len(), 12);
 }

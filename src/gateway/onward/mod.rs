@@ -2,8 +2,8 @@
 //!
 //! Pingora's own upstream half is not used. Without pingora's TLS, a stream of the gateway's making has no
 //! descriptor there, and one without is never used again; and nothing there ends an exchange that waits. So the
-//! exchange is made here, in pingora's phase that may answer: `relay` makes the usual short one, this module all
-//! others. `outbound` writes the request, `relay::prepare` makes the answer the one to tell on.
+//! exchange is made here: `relay` makes the usual short one, this module all others. `outbound` writes the request,
+//! `relay::prepare` makes the answer the one to tell on.
 
 mod dial;
 mod exchange;
@@ -45,6 +45,7 @@ pub(super) use self::tls::{Age, AllTls, ServerTls};
 pub(super) struct Way {
     /// Whether `relay` may try: the servers speak plain HTTP/1.1.
     is_plain: bool,
+    pub(super) is_http2: bool,
     /// How long all of an exchange may take.
     total: Option<Duration>,
 }
@@ -60,7 +61,8 @@ struct Failed {
 
 impl Way {
     pub(super) fn of(transport: &Transport) -> Self {
-        Self { is_plain: transport.tls.is_none() && !transport.http2, total: transport.total_timeout }
+        let is_http2 = transport.http2;
+        Self { is_plain: transport.tls.is_none() && !is_http2, is_http2, total: transport.total_timeout }
     }
 }
 
@@ -69,7 +71,7 @@ impl Way {
 /// # Errors
 /// If none does, or the answer broke off.
 pub(super) async fn forward(session: &mut ServerSession, context: &mut Context) -> Result<()> {
-    let Way { is_plain, total } = context.way();
+    let Way { is_plain, total, .. } = context.way();
     // The others on the heap, so that what every request carries along stays small.
     match total {
         None if is_plain && relay(session, context).await? => Ok(()),

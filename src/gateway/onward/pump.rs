@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -13,7 +14,8 @@ use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
 use pingora::protocols::http::ServerSession;
-use pingora::{Error, Result};
+use pingora::time::timeout;
+use pingora::{Error, ErrorType, Result};
 
 use super::exchange::{Event, Exchange, Piece, Times};
 use super::http1::{has_no_body, is_empty};
@@ -51,6 +53,8 @@ pub(super) struct Pump<'r> {
     pub(super) is_read: bool,
     /// Whether the client is heard beyond that, so that its end is noticed.
     listens: bool,
+    /// How long a piece of the request may take, where pingora does not see to it: over HTTP/2.
+    piece_time: Option<Duration>,
 }
 
 impl<'r> Pump<'r> {
@@ -61,7 +65,19 @@ impl<'r> Pump<'r> {
         upgraded: &'r AtomicBool,
     ) -> Self {
         let is_read = session.is_body_done();
-        Self { session, context, transport, upgraded, told: Told::Nothing, held: None, is_read, listens: true }
+        let is_bounded = session.is_http2() && !context.is_call(session.req_header());
+        let piece_time = is_bounded.then(|| context.limits().body_timeout);
+        Self {
+            session,
+            context,
+            transport,
+            upgraded,
+            told: Told::Nothing,
+            held: None,
+            is_read,
+            listens: true,
+            piece_time,
+        }
     }
 
     /// Has sent what was read of the request already: for an earlier try, or to judge it.
@@ -103,7 +119,7 @@ impl<'r> Pump<'r> {
             tokio::select! {
                 biased;
                 event = exchange.step(&mut none, times) => event?,
-                read = self.session.read_body_or_idle(self.is_read), if self.listens => {
+                read = next_piece(self.session, self.is_read, self.piece_time), if self.listens => {
                     self.hear(read.map_err(Error::into_down)?)?;
                     return self.gather().await.map(|()| false);
                 }
@@ -230,6 +246,17 @@ impl<'r> Pump<'r> {
 
     fn is_http10(&self) -> bool {
         self.session.req_header().version == Version::HTTP_10
+    }
+}
+
+/// What the client sends next, or its end.
+async fn next_piece(session: &mut ServerSession, is_read: bool, time: Option<Duration>) -> Result<Option<Bytes>> {
+    match time.filter(|_| !is_read) {
+        None => session.read_body_or_idle(is_read).await,
+        Some(time) => {
+            let read = timeout(time, session.read_body_or_idle(false)).await;
+            read.unwrap_or_else(|_| Err(Error::new_down(ErrorType::ReadTimedout)))
+        }
     }
 }
 

@@ -5,10 +5,10 @@
 #![allow(missing_docs, reason = "a program of its own, of one page")]
 
 use async_trait::async_trait;
+use pingora::proxy::{ProxyHttp, Session, http_proxy_service};
 use pingora::server::Server;
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
-use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
 
 struct Forward {
     upstream: String,
