@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::json;
 
-use crate::harness::{Gateway, Signer, now, wait_for};
+use crate::harness::{Gateway, Signer, now};
 
 fn policy(guard: bool, scopes: &str) -> String {
     format!(
