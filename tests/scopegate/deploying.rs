@@ -91,7 +91,8 @@ fn a_container_is_built_of_all_that_the_manifest_names() {
     let copied: Vec<_> = copies.flat_map(|line| line.rsplit_once(' ').unwrap().0.split(' ')).collect();
     let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
     let mut named = vec!["Cargo.lock".to_owned(), "build.rs".to_owned()];
-    named.extend(manifest.split("members = [\"").nth(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
+    let members = manifest.split("members = [").nth(1).and_then(|rest| rest.split(']').next()).unwrap();
+    named.extend(members.split(", ").map(|member| member.trim_matches('"').to_owned()));
     for (kind, folder) in [("bin", "src"), ("test", "tests"), ("bench", "benches"), ("example", "examples")] {
         for target in manifest.split(&format!("\n[[{kind}]]\n")).skip(1) {
             let says = |key: &str| target.split("\n\n").next()?.split(&format!("{key} = \"")).nth(1)?.split('"').next();

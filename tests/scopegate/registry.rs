@@ -128,7 +128,7 @@ fn a_scope_lives_from_a_refused_form_to_its_deletion_and_the_file_keeps_all_else
     assert_eq!(ops.see("/scopes/data-write")["scope"]["deprecated"], true);
     let uses = r#"scopegate_deprecated_scope_uses_total{scope="data-write"}"#;
     wait_for("the metric", || (gateway.metric(uses) == Some(1.0)).then_some(()));
-    wait_for("the warning", || gateway.log().contains("a deprecated scope is in use").then_some(()));
+    gateway.wait_for_log("a deprecated scope is in use");
 
     // Deleted, once nobody holds it.
     let deleted = wait_for("the token's end", || {

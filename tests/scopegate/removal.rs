@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::json;
 
-use crate::harness::{Gateway, Signer, now, wait_for};
+use crate::harness::{Gateway, Signer, now};
 
 fn policy(guard: bool, scopes: &str) -> String {
     format!(
@@ -49,7 +49,7 @@ fn a_scope_that_a_live_token_carries_stays_until_the_token_expires() {
         let start = format!("the scope `{name}` cannot be removed: an unexpired token of `acme` carries it until 20");
         assert!(line.starts_with(&start), "{line}");
         assert!(line.ends_with("Z; write `deprecated: true` for it until then"), "{line}");
-        wait_for("the log to say the same", || gateway.log().contains(line).then_some(()));
+        gateway.wait_for_log(line);
     }
     assert_eq!(shown["generation"], 1);
     // Nobody touches the file again: it is in force once the token has expired.

@@ -209,7 +209,7 @@ fn every_view_says_that_an_api_only_reports() {
     let gateway = start();
     assert_eq!(gateway.admin("/policy").json()["report_only"], json!(["trial"]));
     assert!(gateway.metric("scopegate_report_only_apis ").is_some_and(|apis| (apis - 1.0).abs() < 0.5));
-    assert!(gateway.log().contains("`mode: report_only`"), "{}", gateway.log());
+    gateway.wait_for_log("`mode: report_only`");
     let run = |arguments: &[&str]| run(&gateway, arguments);
     let (text, exit) = run(&["check", "gateway.yaml"]);
     assert!(text.contains("the api `trial` only reports") && exit == 0, "{text}");

@@ -169,7 +169,7 @@ fn a_candidate_is_read_again_whole_or_not_at_all_and_leaves_when_the_file_drops_
     }
     assert_eq!(count(&gateway, "scopegate_shadow_reloads_total{result=\"refused\"} "), 3);
     assert_eq!(count(&gateway, "scopegate_shadow_reloads_total{result=\"accepted\"} "), 2);
-    assert!(gateway.log().contains("the candidate cannot be tried; the one before stays"), "{}", gateway.log());
+    gateway.wait_for_log("the candidate cannot be tried; the one before stays");
     put(folder, &format!("{HEAD}{NEXT}"));
     let shadow = tried(&gateway, 3);
     assert_eq!(shadow["last_error"], Value::Null);
@@ -204,7 +204,8 @@ fn a_candidate_that_is_missing_foreign_or_the_file_itself_is_said_with_its_place
         let said = error.lines().filter(|line| !line.starts_with("1 problem in"));
         assert_eq!(said.count(), 1, "{error}");
         assert_eq!(told["shadow"]["generation"], Value::Null);
-        assert!(gateway.log().contains(expected) && gateway.log().contains("none is tried"), "{}", gateway.log());
+        gateway.wait_for_log(expected);
+        gateway.wait_for_log("none is tried");
         check_advised(gateway.folder.path(), expected);
         assert_eq!(gateway.ask("GET", "/data/health", &[]).status, 200);
         assert_eq!(results(&gateway), [0, 0, 0]);

@@ -141,7 +141,7 @@ fn broken_files_leave_the_last_good_ones_and_are_said_once() {
     ];
     for (what, make, said) in breaks {
         make();
-        wait_for(what, || gateway.log().contains(said).then_some(()));
+        gateway.wait_for_log(said);
         assert_eq!(client.connect(gateway.address).unwrap().certificate, first.certificate, "{what}");
         assert_eq!(client.get(gateway.address, "/data/x", &[]).unwrap().status, 200, "{what}");
         first.write(folder);

@@ -80,6 +80,12 @@ impl Gateway {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// Returns once the process has logged that.
+    #[track_caller]
+    pub fn wait_for_log(&self, said: &str) {
+        wait_for(&format!("`{said}` in the log"), || self.log().contains(said).then_some(()));
+    }
+
     /// What the process has logged so far.
     pub fn log(&self) -> String {
         self.process.log.lock().unwrap().clone()

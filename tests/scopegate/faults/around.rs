@@ -33,7 +33,7 @@ fn an_audit_file_that_cannot_be_opened_is_said_at_the_start_and_keeps_the_old_on
     std::fs::rename(&file, &moved).unwrap();
     std::fs::create_dir(&file).unwrap();
     gateway.signal("HUP");
-    wait_for("it to be said", || gateway.log().contains("the audit file cannot be opened again").then_some(()));
+    gateway.wait_for_log("the audit file cannot be opened again");
     assert_eq!(gateway.send(get("y").as_bytes()).status, 200);
     wait_for("the line", || std::fs::read_to_string(&moved).unwrap().contains("/data/y").then_some(()));
     let text = std::fs::read_to_string(gateway.file()).unwrap();
@@ -54,12 +54,12 @@ fn descriptors_that_run_out_end_nothing_and_are_used_again() {
     limited.args(["-c", "ulimit -n 60 && exec \"$0\" serve"]).arg(binary);
     drop(gateway.start_again(limited));
     gateway.wait_until_ready();
-    assert!(gateway.log().contains("fewer files may be open"), "{}", gateway.log());
+    gateway.wait_for_log("fewer files may be open");
     let mut kept = Connection::open(gateway.address);
     kept.write(get("x").as_bytes());
     assert_eq!(kept.read_response().unwrap().status, 200);
     let many: Vec<_> = (0..100).map(|_| connect(gateway.address)).collect();
-    wait_for("it to be said", || gateway.log().contains("no connection can be accepted right now").then_some(()));
+    gateway.wait_for_log("no connection can be accepted right now");
     // What is open goes on: its upstream's connection is one that is kept.
     kept.write(get("y").as_bytes());
     assert_eq!(kept.read_response().unwrap().status, 200);

@@ -123,7 +123,7 @@ fn tls_that_cannot_be_set_up_sends_nothing_until_it_can() {
     let server = Server::http1(tls(&certificate, None, &[]));
     let gateway = before(&[(server.address, "tls: { ca_file: later.pem }")], &authority, None);
     assert_eq!(gateway.ask("GET", "/0/x", &[]).status, 503);
-    assert!(gateway.log().contains("TLS cannot be set up"), "{}", gateway.log());
+    gateway.wait_for_log("TLS cannot be set up");
     fs::write(gateway.folder.path().join("later.pem"), &authority.pem).unwrap();
     wait_for("the file to be in use", || (gateway.ask("GET", "/0/x", &[]).status == 200).then_some(()));
 }
