@@ -11,7 +11,7 @@ use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
 
 use super::identity::{self, Found};
@@ -236,11 +236,7 @@ async fn keep_up(state: Arc<State>, runtime: Handle) {
                 state.current.store(Some(Arc::clone(&current)));
                 state.metrics.shared().connected(true);
                 let began = Instant::now();
-                tokio::select! {
-                    () = current.lost.notified() => {}
-                    _ = driver => state.give_up(&current),
-                    () = until_another(&state, &current, &mut is_unsaid) => state.give_up(&current),
-                }
+                let why = until_lost(&state, &current, driver, &mut is_unsaid).await;
                 let (was_steady, after) = (is_steady, began.elapsed());
                 is_steady = after >= STEADY;
                 if is_steady {
@@ -248,7 +244,7 @@ async fn keep_up(state: Arc<State>, runtime: Handle) {
                 }
                 // One that is lost again and again is said once.
                 if is_steady || was_steady {
-                    tracing::warn!(?after, "the connection to the shared state is lost");
+                    tracing::warn!(?after, why, "the connection to the shared state is lost");
                 }
             }
             failed => {
@@ -268,10 +264,26 @@ async fn keep_up(state: Arc<State>, runtime: Handle) {
     }
 }
 
+/// Returns when a connection is no good any more, and is given up; why. `is_unsaid` is that of [`until_another`].
+async fn until_lost(
+    state: &State,
+    current: &Arc<Current>,
+    driver: JoinHandle<()>,
+    is_unsaid: &mut bool,
+) -> &'static str {
+    let why = tokio::select! {
+        () = current.lost.notified() => return "it does not answer as it should",
+        _ = driver => "it has ended",
+        () = until_another(state, current, is_unsaid) => "another server answers",
+    };
+    state.give_up(current);
+    why
+}
+
 /// Returns when another server answers than at first; `is_unsaid`: that nobody can tell was said.
 async fn until_another(state: &State, current: &Current, is_unsaid: &mut bool) {
     match identity::watch(current.connection.clone(), state.settings.timeout).await {
-        Found::Another => tracing::warn!("another server is behind the connection to the shared state"),
+        Found::Another => {}
         Found::Unsaid => {
             if !std::mem::replace(is_unsaid, true) {
                 tracing::warn!(
