@@ -126,7 +126,7 @@ fn a_server_that_fails_its_checks_gets_no_requests_until_it_passes_them() {
         let is_well = Arc::new(AtomicBool::new(true));
         let (ailing, other) = (checked(&is_well, ill), Upstream::start());
         let gateway = Gateway::start(&policy(&format!(
-            "servers: [\"{}\", \"{}\"], health: {{ path: /healthz, interval: 100ms, timeout: 500ms, unhealthy_after: 2 }}",
+            "servers: [\"{}\", \"{}\"], health: {{ path: /healthz, interval: 250ms, timeout: 250ms, unhealthy_after: 2 }}",
             ailing.address, other.address
         )));
         wait_for_state(&gateway, "usable", 2.0);
