@@ -13,7 +13,7 @@ use harness::signer::encode;
 use harness::tls_client::TlsClient;
 use harness::{Gateway, Response, Signer, Upstream, now};
 
-const POLICY: &str = r#"
+pub(super) const POLICY: &str = r#"
 resource_metadata: { resource: https://api.example.com }
 unregistered_clients: allow
 clients:

@@ -7,27 +7,16 @@ use harness::tls_client::TlsClient;
 use harness::{Gateway, Response, Upstream};
 use serde_json::json;
 
-use super::certificates::{forgeries, refused, said, token};
+use super::certificates::{POLICY, forgeries, refused, said, token};
 use super::planes::{Certificates, Kind, Plane};
 
 const FRONTS: [Kind; 3] = [Kind::Nginx, Kind::EnvoyHttp, Kind::Caddy];
 /// An address that a client claims.
 const FORGED: &str = "198.51.100.7";
 const TRUSTED: &str = "trusted_proxies: [127.0.0.1/32]\n";
-const APIS: &str = r#"
-unregistered_clients: allow
-clients:
-  - { id: kept, certificate: { subject: "CN=acme" } }
-apis:
-  - name: data
-    base_path: /data
-    upstream: backend
-    public: ["GET /data/open"]
-    scopes: [{ name: read, services: ["GET /data/**"] }]
-"#;
 
 fn start() -> Gateway {
-    Gateway::start_listening("", &format!("{TRUSTED}{APIS}"), Upstream::start(), |_| {})
+    Gateway::start_listening("", &format!("{TRUSTED}{POLICY}"), Upstream::start(), |_| {})
 }
 
 fn send(front: &Plane, client: &TlsClient, target: &str, headers: &[(&str, &str)]) -> Response {
