@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// Each has a lock of its own, which the connections that are given to it take in turn.
+/// Each has a lock of its own, which the connections that wait by it take in turn.
 const SHARDS: usize = 16;
 
 /// Whether the gateway ends, and how far that has come.
@@ -35,7 +35,8 @@ impl Ending {
         self.waiting.iter().for_each(Notify::notify_waiters);
     }
 
-    /// Waits until no connection waits for a request; `connection`: any number that others have not.
+    /// Waits until no connection waits for a request. `connection` is a number by which those that wait are spread, and
+    /// need not be its own.
     pub(super) async fn lets_go(&self, connection: usize) {
         let Some(waiting) = self.waiting.get(connection % SHARDS) else { return };
         // INVARIANT: it is woken by what is told from here on, and what was told before is seen below.
